@@ -1,0 +1,1 @@
+"""What a primitive does when it is applied: eager, forward, batch, trace."""

@@ -1,0 +1,1 @@
+"""The primitives and the public functions over them, a family a file."""

@@ -1,0 +1,1 @@
+"""The default backend: NumPy arrays with Numba kernels."""

@@ -1,0 +1,1 @@
+"""The reference backend: NumPy arrays, no kernels."""

@@ -1,0 +1,1 @@
+"""The suite that compares backends and other frameworks in one run."""
