@@ -1,0 +1,52 @@
+# Every target works on a fresh clone: it makes the environment that it needs first.
+#   make VENV=DIR PYTHON=python3.12 test     another environment, another interpreter
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: env test test-quick lint format types demo bench clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := test
+
+# One stamp for each extra, renewed when pyproject.toml changes; an interrupted install leaves none.
+$(VENV)/.installed-%: pyproject.toml
+	@echo "installing autograd_core with its '$*' extra into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --editable '.[$*]'
+	@touch $@
+
+.PRECIOUS: $(VENV)/.installed-%
+
+env: $(VENV)/.installed-test
+
+test: env lint
+	$(BIN)/python -m pytest
+
+test-quick: env
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -x -m "not slow"
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The wheel, not the editable install: a type checker cannot follow the latter.
+types: $(VENV)/.installed-types
+	rm -rf build
+	$(PIP) install --quiet --no-deps --target build/types .
+	cd build/types && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p autograd_core
+
+demo: $(VENV)/.installed-examples
+	$(BIN)/python examples/digits_cnn.py
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m autograd_core.benchmarks overhead
+
+clean:
+	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	find autograd_core backends benchmarks examples nn optim tests -name __pycache__ -type d -prune -exec rm -rf {} +
