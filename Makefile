@@ -49,4 +49,4 @@ bench: $(VENV)/.installed-bench
 
 clean:
 	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
-	find autograd_core backends benchmarks examples nn optim tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './.*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
