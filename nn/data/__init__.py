@@ -1,1 +1,25 @@
-"""Datasets and the loader that batches them."""
+"""Datasets, splits, IDX files and the DataLoader: NumPy in, tuples of NumPy arrays out."""
+
+from .checks import DatasetIndexError
+from .dataset import ArrayDataset, Dataset, ItemDataset, Subset
+from .idx import read_idx
+from .loader import DataLoader
+from .sources import FASHION_MNIST_CLASSES, MissingPackageError, digits, fashion_mnist, idx_folder
+from .split import random_split, train_test_split
+
+__all__ = [
+    "ArrayDataset",
+    "Dataset",
+    "ItemDataset",
+    "Subset",
+    "random_split",
+    "train_test_split",
+    "DataLoader",
+    "digits",
+    "fashion_mnist",
+    "idx_folder",
+    "read_idx",
+    "FASHION_MNIST_CLASSES",
+    "DatasetIndexError",
+    "MissingPackageError",
+]
