@@ -1,1 +1,39 @@
-"""Reverse-mode automatic differentiation on NumPy arrays and CUDA."""
+"""Automatic differentiation in Python: one graph engine, on the CPU and on CUDA.
+
+>>> import autograd_core as ag
+>>> x = ag.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> loss = (x * x).sum()
+>>> loss.backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from .backend import Device, devices
+from .context import default_device, enable_grad, is_grad_enabled, no_grad
+from .errors import (
+    ArgumentError,
+    AutogradError,
+    BackendUnavailableError,
+    CheckpointError,
+    DataError,
+    DeviceError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+    StateDictError,
+)
+from .interpreters import derived as _derived  # installs the interpreters
+from .interpreters.reverse import backward
+from .ops.arithmetic import *
+from .ops.casting import *
+from .ops.comparison import *
+from .ops.creation import *
+from .ops.exponential import *
+from .ops.linear_algebra import *
+from .ops.reductions import *
+from .ops.rounding import *
+from .ops.selection import *
+from .ops.shaping import *
+from .ops.trigonometric import *
+from .tensor import Tensor, Variable, tensor
+from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp

@@ -1,1 +1,5 @@
-"""The default backend: NumPy arrays with Numba kernels."""
+"""The default CPU backend: NumPy arrays, Numba kernels where they pay."""
+
+from .backend import CpuBackend
+
+__all__ = ["CpuBackend"]

@@ -1,0 +1,190 @@
+"""Where arrays live: the Backend protocol, devices, and the lazy registry.
+
+A backend is found by name through the entry-point group ``autograd_core.backends`` (ours and anyone's alike), and
+loaded on first use. A namespace of array functions makes a working backend; kernels are overrides for
+single primitives. Nothing here imports an array library other than NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from . import context
+from .errors import BackendUnavailableError, DeviceError
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+Kernel = Callable[..., Any]
+ENTRY_POINT_GROUP = "autograd_core.backends"
+
+
+class Availability(NamedTuple):
+    """Whether a backend works here; if not, ``reason`` says why in words."""
+
+    available: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.available
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What a backend provides. Arrays are of ``array_types[0]``; others in it are accepted as input."""
+
+    name: str
+    array_types: tuple[type, ...]
+
+    @property
+    def xp(self) -> Any:
+        """The array namespace (numpy, cupy, ...) that a primitive's formula is run with."""
+
+    def availability(self) -> Availability:
+        """Whether the backend works on this machine, or the reason why not."""
+
+    def device_count(self) -> int:
+        """How many devices ``name:0``, ``name:1``, ... there are."""
+
+    def asarray(self, obj: Any, *, dtype: np.dtype | None, device: Device) -> Any:
+        """``obj`` as an array of this backend on ``device``."""
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """``array`` on the host."""
+
+    def synchronize(self, device: Device) -> None:
+        """Wait for all work queued on ``device``."""
+
+    def kernel(self, primitive: Primitive) -> Kernel | None:
+        """An override ``kernel(*arrays, **params) -> array`` for one primitive, or None for its own formula."""
+
+
+class KernelTable(dict):
+    """primitive -> the callable that runs it on one backend; filled on first use."""
+
+    def __init__(self, backend: Backend):
+        super().__init__()
+        self.backend = backend
+
+    def __missing__(self, primitive: Primitive) -> Kernel | None:
+        kernel = self.backend.kernel(primitive)
+        if kernel is None and primitive.forward is not None:
+            kernel = partial(primitive.forward, self.backend.xp)
+        self[primitive] = kernel
+        return kernel
+
+
+class Device:
+    """One device of a backend; ``str(device)`` is the name that ``device=`` takes."""
+
+    __slots__ = ("__weakref__", "array_type", "backend", "index", "kernels")
+
+    def __init__(self, backend: Backend, index: int, kernels: KernelTable):
+        self.backend = backend
+        self.index = index
+        self.kernels = kernels
+        self.array_type = backend.array_types[0]
+
+    def __str__(self) -> str:
+        return f"{self.backend.name}:{self.index}" if self.index else self.backend.name
+
+    def __repr__(self) -> str:
+        return f"Device({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to itself and to its name, so ``x.device == "cuda:1"`` works."""
+        return self is other or (isinstance(other, str) and other in (str(self), f"{self.backend.name}:{self.index}"))
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def asarray(self, obj: Any, dtype: np.dtype | None = None) -> Any:
+        return self.backend.asarray(obj, dtype=dtype, device=self)
+
+    def synchronize(self) -> None:
+        self.backend.synchronize(self)
+
+
+class DeviceInfo(NamedTuple):
+    """A row of ``ag.devices()``."""
+
+    name: str
+    available: bool
+    reason: str
+
+
+@cache
+def _entry_points() -> dict[str, Any]:
+    from importlib.metadata import entry_points  # costs as much as a third of NumPy's import: only when asked
+
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+@cache
+def load_backend(name: str) -> Backend:
+    """The backend registered under ``name``, constructed once, available or not."""
+    try:
+        point = _entry_points()[name]
+    except KeyError:
+        known = ", ".join(sorted(_entry_points())) or "none (is the package installed? try: pip install -e .)"
+        raise DeviceError(f"no backend is named {name!r}; registered are: {known}") from None
+    return point.load()()
+
+
+@cache
+def _kernel_table(name: str) -> KernelTable:
+    return KernelTable(load_backend(name))
+
+
+@cache
+def _device(name: str) -> Device:
+    backend_name, _, index_text = name.partition(":")
+    backend = load_backend(backend_name)
+    availability = backend.availability()
+    if not availability:
+        raise BackendUnavailableError(f"device {name!r} cannot be used here: {availability.reason}")
+    if index_text and not index_text.isdecimal():
+        raise DeviceError(f"device {name!r}: write the backend's name or name:index, such as '{backend_name}:0'")
+    index = int(index_text or 0)
+    if index >= backend.device_count():
+        raise DeviceError(f"device {name!r}: {backend_name} has {backend.device_count()} device(s), counted from 0")
+    canonical = f"{backend_name}:{index}" if index else backend_name
+    return Device(backend, index, _kernel_table(backend_name)) if canonical == name else _device(canonical)
+
+
+def get_device(device: str | Device | None = None) -> Device:
+    """The device named, or the default device of the context."""
+    if isinstance(device, Device):
+        return device
+    if device is None:
+        device = context.current().device
+    if not isinstance(device, str):
+        raise DeviceError(f"a device is a name such as 'cpu' or 'cuda:1', got {device!r}")
+    return _device(device)
+
+
+def devices() -> list[DeviceInfo]:
+    """Every registered device: usable or not, and why not.
+
+    >>> import autograd_core as ag
+    >>> [d.available for d in ag.devices() if d.name == "cpu"]
+    [True]
+    """
+    rows = []
+    for name in sorted(_entry_points()):
+        try:
+            backend = load_backend(name)
+            availability = backend.availability()
+        except Exception as error:  # a broken third-party plug-in must not hide the devices that work
+            rows.append(DeviceInfo(name, False, f"its backend failed to load: {type(error).__name__}: {error}"))
+            continue
+        if not availability:
+            rows.append(DeviceInfo(name, False, availability.reason))
+            continue
+        count = backend.device_count()
+        rows += [DeviceInfo(f"{name}:{i}" if i else name, True, availability.reason) for i in range(count)]
+    return rows

@@ -1,0 +1,116 @@
+"""The state that surrounds a call: interpreter, grad mode, default device.
+
+One ContextVar holds one immutable ``State``, so threads and async tasks never see each other's, and leaving
+a scope restores exactly what was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar, Token
+from typing import Any
+
+
+class State:
+    """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms."""
+
+    __slots__ = ("depth", "device", "interpreter", "recording")
+
+    def __init__(self, interpreter: Any, recording: bool, device: str, depth: int):
+        self.interpreter = interpreter
+        self.recording = recording
+        self.device = device
+        self.depth = depth
+
+    def replace(self, **changes: Any) -> State:
+        fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
+        if changes:
+            raise TypeError(f"State has no {sorted(changes)}")
+        return State(**fields)
+
+
+_BASE = State(interpreter=None, recording=True, device="cpu", depth=0)
+_STATE: ContextVar[State] = ContextVar("autograd_core.state", default=_BASE)
+
+current = _STATE.get
+
+
+def install_base_interpreter(interpreter: Any) -> None:
+    """Called once, by the eager interpreter as it is imported: the layers below need not know it."""
+    _BASE.interpreter = interpreter
+
+
+@contextmanager
+def scope(**changes: Any) -> Iterator[State]:
+    """Run the body under a changed state."""
+    state = _STATE.get().replace(**changes)
+    token = _STATE.set(state)
+    try:
+        yield state
+    finally:
+        _STATE.reset(token)
+
+
+class recording_mode(ContextDecorator):
+    """Base of the two context managers below; also decorates functions. Re-entrant."""
+
+    recording: bool
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[State]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_STATE.set(_STATE.get().replace(recording=self.recording)))
+
+    def __exit__(self, *exc: object) -> None:
+        _STATE.reset(self._tokens.pop())
+
+    def _recreate_cm(self) -> recording_mode:
+        return type(self)()
+
+
+class no_grad(recording_mode):
+    """Nothing computed inside remembers how it was made: results never require gradients.
+
+    >>> import autograd_core as ag
+    >>> w = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> with ag.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+
+    recording = False
+
+
+class enable_grad(recording_mode):
+    """Record again, inside a ``no_grad`` block.
+
+    >>> import autograd_core as ag
+    >>> w = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> with ag.no_grad(), ag.enable_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    True
+    """
+
+    recording = True
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded for backward."""
+    return _STATE.get().recording
+
+
+@contextmanager
+def default_device(device: str) -> Iterator[None]:
+    """Create tensors on ``device`` unless a call names another.
+
+    >>> import autograd_core as ag
+    >>> with ag.default_device("numpy"):
+    ...     str(ag.zeros(3).device)
+    'numpy'
+    """
+    with scope(device=device):
+        yield

@@ -1,0 +1,51 @@
+"""Every error that the framework raises on bad input.
+
+A message says what was asked, what was given (names, shapes, dtypes, devices) and what to write
+instead. Each class also derives from the built-in exception that a NumPy user would have caught, so
+``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+
+class AutogradError(Exception):
+    """Base class of every error raised by ``autograd_core``."""
+
+
+class ShapeError(AutogradError, ValueError):
+    """Operand shapes do not fit the operation, or an axis is out of range."""
+
+
+class DTypeError(AutogradError, TypeError):
+    """Operand dtypes do not fit the operation."""
+
+
+class DeviceError(AutogradError, ValueError):
+    """Operands lie on different devices, or a device does not exist."""
+
+
+class BackendUnavailableError(DeviceError, ImportError):
+    """A device is known by name, but cannot be used here; the message says why."""
+
+
+class GradientError(AutogradError, RuntimeError):
+    """A derivative was asked for that cannot be given."""
+
+
+class ArgumentError(AutogradError, ValueError):
+    """An argument has a value that the function does not take."""
+
+
+class DataError(AutogradError, ValueError):
+    """Data in memory or in a file is malformed (labels out of range, a file cut short)."""
+
+
+class StateDictError(AutogradError, KeyError):
+    """A state dict does not fit the module or optimizer that loads it."""
+
+    def __str__(self) -> str:  # KeyError would print the message's repr
+        return self.args[0] if self.args else ""
+
+
+class CheckpointError(AutogradError, ValueError):
+    """A saved file is malformed, truncated or hostile."""

@@ -1,0 +1,80 @@
+"""The recorded graph: a Leaf for every variable, a Node for every recorded operation.
+
+Edges run from a result's node to its operands' nodes; no node refers to a tensor that refers back to
+it, so a graph is freed by reference counting the moment its last result goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, Union
+
+if TYPE_CHECKING:
+    from .aval import Aval
+    from .primitive import Primitive, Pullback
+    from .tensor import Tensor
+
+_next_order = count().__next__
+
+
+class Leaf:
+    """Where backward ends: a variable that asked for its gradient, which accumulates in ``grad``."""
+
+    __slots__ = ("grad", "name", "order")
+
+    def __init__(self, name: str | None = None):
+        self.grad: Tensor | None = None
+        self.name = name
+        self.order = _next_order()
+
+
+class Node:
+    """One recorded operation.
+
+    ``parents`` and the cotangents that ``pullback`` returns are aligned: only operands that need a gradient appear.
+    ``saved`` holds what the rules named and nothing else; ``free`` lets it go after a backward pass.
+    """
+
+    __slots__ = ("avals", "order", "output", "params", "parents", "primitive", "pullback", "saved")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        pullback: Pullback,
+        parents: tuple[AnyNode, ...],
+        saved: tuple[Any, ...],
+        params: dict[str, Any],
+        avals: Sequence[Aval] | None,
+        output: Any,
+    ):
+        self.primitive = primitive
+        self.pullback = pullback
+        self.parents = parents
+        self.saved: tuple[Any, ...] | None = saved
+        self.params = params
+        self.avals = avals
+        self.output = output
+        self.order = _next_order()
+
+    @property
+    def freed(self) -> bool:
+        return self.saved is None
+
+    def free(self) -> None:
+        self.saved = None
+        self.parents = ()
+
+
+class Piece:
+    """One output of an operation that has several: ``node`` is the operation, ``index`` which output."""
+
+    __slots__ = ("index", "node", "order")
+
+    def __init__(self, node: Node, index: int):
+        self.node = node
+        self.index = index
+        self.order = node.order
+
+
+AnyNode = Union[Leaf, Node, Piece]

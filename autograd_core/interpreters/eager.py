@@ -1,0 +1,89 @@
+"""The base interpreter: runs a primitive at once, by the device's kernel for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import context
+from ..backend import Device, get_device
+from ..errors import ArgumentError, AutogradError, DTypeError
+from ..primitive import Primitive
+from ..tensor import Tensor
+
+_LITERAL_DTYPE = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.complex128): np.dtype(np.complex64)}
+
+
+class Eager:
+    """Level 0: tensors hold arrays. ``transforms`` is filled in by the layer above, which the rules of ``general``
+    primitives (composed forms) call back into."""
+
+    level = 0
+    transforms: Any = None
+
+    @property
+    def base(self) -> Eager:
+        return self
+
+    def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
+        device = inputs[0].device if primitive.device_param is None else params[primitive.device_param]
+        kernel = (inputs[0].device if inputs else device).kernels[primitive]
+        if kernel is None:
+            return self._run_composed(primitive, inputs, params)
+        try:
+            data = kernel(*[x.data for x in inputs], **params)
+        except AutogradError:
+            raise
+        except (TypeError, ValueError, IndexError) as error:
+            raise self._explain(primitive, inputs, error) from error
+        if type(data) is tuple:
+            return tuple([_wrap(piece, device) for piece in data])
+        return _wrap(data, device)
+
+    def _run_composed(self, primitive: Any, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
+        with context.scope(recording=False):
+            y = primitive.composed(*inputs, **params)
+        return tuple(t.with_node(None) for t in y) if type(y) is tuple else y.with_node(None)
+
+    def _explain(self, primitive: Primitive, inputs: Sequence[Tensor], error: Exception) -> AutogradError:
+        given = ", ".join(f"{x.dtype}{list(x.shape)}" for x in inputs)
+        kind = DTypeError if isinstance(error, TypeError) else ArgumentError
+        return kind(f"{primitive.name}: cannot be computed for operands {given}: {error}")
+
+    def constant(self, obj: Any, *, dtype: np.dtype | None, device: str | Device | None, op: str) -> Tensor:
+        """``obj`` (a number, nested sequence or array) as a tensor without history."""
+        device = get_device(device)
+        if not isinstance(obj, device.backend.array_types):
+            obj = _host_array(obj, dtype, op)
+        if obj.dtype.kind not in "biufc" and obj.dtype.name != "bfloat16":
+            raise DTypeError(f"{op}: an array of dtype {obj.dtype} cannot be a tensor: it holds no numbers")
+        return Tensor(device.asarray(obj, dtype), device)
+
+
+def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:
+    literal = not hasattr(obj, "dtype")
+    try:
+        array = np.asarray(obj, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor: {error}") from None
+    if array.dtype.kind == "O":
+        raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor; tensors are joined with ag.stack")
+    if literal and dtype is None:
+        array = array.astype(_LITERAL_DTYPE.get(array.dtype, array.dtype))
+    return array
+
+
+def _describe(obj: Any) -> str:
+    return f"{type(obj).__name__} {obj!r}"[:80]
+
+
+def _wrap(data: Any, device: Device) -> Tensor:
+    if type(data) is not device.array_type:
+        data = device.asarray(data)  # NumPy answers scalars where every operand is 0-d
+    return Tensor(data, device)
+
+
+EAGER = Eager()
+context.install_base_interpreter(EAGER)

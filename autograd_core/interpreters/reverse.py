@@ -1,0 +1,200 @@
+"""Reverse mode over the recorded graph: one sweep of cotangents from results back to variables.
+
+Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., chapter 4.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .. import context
+from ..errors import GradientError, ShapeError
+from ..graph import AnyNode, Leaf, Node, Piece
+from ..ops import creation
+from ..ops.casting import alias_p
+from ..primitive import OUTPUT, record
+from ..tensor import Tensor
+
+
+def sweep(
+    roots: Sequence[tuple[AnyNode, Tensor]],
+    targets: set[AnyNode] | None = None,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+) -> dict[AnyNode, Tensor]:
+    """Pull cotangents from ``roots`` back to leaves (or to ``targets`` only), newest node first.
+
+    A heap by order of creation visits every node after all its users, without recursion.
+    """
+    needed = None if targets is None else _ancestors_leading_to(roots, targets)
+    pending: dict[AnyNode, Any] = {}
+    owned: set[AnyNode] = set()
+    found: dict[AnyNode, Tensor] = {}
+    heap: list[tuple[int, Node]] = []
+
+    def deliver(node: AnyNode, g: Tensor) -> None:
+        if type(node) is Piece:
+            main = node.node
+            pieces = pending.get(main)
+            if pieces is None:
+                pieces = pending[main] = [None] * len(main.output)
+                heapq.heappush(heap, (-main.order, main))
+            old = pieces[node.index]
+            pieces[node.index] = g if old is None else old + g
+            return
+        old = pending.get(node)
+        if old is not None:
+            pending[node] = _accumulate(old, g, node in owned, create_graph)
+            owned.add(node)
+            return
+        pending[node] = g
+        if type(node) is Node:
+            heapq.heappush(heap, (-node.order, node))
+
+    for node, g in roots:
+        deliver(node, g)
+    with context.scope(recording=create_graph):
+        while heap:
+            node = heapq.heappop(heap)[1]
+            g = pending.pop(node)
+            owned.discard(node)
+            if targets is not None and node in targets:
+                found[node] = g
+                continue
+            if node.saved is None:
+                raise _second_backward(node)
+            if type(g) is list:
+                g = tuple(_zeros(a, g) if piece is None else piece for piece, a in zip(g, node.output, strict=True))
+            saved = node.saved
+            if create_graph and OUTPUT in node.pullback.saves:
+                saved = _with_output_attached(node)
+            cotangents = node.pullback.pull(g, saved, node.params, node.avals)
+            for parent, cotangent in zip(node.parents, cotangents, strict=True):
+                if cotangent is not None and (needed is None or parent in needed):
+                    deliver(parent, cotangent)
+            if not retain_graph:
+                node.free()
+    found.update((node, g) for node, g in pending.items() if type(node) is Leaf)
+    return found
+
+
+def _accumulate(old: Tensor, new: Tensor, owned: bool, create_graph: bool) -> Tensor:
+    """Borrow the first cotangent, allocate for the second, add in place from the third on."""
+    if owned and not create_graph and old.level == 0 == new.level and old.dtype == new.dtype:
+        old.device.backend.xp.add(old.data, new.data, out=old.data)
+        return old
+    return old + new
+
+
+def _zeros(aval: Any, pieces: list[Tensor | None]) -> Tensor:
+    device = next(piece.device for piece in pieces if piece is not None)
+    return creation.zeros(aval.shape, dtype=aval.dtype, device=device)
+
+
+def _with_output_attached(node: Node) -> tuple[Any, ...]:
+    """What the node saved, its own output connected to the graph again, for derivatives of the rule."""
+
+    def attach(i: int, x: Any) -> Any:
+        if i != OUTPUT:
+            return x
+        if type(x) is tuple:
+            return tuple(piece.with_node(Piece(node, k)) for k, piece in enumerate(x))
+        return x.with_node(node)
+
+    return tuple(attach(i, x) for i, x in zip(node.pullback.saves, node.saved, strict=True))
+
+
+def _second_backward(node: Node) -> GradientError:
+    shape = node.output[0] if isinstance(node.output[0], tuple) else "several outputs"
+    return GradientError(
+        f"backward reached the result of {node.primitive.name!r} (shape {shape}), whose saved values an earlier "
+        "backward has freed. If it was made outside the training loop, make it inside, or detach() it; to run "
+        "backward twice through one graph, pass retain_graph=True the first time."
+    )
+
+
+def _ancestors_leading_to(roots: Iterable[tuple[AnyNode, Tensor]], targets: set[AnyNode]) -> set[AnyNode]:
+    """The nodes between ``roots`` and ``targets``, both included: nothing else needs a cotangent."""
+    leads: dict[AnyNode, bool] = {}
+    stack = [(main_node(node), False) for node, _ in roots]
+    pieces: dict[Node, set[Piece]] = {}
+    while stack:
+        node, parents_done = stack.pop()
+        if parents_done:
+            leads[node] = node in targets or any(leads[main_node(p)] for p in node.parents)
+        elif node not in leads:
+            if node in targets or type(node) is Leaf:
+                leads[node] = node in targets
+                continue
+            if node.saved is None:
+                raise _second_backward(node)
+            leads[node] = False
+            stack.append((node, True))
+            for parent in node.parents:
+                if type(parent) is Piece:
+                    pieces.setdefault(parent.node, set()).add(parent)
+                stack.append((main_node(parent), False))
+    needed = {node for node, leading in leads.items() if leading}
+    return needed.union(*(found for main, found in pieces.items() if main in needed))
+
+
+def main_node(node: AnyNode) -> Leaf | Node:
+    return node.node if type(node) is Piece else node
+
+
+def backward(
+    y: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+) -> None:
+    """Add d y / d leaf (times ``gradient``) to the ``grad`` of every leaf that ``y`` was made from.
+
+    >>> import autograd_core as ag
+    >>> w = ag.tensor([3.0], requires_grad=True)
+    >>> ag.backward((w * w).sum())
+    >>> w.grad
+    tensor([6.])
+    """
+    if not isinstance(y, Tensor) or y.node is None:
+        raise GradientError(
+            "backward: this value does not depend on any tensor with requires_grad=True "
+            "(or was computed under no_grad); there is nothing to differentiate"
+        )
+    g = initial_cotangent("backward", y, gradient)
+    found = sweep([(y.node, g)], retain_graph=retain_graph or create_graph, create_graph=create_graph)
+    for leaf, found_gradient in found.items():
+        leaf.grad = found_gradient if leaf.grad is None else leaf.grad + found_gradient
+
+
+def initial_cotangent(op: str, y: Tensor, gradient: Any) -> Tensor:
+    if gradient is None:
+        if y.size != 1:
+            raise GradientError(
+                f"{op}: only a scalar has one gradient, this output has shape {y.shape}; reduce it "
+                "(y.sum(), y.mean()) or pass a cotangent of its shape"
+            )
+        return y.new_ones(y.shape)
+    g = creation.asarray(gradient, device=y.device)
+    if g.shape != y.shape:
+        raise ShapeError(f"{op}: the cotangent has shape {g.shape}, the output {y.shape}; they must be equal")
+    return g.astype(y.dtype)
+
+
+def fresh(x: Tensor) -> Tensor:
+    """``x`` as a variable of its own: its gradient can be asked for, and flows on if ``x`` has a history."""
+    y = x.with_node(None)
+    if x.node is not None and context.is_grad_enabled():
+        return record(alias_p, (x,), y, {})
+    y.node = Leaf()
+    return y
+
+
+def pull_back(
+    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor], *, retain_graph: bool,
+    create_graph: bool,
+) -> list[Tensor | None]:
+    """The cotangents of ``variables`` from those of ``outputs``; None where no output depends on one."""
+    roots = [(y.node, g) for y, g in zip(outputs, cotangents, strict=True) if y.node is not None]
+    found = sweep(roots, {x.node for x in variables}, retain_graph=retain_graph, create_graph=create_graph)
+    return [found.get(x.node) for x in variables]

@@ -1,0 +1,117 @@
+"""From what a user passes to what a primitive takes: coercion, promotion, broadcasting, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import context
+from ..aval import BOOL, DEFAULT_FLOAT, broadcast_shapes, is_inexact, promote
+from ..errors import DeviceError, DTypeError
+from ..primitive import Elementwise, Value, bind
+
+SCALARS = (bool, int, float, complex)
+
+
+def as_tensor(op: str, x: Any, like: Value | None = None) -> Any:
+    """``x`` as a tensor: tensors as they are, arrays and scalars on the device of ``like``."""
+    if isinstance(x, Value):
+        return x
+    device = None if like is None else like.device
+    return context.current().interpreter.base.constant(x, dtype=None, device=device, op=op)
+
+
+def as_tensors(op: str, *operands: Any) -> list[Any]:
+    """Operands as tensors on one device; Python scalars and arrays follow the first tensor."""
+    like = next((x for x in operands if isinstance(x, Value)), None)
+    tensors = [as_tensor(op, x, like) for x in operands]
+    check_devices(op, tensors)
+    return tensors
+
+
+def check_devices(op: str, tensors: Sequence[Value]) -> None:
+    """DeviceError unless all lie on one device: moving data is never silent."""
+    first = tensors[0]
+    for x in tensors[1:]:
+        if x.device is not first.device:
+            given = ", ".join(f"{t.dtype}{list(t.shape)} on {t.device}" for t in tensors)
+            raise DeviceError(
+                f"{op}: operands lie on different devices: {given}. "
+                f"Move one explicitly: x.to({str(first.device)!r}) or x.to({str(x.device)!r})."
+            )
+
+
+def to_float(x: Any) -> Any:
+    """Integers and booleans as the default float, floats as they are."""
+    return x if is_inexact(x.dtype) else x.astype(DEFAULT_FLOAT)
+
+
+def promoted(op: str, operands: Sequence[Any], *, floating: bool = False) -> list[Any]:
+    """Operands as tensors of their common dtype (NEP 50); ``floating``: at least the default float."""
+    tensors = [x for x in operands if isinstance(x, (Value, np.ndarray, np.generic)) or not isinstance(x, SCALARS)]
+    tensors = iter(as_tensors(op, *tensors)) if tensors else iter(())
+    given = [x if isinstance(x, SCALARS) and not isinstance(x, np.generic) else next(tensors) for x in operands]
+    values = [x for x in given if isinstance(x, Value)]
+    dtype = promote([x.dtype for x in values], [x for x in given if not isinstance(x, Value)])
+    if floating and not is_inexact(dtype):
+        dtype = DEFAULT_FLOAT
+    constant = context.current().interpreter.base.constant
+    device = values[0].device if values else None
+    return [
+        (x if x.dtype == dtype else x.astype(dtype))
+        if isinstance(x, Value)
+        else constant(x, dtype=dtype, device=device, op=op)
+        for x in given
+    ]
+
+
+def broadcast(op: str, tensors: Sequence[Any]) -> list[Any]:
+    """All to one shape. A 0-d constant stays 0-d: it meets any shape, and nobody asks for its gradient."""
+    shape = broadcast_shapes(op, *[x.shape for x in tensors])
+    return [
+        x if x.shape == shape or (not x.shape and x.node is None and x.level == 0) else x.broadcast_to(shape)
+        for x in tensors
+    ]
+
+
+def unary(primitive: Elementwise, x: Any, *, floating: bool = False, **params: Any) -> Any:
+    """Apply a one-operand elementwise primitive."""
+    if not isinstance(x, Value):
+        x = as_tensor(primitive.name, x)
+    if floating and not is_inexact(x.dtype):
+        x = x.astype(DEFAULT_FLOAT)
+    return bind(primitive, (x,), params)
+
+
+def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) -> Any:
+    """Apply a two-operand elementwise primitive, with promotion and broadcasting."""
+    if (
+        isinstance(x1, Value)
+        and isinstance(x2, Value)
+        and x1.shape == x2.shape
+        and x1.dtype is x2.dtype
+        and x1.device is x2.device
+        and not (floating and x1.dtype.kind in "biu")
+    ):
+        return bind(primitive, (x1, x2), {})
+    return bind(primitive, broadcast(primitive.name, promoted(primitive.name, (x1, x2), floating=floating)), {})
+
+
+def require_float(op: str, x: Value) -> None:
+    """DTypeError unless ``x`` is floating or complex."""
+    if not is_inexact(x.dtype):
+        raise DTypeError(f"{op}: needs a floating dtype, got {x.dtype}; write x.astype('float32') first")
+
+
+def require_bool(op: str, name: str, x: Value) -> None:
+    """DTypeError unless ``x`` is boolean."""
+    if x.dtype != BOOL:
+        raise DTypeError(f"{op}: {name} must be boolean, got {x.dtype}; write e.g. {name} > 0")
+
+
+def require_integer(op: str, name: str, x: Value) -> None:
+    """DTypeError unless ``x`` holds integers."""
+    if x.dtype.kind not in "iu":
+        raise DTypeError(f"{op}: {name} must hold integers, got {x.dtype}; write {name}.astype('int64')")

@@ -1,0 +1,1 @@
+"""Comparisons, logic and tests of floating values: boolean results, no derivatives."""

@@ -1,0 +1,1 @@
+"""Convolutions of one and two dimensions."""

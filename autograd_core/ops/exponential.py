@@ -1,0 +1,1 @@
+"""Exponentials, logarithms, roots and the error function."""

@@ -1,0 +1,1 @@
+"""Picking and placing elements: slices, integer and boolean indices, gather and scatter."""

@@ -1,0 +1,1 @@
+"""Random tensors from a counter-based generator."""

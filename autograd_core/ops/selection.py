@@ -1,0 +1,1 @@
+"""Choosing between values: where, minimum, maximum, clip."""

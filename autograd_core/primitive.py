@@ -1,0 +1,532 @@
+"""Primitives: every operation stated once, with its derivative beside its formula.
+
+Three constructors make them:
+
+``elementwise``  one output element from the same element of each operand. States its partial derivatives, from
+                 which both modes follow:  g_i = g * p_i  (vjp)  and  t_y = sum_i p_i * t_i  (jvp).
+``multilinear``  linear in each operand (matmul, convolution) or in all of them together (sum, reshape, concat):
+                 the jvp is the operation itself, the vjp its transpose, which alone is stated.
+``general``      the rest. States its vjp; the jvp follows from it, as the transpose of a map that is linear in g.
+                 A fused operation may instead (or also) state its composed form.
+
+Rules are functions of tensors, written with public operations, so they are differentiable, batchable and
+traceable themselves. A rule asks for what it needs by the names of its parameters:
+
+    x, x1, ...   the operand of that name in ``forward``      y      the output (a tuple if there are several)
+    g            the cotangent of the output                  avals  shapes and dtypes of the operands
+    anything else: the static parameter of that name
+
+What rules name is what is saved; nothing else is kept alive.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import context
+from .aval import Aval
+from .errors import GradientError
+from .graph import Node, Piece
+
+Rule = Callable[..., Any]
+OUTPUT = -1
+
+
+class Value:
+    """Base of every tensor: what this layer needs to know of one.
+
+    ``level`` is 0 for a tensor that holds an array; a transform's wrapper has the depth at which it was opened.
+    """
+
+    __slots__ = ()
+    level = 0
+
+    shape: tuple[int, ...]
+    dtype: Any
+    device: Any
+    node: Any
+
+
+# ------------------------------------------------------------------------------------------- rules
+
+
+class _Call:
+    """A rule with its parameter names resolved: called with what a node saved."""
+
+    __slots__ = ("names", "rule")
+
+    def __init__(self, rule: Rule):
+        self.rule = rule
+        self.names = tuple(inspect.signature(rule).parameters)
+
+    def saves(self, primitive: Primitive) -> list[int]:
+        """Positions of the operands (or OUTPUT) that the rule names."""
+        positions = [primitive.operands.index(n) for n in self.names if n in primitive.operands]
+        return positions + [OUTPUT] * ("y" in self.names)
+
+    def compile(self, primitive: Primitive, saves: tuple[int, ...], arity: int) -> Callable[[Any, tuple, dict, Any], Any]:
+        """``call(g, saved, params, avals)``: a closure specialised to the common small cases."""
+        rule, names = self.rule, self.names
+
+        def slot(name: str) -> int | None:
+            if name == "y":
+                return saves.index(OUTPUT)
+            if name in primitive.operands:
+                return saves.index(primitive.operands.index(name))
+            return None
+
+        slots = [slot(name) for name in names]
+        if primitive.variadic or any(s is None and n != "g" for s, n in zip(slots, names, strict=True)):
+            return self._compile_any(primitive, saves)
+        if names and names[0] == "g":
+            rest = slots[1:]
+            if not rest:
+                return lambda g, saved, params, avals: rule(g)
+            if len(rest) == 1:
+                (i,) = rest
+                return lambda g, saved, params, avals: rule(g, saved[i])
+            return lambda g, saved, params, avals: rule(g, *[saved[i] for i in rest])
+        if len(slots) == 1:
+            (i,) = slots
+            return lambda g, saved, params, avals: rule(saved[i])
+        return lambda g, saved, params, avals: rule(*[saved[i] for i in slots])
+
+    def _compile_any(self, primitive: Primitive, saves: tuple[int, ...]) -> Callable[[Any, tuple, dict, Any], Any]:
+        rule, names = self.rule, self.names
+
+        def call(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
+            arguments = {}
+            for name in names:
+                if name == "g":
+                    arguments[name] = g
+                elif name == "avals":
+                    arguments[name] = avals
+                elif name == "y":
+                    arguments[name] = saved[saves.index(OUTPUT)]
+                elif name in primitive.operands:
+                    if primitive.variadic:
+                        arguments[name] = tuple(s for s, i in zip(saved, saves, strict=True) if i != OUTPUT)
+                    else:
+                        arguments[name] = saved[saves.index(primitive.operands.index(name))]
+                else:
+                    arguments[name] = params[name]
+            return rule(**arguments)
+
+        return call
+
+
+class Pullback:
+    """The vjp of a primitive for one set of operands that need gradients.
+
+    ``saves``: which operands (OUTPUT: the output) a node must keep; ``pull(g, saved, params, avals)`` returns one
+    cotangent (or None for zero) for each of those operands in order.
+    """
+
+    __slots__ = ("needs_avals", "pull", "saves", "single_save")
+
+    def __init__(self, saves: Sequence[int], pull: Callable[..., Sequence[Any]], needs_avals: bool):
+        self.saves = tuple(saves)
+        self.pull = pull
+        self.needs_avals = needs_avals
+        self.single_save = self.saves[0] if len(self.saves) == 1 else None
+
+
+# -------------------------------------------------------------------------------------- primitives
+
+
+class Primitive:
+    """Base of the three kinds. ``forward(xp, *operands, **params)`` is the formula, for any array namespace.
+
+    ``shape(*avals, **params)`` gives the output's Aval (a tuple of them when there are several outputs) and raises the
+    error that a user sees for operands that do not fit.
+    """
+
+    kind = "primitive"
+    device_param: str | None = None  # which parameter names the output's device, where it is not the operands'
+
+    def __init__(
+        self,
+        name: str,
+        forward: Rule | None,
+        shape: Callable[..., Any] | None,
+        *,
+        operands: Sequence[str] | None = None,
+        signals: bool = True,
+    ):
+        self.name = name
+        self.forward = forward
+        self.shape_rule = shape
+        self.signals = signals
+        self._pullbacks: dict[tuple[int, int], Pullback] = {}
+        source = forward if operands is None else None
+        self.variadic = False
+        if source is not None:
+            parameters = list(inspect.signature(source).parameters.values())[1:]
+            self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+            operands = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.operands = list(operands or ())
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} primitive {self.name}>"
+
+    @property
+    def differentiable(self) -> bool:
+        return True
+
+    def output_aval(self, *avals: Aval, **params: Any) -> Any:
+        """The output's Aval: the rule that is checked against real outputs in the tests."""
+        if self.shape_rule is None:
+            raise NotImplementedError(f"{self.name} declares no shape rule")
+        return self.shape_rule(*avals, **params)
+
+    def pullback(self, mask: int, arity: int) -> Pullback:
+        """The vjp for the operands whose bits are set in ``mask``; made on first use."""
+        try:
+            return self._pullbacks[mask, arity]
+        except KeyError:
+            wanted = [i for i in range(arity) if mask >> i & 1]
+            made = self._pullbacks[mask, arity] = self._make_pullback(wanted, arity)
+            return made
+
+    def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
+        raise NotImplementedError
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
+        """The tangent of the output; ``tangents`` holds None for zero, and at least one tensor."""
+        raise NotImplementedError
+
+    def _saves(self, calls: Sequence[_Call], arity: int) -> tuple[int, ...]:
+        saves = sorted({i for call in calls for i in call.saves(self)})
+        if self.variadic and any(i >= 0 for i in saves):
+            return tuple(i for i in saves if i == OUTPUT) + tuple(range(arity))
+        return tuple(saves)
+
+
+class Elementwise(Primitive):
+    """y[i] = f(x1[i], x2[i], ...). Operands have one shape, or are 0-d constants; results have that shape."""
+
+    kind = "elementwise"
+
+    def __init__(
+        self,
+        name: str,
+        forward: Rule,
+        partials: Sequence[Rule | int | None] | None,
+        *,
+        result: np.dtype | Callable[..., np.dtype] | None = None,
+        signals: bool = True,
+    ):
+        super().__init__(name, forward, None, signals=signals)
+        if partials is not None and len(partials) != len(self.operands):
+            raise TypeError(f"{name}: {len(self.operands)} operands, but {len(partials)} partials")
+        self.partials = partials
+        self.result = result
+
+    @property
+    def differentiable(self) -> bool:
+        return self.partials is not None
+
+    def output_aval(self, *avals: Aval, **params: Any) -> Aval:
+        shape = max((a.shape for a in avals), key=len)
+        if callable(self.result):
+            return Aval(shape, self.result(*(a.dtype for a in avals), **params))
+        return Aval(shape, avals[-1].dtype if self.result is None else self.result)
+
+    def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
+        partials = [self.partials[i] for i in wanted]
+        calls = [_Call(p) for p in partials if callable(p)]
+        saves = self._saves(calls, arity)
+        parts = [self._part(p, saves, arity) for p in partials]
+        if len(parts) == 1:
+            (only,) = parts
+
+            def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+                return (only(g, saved, params, avals),)
+        elif len(parts) == 2:
+            first, second = parts
+
+            def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+                return (first(g, saved, params, avals), second(g, saved, params, avals))
+        else:
+
+            def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+                return [part(g, saved, params, avals) for part in parts]
+
+        return Pullback(saves, pull, any("avals" in call.names for call in calls))
+
+    def _part(self, partial: Rule | int | None, saves: tuple[int, ...], arity: int) -> Callable[..., Any]:
+        """The product of a cotangent (or tangent) with one partial derivative."""
+        if callable(partial):
+            derivative = _Call(partial).compile(self, saves, arity)
+            return lambda g, saved, params, avals: g * derivative(None, saved, params, avals)
+        if partial == 1:
+            return lambda g, saved, params, avals: g
+        if partial == -1:
+            return lambda g, saved, params, avals: -g
+        if partial == 0:
+            return lambda g, saved, params, avals: g.new_zeros(g.shape)
+        raise TypeError(f"{self.name}: a partial is a rule, 1, -1 or 0, got {partial!r}")
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
+        total = None
+        avals = [Aval(x.shape, x.dtype) for x in primals]
+        for i, t in enumerate(tangents):
+            if t is None:
+                continue
+            pullback = self.pullback(1 << i, len(primals))
+            saved = tuple(output if j == OUTPUT else primals[j] for j in pullback.saves)
+            # for one element, the vjp and the jvp are the same product
+            (part,) = pullback.pull(t, saved, params, avals)
+            total = part if total is None else total + part
+        return total
+
+
+class Multilinear(Primitive):
+    """Linear in each operand that has a transpose, or (``joint``) in all of those together."""
+
+    kind = "multilinear"
+
+    def __init__(
+        self,
+        name: str,
+        forward: Rule,
+        transposes: Sequence[Rule | None] | Rule,
+        shape: Callable[..., Any],
+        *,
+        joint: bool = False,
+        signals: bool = False,
+    ):
+        super().__init__(name, forward, shape, signals=signals)
+        if not callable(transposes) and len(transposes) != len(self.operands):
+            raise TypeError(f"{name}: {len(self.operands)} operands, but {len(transposes)} transposes")
+        self.transposes = transposes
+        self.joint = joint
+
+    def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
+        return _pullback_from_rules(self, self.transposes, wanted, arity)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
+        if self.joint:
+            linear = [callable(self.transposes) or self.transposes[i] is not None for i in range(len(primals))]
+            filled = [
+                (x.new_zeros(x.shape) if t is None else t) if is_linear else x
+                for x, t, is_linear in zip(primals, tangents, linear, strict=True)
+            ]
+            return bind(self, filled, params)
+        total = None
+        for i, t in enumerate(tangents):
+            if t is not None:
+                part = bind(self, [t if j == i else x for j, x in enumerate(primals)], params)
+                total = part if total is None else total + part
+        return total
+
+
+class General(Primitive):
+    """A primitive with its own vjp rule, its own composed form, or both."""
+
+    kind = "general"
+
+    def __init__(
+        self,
+        name: str,
+        forward: Rule | None,
+        shape: Callable[..., Any],
+        *,
+        vjp: Sequence[Rule | None] | Rule | None = None,
+        jvp: Rule | None = None,
+        composed: Rule | None = None,
+        operands: Sequence[str] | None = None,
+        signals: bool = True,
+        device_param: str | None = None,
+    ):
+        if forward is None and composed is None:
+            raise TypeError(f"{name}: needs a forward formula or a composed form")
+        if operands is None and forward is None:
+            parameters = inspect.signature(composed).parameters.values()
+            operands = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        super().__init__(name, forward, shape, operands=operands, signals=signals)
+        self.vjp = vjp
+        self.jvp_rule = jvp
+        self.composed = composed
+        self.device_param = device_param
+
+    @property
+    def differentiable(self) -> bool:
+        return self.vjp is not None or self.composed is not None
+
+    def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
+        if self.vjp is not None:
+            return _pullback_from_rules(self, self.vjp, wanted, arity)
+
+        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+            return context.current().interpreter.base.transforms.pull_composed(self.composed, saved, wanted, g, params)
+
+        return Pullback(range(arity), pull, needs_avals=False)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
+        transforms = context.current().interpreter.base.transforms
+        if self.jvp_rule is not None:
+            available = {"ts": tuple(tangents), "y": output, "avals": [Aval(x.shape, x.dtype) for x in primals]}
+            available.update({"xs": tuple(primals)} if self.variadic else zip(self.operands, primals, strict=True))
+            names = inspect.signature(self.jvp_rule).parameters
+            return self.jvp_rule(**{n: available[n] if n in available else params[n] for n in names})
+        if self.composed is not None:
+            return transforms.push_composed(self.composed, primals, tangents, params)
+        return transforms.transpose_pullback(self, primals, tangents, output, params)
+
+
+def _pullback_from_rules(primitive: Primitive, rules: Any, wanted: list[int], arity: int) -> Pullback:
+    """From one rule an operand, or one rule that returns a cotangent for every operand."""
+    if callable(rules):
+        joint = _Call(rules)
+        saves = primitive._saves([joint], arity)
+        call = joint.compile(primitive, saves, arity)
+
+        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+            cotangents = call(g, saved, params, avals)
+            return [cotangents[i] for i in wanted]
+
+        return Pullback(saves, pull, "avals" in joint.names)
+    calls = [_Call(rules[i] or _no_derivative(primitive, i)) for i in wanted]
+    saves = primitive._saves(calls, arity)
+    parts = [call.compile(primitive, saves, arity) for call in calls]
+
+    def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+        return [part(g, saved, params, avals) for part in parts]
+
+    return Pullback(saves, pull, any("avals" in call.names for call in calls))
+
+
+def _no_derivative(primitive: Primitive, i: int) -> Rule:
+    def refuse(g: Any) -> Any:
+        raise GradientError(
+            f"{primitive.name} has no derivative with respect to operand {primitive.operands[i]!r}; "
+            "pass a constant there, or x.detach()"
+        )
+
+    return refuse
+
+
+# ------------------------------------------------------------------------------------ constructors
+
+
+def elementwise(
+    name: str,
+    forward: Rule,
+    partials: Sequence[Rule | int] | None,
+    *,
+    result: np.dtype | Callable[..., np.dtype] | None = None,
+    signals: bool = True,
+) -> Elementwise:
+    """Declare an elementwise primitive.
+
+    forward: ``lambda xp, x1, x2, *, param: ...``, a scalar formula in operators and functions of ``xp``.
+    partials: dy/dx_i for each operand: a rule, or the constants 1, -1, 0; None for an operation with no derivative
+        at all (comparisons).
+    result: the output's dtype where it is not the operands' (a dtype, or a function of the operands' dtypes).
+    signals: whether ordinary operands can give infinity or NaN (division, logarithm), so that a backend
+        must silence the warnings of its array library.
+    """
+    return Elementwise(name, forward, partials, result=result, signals=signals)
+
+
+def multilinear(
+    name: str,
+    forward: Rule,
+    transposes: Sequence[Rule | None] | Rule,
+    shape: Callable[..., Any],
+    *,
+    joint: bool = False,
+) -> Multilinear:
+    """Declare a primitive that is linear in each operand, or (``joint``) in all together, as concat and where are.
+
+    transposes: for each operand the rule g -> cotangent, None where it is not linear (an index, a condition);
+        or one rule that returns a cotangent for every operand.
+    """
+    return Multilinear(name, forward, transposes, shape, joint=joint)
+
+
+def general(
+    name: str,
+    forward: Rule | None,
+    shape: Callable[..., Any],
+    *,
+    vjp: Sequence[Rule | None] | Rule | None = None,
+    jvp: Rule | None = None,
+    composed: Rule | None = None,
+    operands: Sequence[str] | None = None,
+    signals: bool = True,
+    device_param: str | None = None,
+) -> General:
+    """Declare a primitive with its own rules.
+
+    vjp: a rule an operand, or one rule that returns a cotangent for every operand (None for zero).
+    jvp: optional; parameters as in other rules, with ``ts`` for the tangents (None for zero).
+    composed: the same function of tensors, in public operations; gives whatever is not stated.
+    device_param: the parameter that names the output's device: for operations that have no operands, or move them.
+    """
+    return General(
+        name,
+        forward,
+        shape,
+        vjp=vjp,
+        jvp=jvp,
+        composed=composed,
+        operands=operands,
+        signals=signals,
+        device_param=device_param,
+    )
+
+
+# --------------------------------------------------------------------------------- running one
+
+
+def bind(primitive: Primitive, inputs: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Run a primitive under the innermost transform that any input belongs to, and record it if asked."""
+    state = context.current()
+    interpreter = state.interpreter
+    level = 0
+    for x in inputs:
+        if x.level > level:
+            interpreter, level = x.interpreter, x.level
+    y = interpreter.run(primitive, inputs, params)
+    if state.recording:
+        for x in inputs:
+            if x.node is not None:
+                return record(primitive, inputs, y, params) if primitive.differentiable else y
+    return y
+
+
+def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
+    """Give ``output`` a node that remembers how to pull a cotangent back to ``inputs``."""
+    mask, bit, parents = 0, 1, []
+    for x in inputs:
+        if x.node is not None:
+            mask |= bit
+            parents.append(x.node)
+        bit <<= 1
+    pullback = primitive.pullback(mask, len(inputs))
+    position = pullback.single_save
+    if position is not None and position != OUTPUT:
+        saved = (inputs[position].snapshot(),)
+    else:
+        saved = tuple([_detached(output) if i == OUTPUT else inputs[i].snapshot() for i in pullback.saves])
+    avals = [Aval(x.shape, x.dtype) for x in inputs] if pullback.needs_avals else None
+    several = type(output) is tuple
+    described = tuple(Aval(y.shape, y.dtype) for y in output) if several else (output.shape, output.dtype)
+    node = Node(primitive, pullback, tuple(parents), saved, params, avals, described)
+    if several:
+        return tuple(y.with_node(Piece(node, i)) for i, y in enumerate(output))
+    output.node = node  # interpreters return a fresh tensor, so nobody else sees this
+    return output
+
+
+def _detached(output: Any) -> Any:
+    """The output without its node: a node that held its own tensor would be a cycle."""
+    if type(output) is tuple:
+        return tuple(y.with_node(None) for y in output)
+    return output.with_node(None)

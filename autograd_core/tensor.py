@@ -1,0 +1,604 @@
+"""Tensor: an immutable array value, where it lies, and how it was made.
+
+Methods and operators only name the functions of ``ops``; what they do is said there, once.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from . import context
+from .aval import Aval, Axis, is_inexact
+from .backend import Device, get_device
+from .errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
+from .graph import AnyNode, Leaf
+from .ops import (
+    activation,
+    arithmetic,
+    casting,
+    comparison,
+    creation,
+    exponential,
+    indexing,
+    linear_algebra,
+    reductions,
+    rounding,
+    selection,
+    shaping,
+    softmax,
+    trigonometric,
+)
+from .primitive import Value
+
+
+class Tensor(Value):
+    """An n-dimensional array on a device, with the graph node that made it.
+
+    Values never change: ``x += 1`` binds a new tensor to the name, ``x.at[i].set(v)`` returns an updated copy.
+    Make one with ``ag.tensor(data, requires_grad=...)``; ``x.grad`` holds what ``loss.backward()`` found for it.
+
+    >>> import autograd_core as ag
+    >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "data", "device", "dtype", "node", "shape")
+    __array_ufunc__ = None  # ndarray * tensor is a tensor: NumPy must leave the operator to us
+
+    data: Any
+    device: Device
+    dtype: np.dtype
+    node: AnyNode | None
+    shape: tuple[int, ...]
+
+    def __init__(self, data: Any, device: Device, node: AnyNode | None = None):
+        self.data = data
+        self.shape = data.shape
+        self.dtype = data.dtype
+        self.device = device
+        self.node = node
+
+    # ------------------------------------------------------------------------------ description
+
+    @property
+    def aval(self) -> Aval:
+        return Aval(self.shape, self.dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.aval.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("len() of a 0-d tensor: it holds one value, x.item()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.shape:
+            raise ShapeError("a 0-d tensor cannot be iterated over: it holds one value, x.item()")
+        return iter([self[i] for i in range(self.shape[0])])
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        notes = [f"shape={self.shape}"] if not self.size else []
+        if self.dtype.name not in ("float32", "int64", "bool", "complex64"):
+            notes.append(f"dtype={self.dtype}")
+        if str(self.device) != "cpu":
+            notes.append(f"device={str(self.device)!r}")
+        if self.requires_grad:
+            notes.append("requires_grad=True")
+        return f"tensor({', '.join([text, *notes])})"
+
+    __hash__ = object.__hash__
+
+    # ------------------------------------------------------------------------------ the graph
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient can be asked for with respect to this tensor."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, value: bool = True) -> Tensor:
+        """Start (or stop) collecting this leaf's gradient in ``grad``."""
+        if not self.is_leaf:
+            raise GradientError("requires_grad can be set on leaves only; this tensor is a result: use x.detach()")
+        if not value:
+            self.node = None
+        elif self.node is None:
+            if not is_inexact(self.dtype):
+                raise DTypeError(
+                    f"a tensor of dtype {self.dtype} cannot require gradients: derivatives are defined for floating "
+                    "and complex dtypes; write x.astype('float32') or ag.tensor(data, dtype='float32', ...)"
+                )
+            self.node = Leaf()
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor is not the recorded result of an operation."""
+        return self.node is None or type(self.node) is Leaf
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient accumulated by ``backward``, for leaves that require one."""
+        return self.node.grad if type(self.node) is Leaf else None
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if type(self.node) is not Leaf:
+            raise GradientError("grad can be set on leaves that require gradients only")
+        if value is not None and value.shape != self.shape:
+            raise ShapeError(f"grad of shape {value.shape} set on a tensor of shape {self.shape}")
+        self.node.grad = value
+
+    def backward(self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
+        """Add d self / d leaf (times ``gradient``) to the ``grad`` of every leaf this tensor was made from.
+
+        gradient: the cotangent, of this tensor's shape; may be left out for a scalar (then 1).
+        retain_graph: keep the graph for another backward. create_graph: make the gradients differentiable.
+        """
+        context.current().interpreter.base.transforms.backward(
+            self, gradient, retain_graph=retain_graph, create_graph=create_graph
+        )
+
+    def with_node(self, node: AnyNode | None) -> Tensor:
+        """The same value with another history; shares the array."""
+        return Tensor(self.data, self.device, node)
+
+    def snapshot(self) -> Tensor:
+        """This value as a node may keep it: a Variable returns a copy of its reference, others themselves."""
+        return self
+
+    def detach(self) -> Tensor:
+        return casting.detach(self)
+
+    # ------------------------------------------------------------------------------ other worlds
+
+    def numpy(self) -> np.ndarray:
+        """The values as a read-only NumPy array (a view where they are on the host): copy it to write to it."""
+        array = self.device.backend.to_numpy(self.data).view()
+        array.flags.writeable = False
+        return array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad and not isinstance(self.node, Leaf):
+            raise GradientError("NumPy would lose the gradient of this tensor: write x.detach().numpy()")
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> bool | int | float | complex:
+        """The value of a one-element tensor as a Python scalar."""
+        if self.size != 1:
+            raise ShapeError(f"item() takes a tensor of one element, this one has shape {self.shape}")
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        return self.numpy().tolist()
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"the truth value of a tensor of shape {self.shape} is ambiguous: use x.any() or x.all(); "
+                "for a choice by element, ag.where(condition, a, b)"
+            )
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError(f"only integer tensors can be used as an index, this one has dtype {self.dtype}")
+        return int(self.item())
+
+    def to(self, *targets: Any, device: Any = None, dtype: Any = None) -> Tensor:
+        """On another device and/or of another dtype: ``x.to("cuda")``, ``x.to(ag.float64)``. Differentiable."""
+        for target in targets:
+            if isinstance(target, (str, Device)) and not _names_a_dtype(target):
+                device = target
+            else:
+                dtype = target
+        x = self if dtype is None else casting.astype(self, dtype)
+        return x if device is None else casting.transfer(x, get_device(device))
+
+    def astype(self, dtype: Any) -> Tensor:
+        return casting.astype(self, dtype)
+
+    def float(self) -> Tensor:
+        return casting.astype(self, "float32")
+
+    def double(self) -> Tensor:
+        return casting.astype(self, "float64")
+
+    def long(self) -> Tensor:
+        return casting.astype(self, "int64")
+
+    def int(self) -> Tensor:
+        return casting.astype(self, "int32")
+
+    def bool(self) -> Tensor:
+        return casting.astype(self, "bool")
+
+    def cpu(self) -> Tensor:
+        return self.to("cpu")
+
+    def new_zeros(self, shape: Any) -> Tensor:
+        return creation.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def new_ones(self, shape: Any) -> Tensor:
+        return creation.ones(shape, dtype=self.dtype, device=self.device)
+
+    # ------------------------------------------------------------------------------ operators
+
+    def __add__(self, other: Any) -> Tensor:
+        return arithmetic.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return arithmetic.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return arithmetic.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return arithmetic.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return arithmetic.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return arithmetic.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return arithmetic.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return arithmetic.divide(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return arithmetic.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return arithmetic.floor_divide(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return arithmetic.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return arithmetic.remainder(other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return arithmetic.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return arithmetic.pow(other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return linear_algebra.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return linear_algebra.matmul(other, self)
+
+    def __neg__(self) -> Tensor:
+        return arithmetic.negative(self)
+
+    def __pos__(self) -> Tensor:
+        return arithmetic.positive(self)
+
+    def __abs__(self) -> Tensor:
+        return arithmetic.abs(self)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return comparison.equal(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return comparison.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return comparison.less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return comparison.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return comparison.greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return comparison.greater_equal(self, other)
+
+    def __invert__(self) -> Tensor:
+        return comparison.invert(self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return comparison.bitwise_and(self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return comparison.bitwise_and(other, self)
+
+    def __or__(self, other: Any) -> Tensor:
+        return comparison.bitwise_or(self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return comparison.bitwise_or(other, self)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return comparison.bitwise_xor(self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return comparison.bitwise_xor(other, self)
+
+    # ------------------------------------------------------------------------------ elements
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return indexing.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise GradientError(
+            "tensors are immutable: x[i] = v would change values that other results were computed from. "
+            "Write x = x.at[i].set(v) (or .add, .multiply)"
+        )
+
+    @property
+    def at(self) -> indexing.At:
+        """``x.at[i].set(v)``, ``.add(v)``, ``.multiply(v)``: an updated copy, differentiable in both."""
+        return indexing.At(self)
+
+    def take(self, indices: Any, /, *, axis: builtins.int | None = None) -> Tensor:
+        return indexing.take(self, indices, axis=axis)
+
+    def gather(self, dim: builtins.int, index: Any) -> Tensor:
+        return indexing.gather(self, dim, index)
+
+    def masked_fill(self, mask: Any, value: Any) -> Tensor:
+        return selection.where(mask, value, self)
+
+    # ------------------------------------------------------------------------------ shapes
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    view = reshape
+
+    def flatten(self, start_dim: builtins.int = 0, end_dim: builtins.int = -1) -> Tensor:
+        return shaping.flatten(self, start_dim, end_dim)
+
+    def ravel(self) -> Tensor:
+        return shaping.reshape(self, (-1,))
+
+    def broadcast_to(self, shape: Any) -> Tensor:
+        return shaping.broadcast_to(self, shape)
+
+    def expand(self, *shape: Any) -> Tensor:
+        return shaping.expand(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], builtins.int) else shape)
+
+    def permute(self, *axes: Any) -> Tensor:
+        return shaping.permute_dims(self, axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """With two ints, those axes swapped (PyTorch); otherwise all axes reversed or permuted (NumPy)."""
+        if len(axes) == 2 and all(isinstance(a, builtins.int) for a in axes):
+            return shaping.swapaxes(self, *axes)
+        return self.permute(*(axes or tuple(reversed(range(self.ndim)))))
+
+    def swapaxes(self, axis1: builtins.int, axis2: builtins.int) -> Tensor:
+        return shaping.swapaxes(self, axis1, axis2)
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(f"x.T needs 2 dimensions, this tensor has shape {self.shape}; use x.mT or x.permute(...)")
+        return shaping.matrix_transpose(self)
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes swapped."""
+        return shaping.matrix_transpose(self)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        axes = tuple(i for i, n in enumerate(self.shape) if n == 1) if axis is None else axis
+        return shaping.squeeze(self, axes)
+
+    def unsqueeze(self, axis: builtins.int) -> Tensor:
+        return shaping.expand_dims(self, axis=axis)
+
+    def split(self, sizes: Any, axis: builtins.int = 0) -> tuple[Tensor, ...]:
+        return shaping.split(self, sizes, axis=axis)
+
+    def unbind(self, axis: builtins.int = 0) -> tuple[Tensor, ...]:
+        return shaping.unstack(self, axis=axis)
+
+    def flip(self, axis: Axis = None) -> Tensor:
+        return shaping.flip(self, axis=axis)
+
+    def roll(self, shift: Any, axis: Axis = None) -> Tensor:
+        return shaping.roll(self, shift, axis=axis)
+
+    def repeat(self, *sizes: Any) -> Tensor:
+        """The tensor tiled ``sizes`` times along each axis (PyTorch's meaning; ``ag.repeat`` is NumPy's)."""
+        return shaping.tile(self, sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes)
+
+    # ------------------------------------------------------------------------------ reductions
+
+    def sum(self, axis: Axis = None, dtype: Any = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.sum(self, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, correction: builtins.float = 0.0, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.var(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, correction: builtins.float = 0.0, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.std(self, axis=axis, correction=correction, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.prod(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.min(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: builtins.int | None = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.argmax(self, axis=axis, keepdims=keepdims)
+
+    def argmin(self, axis: builtins.int | None = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.argmin(self, axis=axis, keepdims=keepdims)
+
+    def any(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.any(self, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.all(self, axis=axis, keepdims=keepdims)
+
+    def logsumexp(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
+        return reductions.logsumexp(self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: builtins.int | None = None) -> Tensor:
+        return reductions.cumulative_sum(self, axis=axis)
+
+    # ------------------------------------------------------------------------------ element by element
+
+    def abs(self) -> Tensor:
+        return arithmetic.abs(self)
+
+    def square(self) -> Tensor:
+        return arithmetic.square(self)
+
+    def reciprocal(self) -> Tensor:
+        return arithmetic.reciprocal(self)
+
+    def sign(self) -> Tensor:
+        return arithmetic.sign(self)
+
+    def pow(self, exponent: Any) -> Tensor:
+        return arithmetic.pow(self, exponent)
+
+    def exp(self) -> Tensor:
+        return exponential.exp(self)
+
+    def log(self) -> Tensor:
+        return exponential.log(self)
+
+    def log1p(self) -> Tensor:
+        return exponential.log1p(self)
+
+    def expm1(self) -> Tensor:
+        return exponential.expm1(self)
+
+    def sqrt(self) -> Tensor:
+        return exponential.sqrt(self)
+
+    def erf(self) -> Tensor:
+        return exponential.erf(self)
+
+    def sin(self) -> Tensor:
+        return trigonometric.sin(self)
+
+    def cos(self) -> Tensor:
+        return trigonometric.cos(self)
+
+    def tanh(self) -> Tensor:
+        return trigonometric.tanh(self)
+
+    def sigmoid(self) -> Tensor:
+        return activation.sigmoid(self)
+
+    def relu(self) -> Tensor:
+        return activation.relu(self)
+
+    def floor(self) -> Tensor:
+        return rounding.floor(self)
+
+    def ceil(self) -> Tensor:
+        return rounding.ceil(self)
+
+    def round(self) -> Tensor:
+        return rounding.round(self)
+
+    def clip(self, min: Any = None, max: Any = None) -> Tensor:
+        return selection.clip(self, min, max)
+
+    clamp = clip
+
+    def softmax(self, axis: builtins.int = -1) -> Tensor:
+        return softmax.softmax(self, axis=axis)
+
+    def log_softmax(self, axis: builtins.int = -1) -> Tensor:
+        return softmax.log_softmax(self, axis=axis)
+
+
+def _names_a_dtype(target: Any) -> bool:
+    if not isinstance(target, str):
+        return False
+    try:
+        np.dtype(target)
+    except TypeError:
+        return False
+    return True
+
+
+class Variable(Tensor):
+    """A tensor whose value may be replaced: parameters and buffers. Results computed from it keep the old value."""
+
+    __slots__ = ()
+
+    def snapshot(self) -> Tensor:
+        return Tensor(self.data, self.device, self.node)
+
+    def assign_(self, value: Any) -> None:
+        """Replace the value by another of the same shape, dtype and device; the history of ``value`` is dropped."""
+        if not isinstance(value, Tensor):
+            value = creation.asarray(value, dtype=self.dtype, device=self.device)
+        if value.shape != self.shape:
+            raise ShapeError(f"assign_: a value of shape {value.shape} given for a variable of shape {self.shape}")
+        if value.dtype != self.dtype:
+            raise DTypeError(f"assign_: a value of dtype {value.dtype} given for a variable of dtype {self.dtype}")
+        if value.device is not self.device:
+            raise DeviceError(f"assign_: a value on {value.device} given for a variable on {self.device}")
+        if value.level:
+            raise GradientError("assign_ inside a transform would let a traced value escape; return it instead")
+        self.data = value.data
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor holding a copy of ``data`` (a number, nested sequence or array).
+
+    Python floats become float32, ints int64; arrays keep their dtype. ``requires_grad=True`` makes it a leaf whose
+    gradient is collected; integers cannot have one (DTypeError).
+
+    >>> import autograd_core as ag
+    >>> ag.tensor([1, 2]).dtype, ag.tensor([1.0, 2.0], requires_grad=True)
+    (dtype('int64'), tensor([1., 2.], requires_grad=True))
+    """
+    x = creation.asarray(data, dtype=dtype, device=device, copy=True)
+    if isinstance(data, Tensor):
+        x = x.detach()
+    if not isinstance(requires_grad, bool):
+        raise ArgumentError(f"tensor: requires_grad must be True or False, got {requires_grad!r}")
+    return x.requires_grad_() if requires_grad else x

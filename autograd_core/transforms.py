@@ -1,0 +1,313 @@
+"""Functions from functions to their derivatives.
+
+Reverse mode records operations on tensors and sweeps cotangents back over the record; forward mode runs the function
+on dual numbers. Both act through rules that are themselves recorded or dualised, so they nest in any order.
+Source: Griewank and Walther, Evaluating Derivatives, 2nd ed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import context, tree
+from .aval import is_inexact
+from .errors import ArgumentError, DTypeError, GradientError, ShapeError
+from .graph import AnyNode, Leaf
+from .interpreters.forward import Dual, Forward
+from .interpreters.reverse import fresh, initial_cotangent, main_node, pull_back
+from .ops import creation, shaping
+from .tensor import Tensor
+
+Function = Callable[..., Any]
+
+# ---------------------------------------------------------------------------------- reverse mode
+
+
+def _check_inexact(op: str, leaves: Sequence[Tensor]) -> None:
+    for x in leaves:
+        if not is_inexact(x.dtype):
+            raise DTypeError(
+                f"{op}: cannot differentiate with respect to an argument of dtype {x.dtype}; pass it as a floating "
+                "tensor, or name the other arguments with argnums"
+            )
+
+
+def _outputs(op: str, result: Any) -> tuple[list[Tensor], Any]:
+    leaves, structure = tree.flatten(result)
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise GradientError(f"{op}: the function must return tensors, it returned {type(leaf).__name__}")
+    return leaves, structure
+
+
+def _is_closed(roots: Sequence[AnyNode], variables: set[AnyNode]) -> bool:
+    """Whether the graph under ``roots`` ends in fresh ``variables`` alone: then nobody outside can differentiate it.
+
+    Leaves younger than those belong to transforms that began and ended inside.
+    """
+    newest = max((node.order for node in variables), default=-1)
+    seen: set[AnyNode] = set()
+    stack = [main_node(node) for node in roots]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if type(node) is Leaf:
+            if node not in variables and node.order < newest:
+                return False
+        else:
+            stack.extend(main_node(parent) for parent in node.parents)
+    return True
+
+
+class _Record:
+    """One call of a function on fresh variables, recorded, ready to pull cotangents back."""
+
+    def __init__(self, op: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any], has_aux: bool = False):
+        leaves, self.structure = tree.flatten(tuple(args))
+        originals = [creation.asarray(leaf) for leaf in leaves]
+        _check_inexact(op, originals)
+        self.variables = [fresh(x) for x in originals]
+        self.outer_recording = context.is_grad_enabled()
+        with context.scope(recording=True):
+            result = f(*tree.unflatten(self.structure, self.variables), **kwargs)
+        if has_aux:
+            if not (isinstance(result, tuple) and len(result) == 2):
+                raise GradientError(f"{op}: with has_aux=True the function must return a pair (value, aux)")
+            result, self.aux = result
+        self.outputs, self.output_structure = _outputs(op, result)
+        self.targets: set[AnyNode] = {x.node for x in self.variables}
+        closed = _is_closed([y.node for y in self.outputs if y.node is not None], self.targets)
+        self.inside_transform = any(x.level for x in [*originals, *self.outputs])
+        self.differentiable = self.outer_recording and not closed
+
+    def result(self) -> Any:
+        """The function's result as the caller may keep it: connected to outer variables, not to the fresh ones."""
+        kept = self.outputs if self.differentiable else [y.with_node(None) for y in self.outputs]
+        return tree.unflatten(self.output_structure, kept)
+
+    def pull(self, cotangents: Sequence[Tensor], *, retain_graph: bool) -> Any:
+        """The cotangents of the arguments, in their structure; zeros where the outputs do not depend on one."""
+        # the rules' own operations need recording only if somebody can differentiate the result
+        create_graph = (self.outer_recording or context.is_grad_enabled()) and (
+            self.differentiable or self.inside_transform or any(g.node is not None or g.level for g in cotangents)
+        )
+        found = pull_back(
+            self.outputs,
+            cotangents,
+            self.variables,
+            retain_graph=retain_graph or create_graph,
+            create_graph=create_graph,
+        )
+        filled = [x.new_zeros(x.shape) if g is None else g for x, g in zip(self.variables, found, strict=True)]
+        return tree.unflatten(self.structure, filled)
+
+
+def _positions(op: str, argnums: int | Sequence[int], args: Sequence[Any]) -> tuple[int, ...]:
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for i in positions:
+        if not -len(args) <= i < len(args):
+            raise ArgumentError(f"{op}: argnums {i} is out of range for {len(args)} positional argument(s)")
+    return tuple(i % len(args) for i in positions)
+
+
+def _of_positions(f: Function, positions: Sequence[int], args: Sequence[Any]) -> tuple[Function, list[Any]]:
+    """``f`` as a function of the arguments at ``positions`` alone, and those arguments."""
+
+    def partial(*chosen: Any, **kwargs: Any) -> Any:
+        full = list(args)
+        for i, value in zip(positions, chosen, strict=True):
+            full[i] = value
+        return f(*full, **kwargs)
+
+    return partial, [args[i] for i in positions]
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+    """The function (args) -> (f(args), df/dargs) for scalar ``f``.
+
+    argnums: which positional arguments; an int gives one gradient, a sequence a tuple of them. Arguments may be
+    nested dicts, lists and tuples of tensors; gradients have the same structure. has_aux: ``f`` returns (value, anything).
+
+    >>> import autograd_core as ag
+    >>> ag.value_and_grad(lambda x: (x * x).sum())(ag.tensor([1.0, 2.0]))
+    (tensor(5.), tensor([2., 4.]))
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        call = _Record("grad", *_of_positions(f, _positions("grad", argnums, args), args), kwargs, has_aux)
+        if len(call.outputs) != 1 or not isinstance(call.result(), Tensor):
+            raise GradientError("grad: the function must return one scalar tensor; for several outputs use vjp or jacrev")
+        value = call.result()
+        gradients = call.pull([initial_cotangent("grad", call.outputs[0], None)], retain_graph=False)
+        gradients = gradients[0] if isinstance(argnums, int) else gradients
+        return ((value, call.aux) if has_aux else value), gradients
+
+    return wrapped
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
+    """The gradient of a scalar function: (args) -> df/dargs, itself differentiable.
+
+    Arguments as for ``value_and_grad``; with has_aux the result is (gradient, aux).
+
+    >>> import autograd_core as ag
+    >>> ag.grad(ag.grad(lambda x: x * x * x))(ag.tensor(2.0))
+    tensor(12.)
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        value, gradients = value_and_grad(f, argnums, has_aux=has_aux)(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return wrapped
+
+
+def vjp(f: Function, *primals: Any, **kwargs: Any) -> tuple[Any, Function]:
+    """f(primals) and the function pulling a cotangent of it back to the primals: g -> (g^T J_1, ..., g^T J_n).
+
+    The pullback may be called any number of times.
+
+    >>> import autograd_core as ag
+    >>> y, pull = ag.vjp(lambda x: x * x, ag.tensor([1.0, 2.0]))
+    >>> pull(ag.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.]),)
+    """
+    call = _Record("vjp", f, primals, kwargs)
+
+    def pull(cotangent: Any) -> Any:
+        leaves, structure = tree.flatten(cotangent)
+        if structure != call.output_structure:
+            raise ArgumentError("vjp: the cotangent must have the structure of the function's output")
+        given = [initial_cotangent("vjp", y, g) for y, g in zip(call.outputs, leaves, strict=True)]
+        return call.pull(given, retain_graph=True)
+
+    return call.result(), pull
+
+
+# ---------------------------------------------------------------------------------- forward mode
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: Any) -> tuple[Any, Any]:
+    """f(primals) and its directional derivative J @ tangents, in one forward run without a record.
+
+    >>> import autograd_core as ag
+    >>> ag.jvp(lambda x: x * x, (ag.tensor([1.0, 2.0]),), (ag.tensor([1.0, 0.0]),))
+    (tensor([1., 4.]), tensor([2., 0.]))
+    """
+    leaves, structure = tree.flatten(tuple(primals))
+    tangent_leaves, tangent_structure = tree.flatten(tuple(tangents))
+    if structure != tangent_structure:
+        raise ArgumentError("jvp: primals and tangents must have the same structure; pass both as tuples of tensors")
+    originals = [creation.asarray(x) for x in leaves]
+    _check_inexact("jvp", originals)
+    given = [creation.asarray(t, dtype=x.dtype, device=x.device) for x, t in zip(originals, tangent_leaves, strict=True)]
+    for x, t in zip(originals, given, strict=True):
+        if x.shape != t.shape:
+            raise ShapeError(f"jvp: a tangent of shape {t.shape} given for a primal of shape {x.shape}")
+    depth = context.current().depth + 1
+    forward = Forward(depth)
+    with context.scope(depth=depth):
+        duals = [Dual(forward, x, t) for x, t in zip(originals, given, strict=True)]
+        outputs, output_structure = _outputs("jvp", f(*tree.unflatten(structure, duals), **kwargs))
+    pairs = [forward.split(y) for y in outputs]
+    zero_filled = [y.new_zeros(y.shape) if t is None else t for y, t in pairs]
+    return tree.unflatten(output_structure, [y for y, _ in pairs]), tree.unflatten(output_structure, zero_filled)
+
+
+# ---------------------------------------------------------------------------------- matrices of derivatives
+
+
+def _basis(x: Tensor) -> list[Tensor]:
+    """The unit tensors of the shape of ``x``."""
+    return [row.reshape(x.shape) for row in creation.eye(x.size, dtype=x.dtype, device=x.device)]
+
+
+def _one_tensor(op: str, args: Sequence[Any], argnums: int) -> tuple[int, Tensor]:
+    (position,) = _positions(op, argnums, args)
+    x = args[position]
+    if isinstance(x, (tuple, list, dict)):
+        raise ArgumentError(f"{op}: argument {position} must be one tensor, got a {type(x).__name__}")
+    return position, creation.asarray(x)
+
+
+def jacrev(f: Function, argnums: int = 0) -> Function:
+    """The Jacobian dy[i]/dx[j] by reverse mode, of shape y.shape + x.shape: one sweep for every output element.
+
+    >>> import autograd_core as ag
+    >>> ag.jacrev(lambda x: x * x)(ag.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        position, x = _one_tensor("jacrev", args, argnums)
+        call = _Record("jacrev", *_of_positions(f, (position,), args), kwargs)
+
+        def rows(k: int, y: Tensor) -> Tensor:
+            zeros = [z.new_zeros(z.shape) for z in call.outputs]
+            found = [
+                call.pull([g if j == k else z for j, z in enumerate(zeros)], retain_graph=True)[0] for g in _basis(y)
+            ]
+            if not found:
+                return y.new_zeros(y.shape + x.shape)
+            return shaping.stack(found).reshape(y.shape + x.shape)
+
+        return tree.unflatten(call.output_structure, [rows(k, y) for k, y in enumerate(call.outputs)])
+
+    return wrapped
+
+
+def jacfwd(f: Function, argnums: int = 0) -> Function:
+    """The Jacobian dy[i]/dx[j] by forward mode, of shape y.shape + x.shape: one run for every input element.
+
+    >>> import autograd_core as ag
+    >>> ag.jacfwd(lambda x: x * x)(ag.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        position, x = _one_tensor("jacfwd", args, argnums)
+        partial, _ = _of_positions(f, (position,), args)
+        runs = [jvp(partial, (x,), (t,), **kwargs)[1] for t in _basis(x)]
+        if not runs:
+            raise ArgumentError("jacfwd: the argument has no elements; use jacrev")
+
+        def columns(*tangents: Tensor) -> Tensor:
+            return shaping.stack(list(tangents), axis=-1).reshape(tangents[0].shape + x.shape)
+
+        return tree.tree_map(columns, *runs)
+
+    return wrapped
+
+
+def hessian(f: Function, argnums: int = 0) -> Function:
+    """The matrix of second derivatives d2f/dx[i]dx[j] of a scalar function, of shape x.shape + x.shape.
+
+    >>> import autograd_core as ag
+    >>> ag.hessian(lambda x: x[0] * x[0] * x[1])(ag.tensor([3.0, 5.0]))
+    tensor([[10.,  6.],
+            [ 6.,  0.]])
+    """
+    return jacfwd(grad(f, argnums), argnums)
+
+
+def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a scalar function times a vector, without the matrix: the jvp of the gradient.
+
+    Source: Pearlmutter, Fast exact multiplication by the Hessian, 1994.
+
+    >>> import autograd_core as ag
+    >>> ag.hvp(lambda x: (x * x * x).sum(), (ag.tensor([1.0, 2.0]),), (ag.tensor([1.0, 1.0]),))
+    tensor([ 6., 12.])
+    """
+    argnums: int | tuple[int, ...] = 0 if len(primals) == 1 else tuple(range(len(primals)))
+    return jvp(grad(f, argnums), primals, tangents)[1]
