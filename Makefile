@@ -13,6 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # One stamp for each extra, renewed when pyproject.toml changes; an interrupted install leaves none.
 $(VENV)/.installed-%: pyproject.toml
 	@echo "installing autograd_core with its '$*' extra into $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("autograd_core needs Python 3.11 or newer: make PYTHON=...")'
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --quiet --editable '.[$*]'
 	@touch $@
