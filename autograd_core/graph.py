@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .primitive import Primitive, Pullback
     from .tensor import Tensor
 
-_next_order = count().__next__
+_next_order = count(0, -1).__next__  # decreasing, so that a heap yields the newest first
 
 
 class Leaf:

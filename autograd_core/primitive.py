@@ -122,13 +122,13 @@ class _Call:
 class Pullback:
     """The vjp of a primitive for one set of operands that need gradients.
 
-    ``saves``: which operands (OUTPUT: the output) a node must keep; ``pull(g, saved, params, avals)`` returns one
-    cotangent (or None for zero) for each of those operands in order.
+    ``saves``: which operands (OUTPUT: the output) a node must keep; ``pull(g, saved, params, avals)`` returns the
+    cotangent (or None for zero) of the operand if there is one, a sequence of them in order if there are several.
     """
 
     __slots__ = ("needs_avals", "pull", "saves", "single_save")
 
-    def __init__(self, saves: Sequence[int], pull: Callable[..., Sequence[Any]], needs_avals: bool):
+    def __init__(self, saves: Sequence[int], pull: Callable[..., Any], needs_avals: bool):
         self.saves = tuple(saves)
         self.pull = pull
         self.needs_avals = needs_avals
@@ -146,6 +146,7 @@ class Primitive:
     """
 
     kind = "primitive"
+    differentiable = True
     device_param: str | None = None  # which parameter names the output's device, where it is not the operands'
 
     def __init__(
@@ -161,7 +162,7 @@ class Primitive:
         self.forward = forward
         self.shape_rule = shape
         self.signals = signals
-        self._pullbacks: dict[tuple[int, int], Pullback] = {}
+        self._pullbacks: dict[int, Pullback] = {}
         source = forward if operands is None else None
         self.variadic = False
         if source is not None:
@@ -173,23 +174,19 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<{self.kind} primitive {self.name}>"
 
-    @property
-    def differentiable(self) -> bool:
-        return True
-
     def output_aval(self, *avals: Aval, **params: Any) -> Any:
         """The output's Aval: the rule that is checked against real outputs in the tests."""
         if self.shape_rule is None:
             raise NotImplementedError(f"{self.name} declares no shape rule")
         return self.shape_rule(*avals, **params)
 
-    def pullback(self, mask: int, arity: int) -> Pullback:
-        """The vjp for the operands whose bits are set in ``mask``; made on first use."""
+    def pullback(self, mask: int) -> Pullback:
+        """The vjp for the operands whose bits are set in ``mask``, whose highest bit marks the end; made on first use."""
         try:
-            return self._pullbacks[mask, arity]
+            return self._pullbacks[mask]
         except KeyError:
-            wanted = [i for i in range(arity) if mask >> i & 1]
-            made = self._pullbacks[mask, arity] = self._make_pullback(wanted, arity)
+            arity = mask.bit_length() - 1
+            made = self._pullbacks[mask] = self._make_pullback([i for i in range(arity) if mask >> i & 1], arity)
             return made
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
@@ -224,11 +221,8 @@ class Elementwise(Primitive):
         if partials is not None and len(partials) != len(self.operands):
             raise TypeError(f"{name}: {len(self.operands)} operands, but {len(partials)} partials")
         self.partials = partials
+        self.differentiable = partials is not None
         self.result = result
-
-    @property
-    def differentiable(self) -> bool:
-        return self.partials is not None
 
     def output_aval(self, *avals: Aval, **params: Any) -> Aval:
         shape = max((a.shape for a in avals), key=len)
@@ -241,22 +235,7 @@ class Elementwise(Primitive):
         calls = [_Call(p) for p in partials if callable(p)]
         saves = self._saves(calls, arity)
         parts = [self._part(p, saves, arity) for p in partials]
-        if len(parts) == 1:
-            (only,) = parts
-
-            def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
-                return (only(g, saved, params, avals),)
-        elif len(parts) == 2:
-            first, second = parts
-
-            def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
-                return (first(g, saved, params, avals), second(g, saved, params, avals))
-        else:
-
-            def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
-                return [part(g, saved, params, avals) for part in parts]
-
-        return Pullback(saves, pull, any("avals" in call.names for call in calls))
+        return Pullback(saves, _in_order(parts), any("avals" in call.names for call in calls))
 
     def _part(self, partial: Rule | int | None, saves: tuple[int, ...], arity: int) -> Callable[..., Any]:
         """The product of a cotangent (or tangent) with one partial derivative."""
@@ -277,10 +256,10 @@ class Elementwise(Primitive):
         for i, t in enumerate(tangents):
             if t is None:
                 continue
-            pullback = self.pullback(1 << i, len(primals))
+            pullback = self.pullback(1 << i | 1 << len(primals))
             saved = tuple(output if j == OUTPUT else primals[j] for j in pullback.saves)
             # for one element, the vjp and the jvp are the same product
-            (part,) = pullback.pull(t, saved, params, avals)
+            part = pullback.pull(t, saved, params, avals)
             total = part if total is None else total + part
         return total
 
@@ -353,16 +332,13 @@ class General(Primitive):
         self.jvp_rule = jvp
         self.composed = composed
         self.device_param = device_param
-
-    @property
-    def differentiable(self) -> bool:
-        return self.vjp is not None or self.composed is not None
+        self.differentiable = vjp is not None or composed is not None
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
         if self.vjp is not None:
             return _pullback_from_rules(self, self.vjp, wanted, arity)
 
-        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
             return context.current().interpreter.base.transforms.pull_composed(self.composed, saved, wanted, g, params)
 
         return Pullback(range(arity), pull, needs_avals=False)
@@ -386,19 +362,25 @@ def _pullback_from_rules(primitive: Primitive, rules: Any, wanted: list[int], ar
         saves = primitive._saves([joint], arity)
         call = joint.compile(primitive, saves, arity)
 
-        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
+        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
             cotangents = call(g, saved, params, avals)
-            return [cotangents[i] for i in wanted]
+            return [cotangents[i] for i in wanted] if len(wanted) > 1 else cotangents[wanted[0]]
 
         return Pullback(saves, pull, "avals" in joint.names)
     calls = [_Call(rules[i] or _no_derivative(primitive, i)) for i in wanted]
     saves = primitive._saves(calls, arity)
     parts = [call.compile(primitive, saves, arity) for call in calls]
+    return Pullback(saves, _in_order(parts), any("avals" in call.names for call in calls))
 
-    def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Sequence[Any]:
-        return [part(g, saved, params, avals) for part in parts]
 
-    return Pullback(saves, pull, any("avals" in call.names for call in calls))
+def _in_order(parts: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    """One function returning what each part returns: alone if there is one part, as a tuple if several."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(parts) == 2:
+        first, second = parts
+        return lambda g, saved, params, avals: (first(g, saved, params, avals), second(g, saved, params, avals))
+    return lambda g, saved, params, avals: [part(g, saved, params, avals) for part in parts]
 
 
 def _no_derivative(primitive: Primitive, i: int) -> Rule:
@@ -489,36 +471,34 @@ def bind(primitive: Primitive, inputs: Sequence[Any], params: dict[str, Any]) ->
     """Run a primitive under the innermost transform that any input belongs to, and record it if asked."""
     state = context.current()
     interpreter = state.interpreter
-    level = 0
+    level, mask, bit = 0, 0, 1
     for x in inputs:
         if x.level > level:
             interpreter, level = x.interpreter, x.level
+        if x.node is not None:
+            mask |= bit
+        bit <<= 1
     y = interpreter.run(primitive, inputs, params)
-    if state.recording:
-        for x in inputs:
-            if x.node is not None:
-                return record(primitive, inputs, y, params) if primitive.differentiable else y
+    if mask and state.recording and primitive.differentiable:
+        return record(primitive, inputs, y, params, mask | bit)
     return y
 
 
-def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
-    """Give ``output`` a node that remembers how to pull a cotangent back to ``inputs``."""
-    mask, bit, parents = 0, 1, []
-    for x in inputs:
-        if x.node is not None:
-            mask |= bit
-            parents.append(x.node)
-        bit <<= 1
-    pullback = primitive.pullback(mask, len(inputs))
+def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dict[str, Any], mask: int) -> Any:
+    """Give ``output`` a node that remembers how to pull a cotangent back to the inputs in ``mask`` (see pullback)."""
+    pullback = primitive.pullback(mask)
     position = pullback.single_save
-    if position is not None and position != OUTPUT:
-        saved = (inputs[position].snapshot(),)
-    else:
+    if position is None:
         saved = tuple([_detached(output) if i == OUTPUT else inputs[i].snapshot() for i in pullback.saves])
+    elif position == OUTPUT:
+        saved = (_detached(output),)
+    else:
+        saved = (inputs[position].snapshot(),)
+    parents = tuple([x.node for x in inputs if x.node is not None])
     avals = [Aval(x.shape, x.dtype) for x in inputs] if pullback.needs_avals else None
     several = type(output) is tuple
     described = tuple(Aval(y.shape, y.dtype) for y in output) if several else (output.shape, output.dtype)
-    node = Node(primitive, pullback, tuple(parents), saved, params, avals, described)
+    node = Node(primitive, pullback, parents, saved, params, avals, described)
     if several:
         return tuple(y.with_node(Piece(node, i)) for i, y in enumerate(output))
     output.node = node  # interpreters return a fresh tensor, so nobody else sees this

@@ -47,7 +47,7 @@ def _is_closed(roots: Sequence[AnyNode], variables: set[AnyNode]) -> bool:
 
     Leaves younger than those belong to transforms that began and ended inside.
     """
-    newest = max((node.order for node in variables), default=-1)
+    newest = min((node.order for node in variables), default=1)
     seen: set[AnyNode] = set()
     stack = [main_node(node) for node in roots]
     while stack:
@@ -56,7 +56,7 @@ def _is_closed(roots: Sequence[AnyNode], variables: set[AnyNode]) -> bool:
             continue
         seen.add(node)
         if type(node) is Leaf:
-            if node not in variables and node.order < newest:
+            if node not in variables and node.order > newest:
                 return False
         else:
             stack.extend(main_node(parent) for parent in node.parents)

@@ -24,7 +24,7 @@ class Derived:
     @staticmethod
     def pull_composed(
         composed: Composed, inputs: Sequence[Tensor], wanted: Sequence[int], g: Any, params: dict[str, Any]
-    ) -> list[Tensor | None]:
+    ) -> Any:
         """The vjp of ``composed`` for the operands ``wanted``: run it again, recorded, and pull back."""
         create_graph = context.is_grad_enabled()
         variables = {i: fresh(inputs[i]) for i in wanted}
@@ -32,9 +32,10 @@ class Derived:
         with context.scope(recording=True):
             outputs, _ = tree.flatten(composed(*operands, **params))
         cotangents, _ = tree.flatten(g)
-        return pull_back(
+        found = pull_back(
             outputs, cotangents, list(variables.values()), retain_graph=create_graph, create_graph=create_graph
         )
+        return found if len(found) > 1 else found[0]
 
     @staticmethod
     def push_composed(
@@ -62,15 +63,16 @@ class Derived:
         Source: Townsend, A new trick for calculating Jacobian vector products, 2017.
         """
         create_graph = context.is_grad_enabled()
-        mask = sum(1 << i for i, t in enumerate(tangents) if t is not None)
-        pullback = primitive.pullback(mask, len(primals))
+        wanted = [i for i, t in enumerate(tangents) if t is not None]
+        pullback = primitive.pullback(sum(1 << i for i in wanted) | 1 << len(primals))
         outputs, structure = tree.flatten(output)
         with context.scope(recording=True):
             cotangents = [fresh(y.new_zeros(y.shape)) for y in outputs]
             saved = tuple(output if i == OUTPUT else primals[i] for i in pullback.saves)
             avals = [Aval(x.shape, x.dtype) for x in primals]
             pulled = pullback.pull(tree.unflatten(structure, cotangents), saved, params, avals)
-        given = [(p, t) for p, t in zip(pulled, [t for t in tangents if t is not None], strict=True) if p is not None]
+        rows = (pulled,) if len(wanted) == 1 else pulled
+        given = [(row, tangents[i]) for i, row in zip(wanted, rows, strict=True) if row is not None]
         found = pull_back(
             [p for p, _ in given],
             [t for _, t in given],

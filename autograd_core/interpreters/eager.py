@@ -33,11 +33,16 @@ class Eager:
         if kernel is None:
             return self._run_composed(primitive, inputs, params)
         try:
-            data = kernel(*[x.data for x in inputs], **params)
+            if len(inputs) == 2:
+                data = kernel(inputs[0].data, inputs[1].data, **params)
+            else:
+                data = kernel(*[x.data for x in inputs], **params)
         except AutogradError:
             raise
         except (TypeError, ValueError, IndexError) as error:
             raise self._explain(primitive, inputs, error) from error
+        if type(data) is device.array_type:
+            return Tensor(data, device)
         if type(data) is tuple:
             return tuple([_wrap(piece, device) for piece in data])
         return _wrap(data, device)

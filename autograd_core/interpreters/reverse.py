@@ -5,8 +5,8 @@ Source: Griewank and Walther, Evaluating Derivatives, 2nd ed., chapter 4.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from .. import context
@@ -37,48 +37,61 @@ def sweep(
 
     def deliver(node: AnyNode, g: Tensor) -> None:
         if type(node) is Piece:
-            main = node.node
-            pieces = pending.get(main)
-            if pieces is None:
-                pieces = pending[main] = [None] * len(main.output)
-                heapq.heappush(heap, (-main.order, main))
-            old = pieces[node.index]
-            pieces[node.index] = g if old is None else old + g
-            return
-        old = pending.get(node)
-        if old is not None:
-            pending[node] = _accumulate(old, g, node in owned, create_graph)
+            _deliver_piece(node, g, pending, heap)
+        elif node in pending:
+            pending[node] = _accumulate(pending[node], g, node in owned, create_graph)
             owned.add(node)
-            return
-        pending[node] = g
-        if type(node) is Node:
-            heapq.heappush(heap, (-node.order, node))
+        else:
+            pending[node] = g
+            if type(node) is Node:
+                heappush(heap, (node.order, node))
 
     for node, g in roots:
         deliver(node, g)
     with context.scope(recording=create_graph):
         while heap:
-            node = heapq.heappop(heap)[1]
+            node = heappop(heap)[1]
             g = pending.pop(node)
-            owned.discard(node)
             if targets is not None and node in targets:
                 found[node] = g
                 continue
-            if node.saved is None:
+            saved = node.saved
+            if saved is None:
                 raise _second_backward(node)
             if type(g) is list:
-                g = tuple(_zeros(a, g) if piece is None else piece for piece, a in zip(g, node.output, strict=True))
-            saved = node.saved
+                g = _complete(g, node)
             if create_graph and OUTPUT in node.pullback.saves:
                 saved = _with_output_attached(node)
+            parents = node.parents
             cotangents = node.pullback.pull(g, saved, node.params, node.avals)
-            for parent, cotangent in zip(node.parents, cotangents, strict=True):
+            if not retain_graph:
+                node.saved = None
+                node.parents = ()
+            for parent, cotangent in zip(parents, (cotangents,) if len(parents) == 1 else cotangents, strict=True):
                 if cotangent is not None and (needed is None or parent in needed):
                     deliver(parent, cotangent)
-            if not retain_graph:
-                node.free()
     found.update((node, g) for node, g in pending.items() if type(node) is Leaf)
     return found
+
+
+def _deliver_piece(piece: Piece, g: Tensor, pending: dict[AnyNode, Any], heap: list[tuple[int, Node]]) -> None:
+    """One output's cotangent, kept in a list with those of the other outputs of its operation."""
+    node = piece.node
+    pieces = pending.get(node)
+    if pieces is None:
+        pieces = pending[node] = [None] * len(node.output)
+        heappush(heap, (node.order, node))
+    old = pieces[piece.index]
+    pieces[piece.index] = g if old is None else old + g
+
+
+def _complete(pieces: list[Tensor | None], node: Node) -> tuple[Tensor, ...]:
+    """The cotangents of all outputs of an operation, zeros for those that nothing depended on."""
+    device = next(piece.device for piece in pieces if piece is not None)
+    return tuple(
+        creation.zeros(aval.shape, dtype=aval.dtype, device=device) if piece is None else piece
+        for piece, aval in zip(pieces, node.output, strict=True)
+    )
 
 
 def _accumulate(old: Tensor, new: Tensor, owned: bool, create_graph: bool) -> Tensor:
@@ -87,11 +100,6 @@ def _accumulate(old: Tensor, new: Tensor, owned: bool, create_graph: bool) -> Te
         old.device.backend.xp.add(old.data, new.data, out=old.data)
         return old
     return old + new
-
-
-def _zeros(aval: Any, pieces: list[Tensor | None]) -> Tensor:
-    device = next(piece.device for piece in pieces if piece is not None)
-    return creation.zeros(aval.shape, dtype=aval.dtype, device=device)
 
 
 def _with_output_attached(node: Node) -> tuple[Any, ...]:
@@ -185,7 +193,7 @@ def fresh(x: Tensor) -> Tensor:
     """``x`` as a variable of its own: its gradient can be asked for, and flows on if ``x`` has a history."""
     y = x.with_node(None)
     if x.node is not None and context.is_grad_enabled():
-        return record(alias_p, (x,), y, {})
+        return record(alias_p, (x,), y, {}, 0b11)
     y.node = Leaf()
     return y
 

@@ -90,9 +90,9 @@ def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) 
     if (
         isinstance(x1, Value)
         and isinstance(x2, Value)
-        and x1.shape == x2.shape
-        and x1.dtype is x2.dtype
         and x1.device is x2.device
+        and x1.dtype is x2.dtype
+        and x1.shape == x2.shape
         and not (floating and x1.dtype.kind in "biu")
     ):
         return bind(primitive, (x1, x2), {})
