@@ -33,7 +33,8 @@ class Node:
     """One recorded operation.
 
     ``parents`` and the cotangents that ``pullback`` returns are aligned: only operands that need a gradient appear.
-    ``saved`` holds what the rules named and nothing else; ``free`` lets it go after a backward pass.
+    ``saved`` holds what the rules named and nothing else; a backward pass sets it to None. ``output`` is the result's
+    shape; for several results, their Avals.
     """
 
     __slots__ = ("avals", "order", "output", "params", "parents", "primitive", "pullback", "saved")
@@ -42,7 +43,7 @@ class Node:
         self,
         primitive: Primitive,
         pullback: Pullback,
-        parents: tuple[AnyNode, ...],
+        parents: Sequence[AnyNode],
         saved: tuple[Any, ...],
         params: dict[str, Any],
         avals: Sequence[Aval] | None,
@@ -56,14 +57,6 @@ class Node:
         self.avals = avals
         self.output = output
         self.order = _next_order()
-
-    @property
-    def freed(self) -> bool:
-        return self.saved is None
-
-    def free(self) -> None:
-        self.saved = None
-        self.parents = ()
 
 
 class Piece:

@@ -494,10 +494,10 @@ def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dic
         saved = (_detached(output),)
     else:
         saved = (inputs[position].snapshot(),)
-    parents = tuple([x.node for x in inputs if x.node is not None])
+    parents = [x.node for x in inputs if x.node is not None] if len(inputs) > 1 else (inputs[0].node,)
     avals = [Aval(x.shape, x.dtype) for x in inputs] if pullback.needs_avals else None
     several = type(output) is tuple
-    described = tuple(Aval(y.shape, y.dtype) for y in output) if several else (output.shape, output.dtype)
+    described = tuple(Aval(y.shape, y.dtype) for y in output) if several else output.shape
     node = Node(primitive, pullback, parents, saved, params, avals, described)
     if several:
         return tuple(y.with_node(Piece(node, i)) for i, y in enumerate(output))

@@ -33,10 +33,12 @@ class Eager:
         if kernel is None:
             return self._run_composed(primitive, inputs, params)
         try:
-            if len(inputs) == 2:
-                data = kernel(inputs[0].data, inputs[1].data, **params)
-            else:
+            if params:
                 data = kernel(*[x.data for x in inputs], **params)
+            elif len(inputs) == 2:  # the common small operation: no list, no dictionary
+                data = kernel(inputs[0].data, inputs[1].data)
+            else:
+                data = kernel(*[x.data for x in inputs])
         except AutogradError:
             raise
         except (TypeError, ValueError, IndexError) as error:

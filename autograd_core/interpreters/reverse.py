@@ -116,9 +116,10 @@ def _with_output_attached(node: Node) -> tuple[Any, ...]:
 
 
 def _second_backward(node: Node) -> GradientError:
-    shape = node.output[0] if isinstance(node.output[0], tuple) else "several outputs"
+    several = bool(node.output) and isinstance(node.output[0], tuple)
+    described = f"the {len(node.output)} results" if several else f"the result (shape {node.output})"
     return GradientError(
-        f"backward reached the result of {node.primitive.name!r} (shape {shape}), whose saved values an earlier "
+        f"backward reached {described} of {node.primitive.name!r}, whose saved values an earlier "
         "backward has freed. If it was made outside the training loop, make it inside, or detach() it; to run "
         "backward twice through one graph, pass retain_graph=True the first time."
     )
