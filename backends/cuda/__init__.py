@@ -1,1 +1,5 @@
-"""The CUDA backend: CuPy arrays and generated kernels."""
+"""CUDA devices: registered, and explained where they cannot be used."""
+
+from .backend import CudaBackend
+
+__all__ = ["CudaBackend"]
