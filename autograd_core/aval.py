@@ -8,6 +8,7 @@ of the tensor that it meets. Where a floating dtype is needed and none is given 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ class Aval(NamedTuple):
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
@@ -101,6 +102,8 @@ def _promote_scalar(dtype: np.dtype, value: object) -> np.dtype:
 
 def as_shape(op: str, shape: object) -> Shape:
     """``shape`` as a tuple of non-negative ints; an int stands for one axis."""
+    if type(shape) is tuple and all([type(n) is int and n >= 0 for n in shape]):
+        return shape
     try:
         result = (int(shape.__index__()),) if hasattr(shape, "__index__") else tuple(int(n.__index__()) for n in shape)
     except (TypeError, AttributeError):
@@ -112,6 +115,9 @@ def as_shape(op: str, shape: object) -> Shape:
 
 def broadcast_shapes(op: str, *shapes: Shape) -> Shape:
     """The shape that all ``shapes`` broadcast to (NumPy's rule), or a ShapeError that names the axis."""
+    longest = max(shapes, key=len, default=())
+    if all(shape == longest[len(longest) - len(shape) :] for shape in shapes):
+        return longest
     ndim = max(map(len, shapes), default=0)
     result = []
     for axis in range(-ndim, 0):
@@ -142,6 +148,8 @@ def normalize_axes(op: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     """``axis`` (None: all) as a sorted tuple of distinct non-negative ints."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and 0 <= axis < ndim:
+        return (axis,)
     axes = [normalize_axis(op, a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{op}: axis {axis} names an axis twice")

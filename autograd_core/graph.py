@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
     from .aval import Aval
-    from .primitive import Primitive, Pullback
+    from .primitive import Pullback
     from .tensor import Tensor
 
 _next_order = count(0, -1).__next__  # decreasing, so that a heap yields the newest first
@@ -37,11 +37,10 @@ class Node:
     shape; for several results, their Avals.
     """
 
-    __slots__ = ("avals", "order", "output", "params", "parents", "primitive", "pullback", "saved")
+    __slots__ = ("avals", "order", "output", "params", "parents", "pullback", "saved")
 
     def __init__(
         self,
-        primitive: Primitive,
         pullback: Pullback,
         parents: Sequence[AnyNode],
         saved: tuple[Any, ...],
@@ -49,7 +48,6 @@ class Node:
         avals: Sequence[Aval] | None,
         output: Any,
     ):
-        self.primitive = primitive
         self.pullback = pullback
         self.parents = parents
         self.saved: tuple[Any, ...] | None = saved

@@ -126,9 +126,10 @@ class Pullback:
     cotangent (or None for zero) of the operand if there is one, a sequence of them in order if there are several.
     """
 
-    __slots__ = ("needs_avals", "pull", "saves", "single_save")
+    __slots__ = ("needs_avals", "primitive", "pull", "saves", "single_save")
 
-    def __init__(self, saves: Sequence[int], pull: Callable[..., Any], needs_avals: bool):
+    def __init__(self, primitive: Primitive, saves: Sequence[int], pull: Callable[..., Any], needs_avals: bool):
+        self.primitive = primitive
         self.saves = tuple(saves)
         self.pull = pull
         self.needs_avals = needs_avals
@@ -235,7 +236,7 @@ class Elementwise(Primitive):
         calls = [_Call(p) for p in partials if callable(p)]
         saves = self._saves(calls, arity)
         parts = [self._part(p, saves, arity) for p in partials]
-        return Pullback(saves, _in_order(parts), any("avals" in call.names for call in calls))
+        return Pullback(self, saves, _in_order(parts), any("avals" in call.names for call in calls))
 
     def _part(self, partial: Rule | int | None, saves: tuple[int, ...], arity: int) -> Callable[..., Any]:
         """The product of a cotangent (or tangent) with one partial derivative."""
@@ -341,7 +342,7 @@ class General(Primitive):
         def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
             return context.current().interpreter.base.transforms.pull_composed(self.composed, saved, wanted, g, params)
 
-        return Pullback(range(arity), pull, needs_avals=False)
+        return Pullback(self, range(arity), pull, needs_avals=False)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
         transforms = context.current().interpreter.base.transforms
@@ -366,11 +367,11 @@ def _pullback_from_rules(primitive: Primitive, rules: Any, wanted: list[int], ar
             cotangents = call(g, saved, params, avals)
             return [cotangents[i] for i in wanted] if len(wanted) > 1 else cotangents[wanted[0]]
 
-        return Pullback(saves, pull, "avals" in joint.names)
+        return Pullback(primitive, saves, pull, "avals" in joint.names)
     calls = [_Call(rules[i] or _no_derivative(primitive, i)) for i in wanted]
     saves = primitive._saves(calls, arity)
     parts = [call.compile(primitive, saves, arity) for call in calls]
-    return Pullback(saves, _in_order(parts), any("avals" in call.names for call in calls))
+    return Pullback(primitive, saves, _in_order(parts), any("avals" in call.names for call in calls))
 
 
 def _in_order(parts: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
@@ -496,12 +497,11 @@ def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dic
         saved = (inputs[position].snapshot(),)
     parents = [x.node for x in inputs if x.node is not None] if len(inputs) > 1 else (inputs[0].node,)
     avals = [Aval(x.shape, x.dtype) for x in inputs] if pullback.needs_avals else None
-    several = type(output) is tuple
-    described = tuple(Aval(y.shape, y.dtype) for y in output) if several else output.shape
-    node = Node(primitive, pullback, parents, saved, params, avals, described)
-    if several:
+    if type(output) is tuple:
+        described = tuple(Aval(y.shape, y.dtype) for y in output)
+        node = Node(pullback, parents, saved, params, avals, described)
         return tuple(y.with_node(Piece(node, i)) for i, y in enumerate(output))
-    output.node = node  # interpreters return a fresh tensor, so nobody else sees this
+    output.node = Node(pullback, parents, saved, params, avals, output.shape)  # nobody else has seen this tensor
     return output
 
 

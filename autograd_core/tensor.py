@@ -253,27 +253,24 @@ class Tensor(Value):
         return creation.ones(shape, dtype=self.dtype, device=self.device)
 
     # ------------------------------------------------------------------------------ operators
+    # those that every network leans on are the functions themselves: one call less
 
-    def __add__(self, other: Any) -> Tensor:
-        return arithmetic.add(self, other)
+    __add__ = arithmetic.add
 
     def __radd__(self, other: Any) -> Tensor:
         return arithmetic.add(other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
-        return arithmetic.subtract(self, other)
+    __sub__ = arithmetic.subtract
 
     def __rsub__(self, other: Any) -> Tensor:
         return arithmetic.subtract(other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return arithmetic.multiply(self, other)
+    __mul__ = arithmetic.multiply
 
     def __rmul__(self, other: Any) -> Tensor:
         return arithmetic.multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
-        return arithmetic.divide(self, other)
+    __truediv__ = arithmetic.divide
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return arithmetic.divide(other, self)
@@ -296,14 +293,12 @@ class Tensor(Value):
     def __rpow__(self, other: Any) -> Tensor:
         return arithmetic.pow(other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return linear_algebra.matmul(self, other)
+    __matmul__ = linear_algebra.matmul
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return linear_algebra.matmul(other, self)
 
-    def __neg__(self) -> Tensor:
-        return arithmetic.negative(self)
+    __neg__ = arithmetic.negative
 
     def __pos__(self) -> Tensor:
         return arithmetic.positive(self)

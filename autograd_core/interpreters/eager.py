@@ -33,12 +33,11 @@ class Eager:
         if kernel is None:
             return self._run_composed(primitive, inputs, params)
         try:
-            if params:
-                data = kernel(*[x.data for x in inputs], **params)
-            elif len(inputs) == 2:  # the common small operation: no list, no dictionary
-                data = kernel(inputs[0].data, inputs[1].data)
+            if not params and len(inputs) == 2:  # the common small operation: no list, no dictionary
+                x1, x2 = inputs
+                data = kernel(x1.data, x2.data)
             else:
-                data = kernel(*[x.data for x in inputs])
+                data = kernel(*[x.data for x in inputs], **params)
         except AutogradError:
             raise
         except (TypeError, ValueError, IndexError) as error:
@@ -62,6 +61,8 @@ class Eager:
     def constant(self, obj: Any, *, dtype: np.dtype | None, device: str | Device | None, op: str) -> Tensor:
         """``obj`` (a number, nested sequence or array) as a tensor without history."""
         device = get_device(device)
+        if dtype is not None and type(obj) in (int, float):
+            return Tensor(device.asarray(obj, dtype), device)
         if not isinstance(obj, device.backend.array_types):
             obj = _host_array(obj, dtype, op)
         if obj.dtype.kind not in "biufc" and obj.dtype.name != "bfloat16":

@@ -63,11 +63,16 @@ def sweep(
             if create_graph and OUTPUT in node.pullback.saves:
                 saved = _with_output_attached(node)
             parents = node.parents
-            cotangents = node.pullback.pull(g, saved, node.params, node.avals)
+            pulled = node.pullback.pull(g, saved, node.params, node.avals)
             if not retain_graph:
                 node.saved = None
                 node.parents = ()
-            for parent, cotangent in zip(parents, (cotangents,) if len(parents) == 1 else cotangents, strict=True):
+            if len(parents) == 1:
+                parent = parents[0]
+                if pulled is not None and (needed is None or parent in needed):
+                    deliver(parent, pulled)
+                continue
+            for parent, cotangent in zip(parents, pulled, strict=True):
                 if cotangent is not None and (needed is None or parent in needed):
                     deliver(parent, cotangent)
     found.update((node, g) for node, g in pending.items() if type(node) is Leaf)
@@ -119,7 +124,7 @@ def _second_backward(node: Node) -> GradientError:
     several = bool(node.output) and isinstance(node.output[0], tuple)
     described = f"the {len(node.output)} results" if several else f"the result (shape {node.output})"
     return GradientError(
-        f"backward reached {described} of {node.primitive.name!r}, whose saved values an earlier "
+        f"backward reached {described} of {node.pullback.primitive.name!r}, whose saved values an earlier "
         "backward has freed. If it was made outside the training loop, make it inside, or detach() it; to run "
         "backward twice through one graph, pass retain_graph=True the first time."
     )

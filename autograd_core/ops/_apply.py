@@ -13,6 +13,8 @@ from ..errors import DeviceError, DTypeError
 from ..primitive import Elementwise, Value, bind
 
 SCALARS = (bool, int, float, complex)
+PYTHON_REALS = (int, float)
+NO_PARAMS: dict[str, Any] = {}
 
 
 def as_tensor(op: str, x: Any, like: Value | None = None) -> Any:
@@ -87,16 +89,21 @@ def unary(primitive: Elementwise, x: Any, *, floating: bool = False, **params: A
 
 def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) -> Any:
     """Apply a two-operand elementwise primitive, with promotion and broadcasting."""
-    if (
-        isinstance(x1, Value)
-        and isinstance(x2, Value)
-        and x1.device is x2.device
-        and x1.dtype is x2.dtype
-        and x1.shape == x2.shape
-        and not (floating and x1.dtype.kind in "biu")
-    ):
-        return bind(primitive, (x1, x2), {})
-    return bind(primitive, broadcast(primitive.name, promoted(primitive.name, (x1, x2), floating=floating)), {})
+    if isinstance(x1, Value):
+        if isinstance(x2, Value):
+            if x1.dtype is x2.dtype and x1.device is x2.device and not (floating and x1.dtype.kind in "biu"):
+                operands = (x1, x2) if x1.shape == x2.shape else broadcast(primitive.name, (x1, x2))
+                return bind(primitive, operands, NO_PARAMS)
+        elif type(x2) in PYTHON_REALS and x1.dtype.kind == "f":
+            return bind(primitive, (x1, _weak(x2, x1)), NO_PARAMS)
+    elif type(x1) in PYTHON_REALS and isinstance(x2, Value) and x2.dtype.kind == "f":
+        return bind(primitive, (_weak(x1, x2), x2), NO_PARAMS)
+    return bind(primitive, broadcast(primitive.name, promoted(primitive.name, (x1, x2), floating=floating)), NO_PARAMS)
+
+
+def _weak(value: float, like: Value) -> Any:
+    """A Python number as a 0-d constant of the dtype and device of ``like``."""
+    return context.current().interpreter.base.constant(value, dtype=like.dtype, device=like.device, op="constant")
 
 
 def require_float(op: str, x: Value) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -64,14 +65,14 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     """
     x = as_tensor("reshape", x)
     shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    size = int(np.prod(x.shape, dtype=np.int64))
+    size = prod(x.shape)
     if -1 in shape:
-        known = int(np.prod([n for n in shape if n != -1], dtype=np.int64))
+        known = prod([n for n in shape if n != -1])
         if shape.count(-1) > 1 or (size % known if known else True):
             raise ShapeError(f"reshape: {size} elements of shape {x.shape} do not fit {shape}")
         shape = tuple(size // known if n == -1 else n for n in shape)
     shape = as_shape("reshape", shape)
-    if int(np.prod(shape, dtype=np.int64)) != size:
+    if prod(shape) != size:
         raise ShapeError(f"reshape: {size} elements of shape {x.shape} do not fit {shape}")
     return x if shape == x.shape else bind(reshape_p, (x,), {"shape": shape})
 
