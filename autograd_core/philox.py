@@ -22,12 +22,13 @@ integer arithmetic and IEEE 754 ``+ - * / sqrt``, each rounded to nearest on its
 and Python's precedence give; no library function, whose last bit would differ between machines. A kernel that keeps
 the order and the operand types gives the same bits, if it
 - never contracts a * b + c into one rounding: ``-fmad=false`` for NVRTC and nvcc (or ``__fmul_rn``, ``__fadd_rn`` and
-  their kin), ``fma=False`` for Numba-CUDA, no fast-math flag anywhere;
+  their kin), ``-fma=0`` for NVVM, ``-ffp-contract=off`` for a C compiler, no fast-math flag anywhere;
 - divides and takes roots exactly (``-prec-div=true -prec-sqrt=true``, the defaults). Subnormals never arise, so
   flushing them to zero is harmless;
 - converts integers to floats with their sign (int32 -> float32, int64 -> float64), rounding to nearest. The float32
   constants below are exact in float32: writing them as float literals loses nothing.
-``.view`` reinterprets bits (``__float_as_int``), ``.astype`` converts, ``>>`` on a signed integer is arithmetic.
+``.view`` reinterprets bits (``__float_as_int``), ``.astype`` converts, ``>>`` on a signed integer is arithmetic; a
+plain number takes the type of the array beside it (NEP 50).
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ FLOAT64 = FloatFormat(
 )
 
 
-def philox4x32(xp: Namespace, key: tuple[Array, Array], counter: tuple[Array, Array, Array, Array]) -> tuple[Array, ...]:
+def philox4x32(
+    xp: Namespace, key: tuple[Array, Array], counter: tuple[Array, Array, Array, Array]
+) -> tuple[Array, ...]:
     """The four lanes of Philox4x32-10 under a key, for one counter or for arrays of counters.
 
     key: two words, counter: four words; each is a Python integer below 2**32 or a uint64 array that holds such
@@ -185,7 +188,8 @@ def to_normal_pair(xp: Namespace, radius: Array, angle: Array, form: FloatFormat
 
     sqrt(-2 log u) sin(theta) and sqrt(-2 log u) cos(theta), in an order and with a sign that the angle's upper bits
     choose; u = (radius + 1/2) / 2**bits, so that values reach 6.76 (float32) and 9.49 (float64), and theta never lies
-    on an axis, so that no value is zero.
+    on an axis, so that no value is zero. Largest relative error seen in 12 million values that dwell on the extremes:
+    3.2e-7 (float32) and 6e-16 (float64).
     """
     floating, signed, unsigned = (getattr(xp, name) for name in (form.floating, form.signed, form.unsigned))
     # The word read as a signed integer is 2**bits u, or 2**bits (u - 1) from u = 1/2 on: u - 1 keeps its precision
@@ -208,8 +212,8 @@ def to_normal_pair(xp: Namespace, radius: Array, angle: Array, form: FloatFormat
     sine = t * _polynomial(t * t, form.sine)
     across = r * sine
     along = r * xp.sqrt(1.0 - sine * sine)
-    along = (along.view(unsigned) | (angle & (1 << (form.bits - 1)))).view(floating)
-    swap = (angle & (1 << (form.bits - 2))) != 0
+    along = (along.view(unsigned) | (angle & unsigned(1 << (form.bits - 1)))).view(floating)
+    swap = (angle & unsigned(1 << (form.bits - 2))) != 0
     return xp.where(swap, across, along), xp.where(swap, along, across)
 
 
@@ -244,7 +248,7 @@ def uniform_float32(xp: Namespace, seed: Array, call: Array, size: int, *, chunk
 
     >>> import numpy as np
     >>> uniform_float32(np, seed=0, call=0, size=2).tolist()
-    [0.39904648065567017, 0.8805201053619385]
+    [0.3990464210510254, 0.8805201649665833]
     """
 
     def columns(*words: Array) -> Sequence[Array]:
@@ -307,7 +311,7 @@ def integers(xp: Namespace, seed: Array, call: Array, size: int, low: int, high:
 
     >>> import numpy as np
     >>> integers(np, seed=0, call=0, size=6, low=1, high=7).tolist()
-    []
+    [3, 6, 5, 4, 6, 3]
     """
     n, offset = high - low, low & (2**64 - 1)
     short = n <= 2**16
@@ -317,7 +321,7 @@ def integers(xp: Namespace, seed: Array, call: Array, size: int, low: int, high:
             below = [to_below_32(word, n) for word in (a, b, c, d)]
         else:
             below = [to_below_64(a, b, n), to_below_64(c, d, n)]
-        return [(value + offset).view(xp.int64) for value in below]
+        return [(value + xp.uint64(offset)).view(xp.int64) for value in below]
 
     return _fill(xp, seed, call, size, xp.int64, 4 if short else 2, columns, chunk)
 
@@ -329,7 +333,7 @@ def permutation(xp: Namespace, seed: Array, call: Array, size: int, *, chunk: in
 
     >>> import numpy as np
     >>> permutation(np, seed=0, call=0, size=6).tolist()
-    []
+    [3, 5, 4, 2, 1, 0]
     """
     keys = random_words(xp, seed, call, size, chunk=chunk)
     return xp.argsort(keys, kind="stable").astype(xp.int64, copy=False)

@@ -8,6 +8,9 @@ Fast-math stays off: contracting a product and a sum into one rounding, or reord
 constants are read once, at compilation, and are frozen in the cache; they are part of the format and never change.
 """
 
+# Numba gives every function its types.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,24 +20,179 @@ from numba import njit
 
 from autograd_core.philox import FLOAT32, FLOAT64, KEY_STEPS, MULTIPLIERS, ROUNDS, FloatFormat
 
-_jit = njit(nogil=True, error_model="numpy", cache=True)
+_kernel = njit(nogil=True, error_model="numpy", cache=True)
+# LLVM vectorises the loop over blocks only if nothing in it is a call by then, and it would inline these too late.
+_inline = njit(nogil=True, error_model="numpy", inline="always")
 
 M0, M1 = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
 W0, W1 = np.uint32(KEY_STEPS[0]), np.uint32(KEY_STEPS[1])
 U32 = np.uint64(32)
-LOW = np.uint64(0xFFFFFFFF)
+UNIFORM_SCALE32 = np.float32(2.0**-24)
+UNIFORM_SCALE64 = 2.0**-53
 
 
-@_jit
-def _philox(block, call, seed):  # type: ignore[no-untyped-def]
-    c0, c1 = np.uint32(block & LOW), np.uint32(block >> U32)
-    c2, c3 = np.uint32(call & LOW), np.uint32(call >> U32)
-    k0, k1 = np.uint32(seed & LOW), np.uint32(seed >> U32)
+def _typed(form: FloatFormat) -> tuple[Any, ...]:
+    """The constants of a format in the types that keep the arithmetic inside it."""
+    floating, signed, unsigned = (getattr(np, name) for name in (form.floating, form.signed, form.unsigned))
+    return (
+        floating(2.0**-form.bits),
+        signed((1 << form.fraction_bits) - 1),
+        signed(form.one_half),
+        signed(form.fraction_bits),
+        unsigned(form.bits),
+        floating(form.minus_2_ln_2),
+        tuple(floating(c) for c in form.log1p),
+        tuple(floating(c) for c in form.sine),
+    )
+
+
+FORM32, FORM64 = _typed(FLOAT32), _typed(FLOAT64)
+
+
+@_inline
+def _philox(block, call, seed):
+    c0, c1 = np.uint32(block), np.uint32(block >> U32)
+    c2, c3 = np.uint32(call), np.uint32(call >> U32)
+    k0, k1 = np.uint32(seed), np.uint32(seed >> U32)
     for _ in range(ROUNDS):
         p0 = np.uint64(c0) * M0
         p1 = np.uint64(c2) * M1
-        c0, c1 = np.uint32(np.uint32(p1 >> U32) ^ c1 ^ k0), np.uint32(p1 & LOW)
-        c2, c3 = np.uint32(np.uint32(p0 >> U32) ^ c3 ^ k1), np.uint32(p0 & LOW)
+        c0, c1 = np.uint32(np.uint32(p1 >> U32) ^ c1 ^ k0), np.uint32(p1)
+        c2, c3 = np.uint32(np.uint32(p0 >> U32) ^ c3 ^ k1), np.uint32(p0)
         k0 = np.uint32(k0 + W0)
         k1 = np.uint32(k1 + W1)
     return c0, c1, c2, c3
+
+
+@_inline
+def _words(block, call, seed):
+    x0, x1, x2, x3 = _philox(block, call, seed)
+    return np.uint64(x0) | (np.uint64(x1) << U32), np.uint64(x2) | (np.uint64(x3) << U32)
+
+
+@_inline
+def _polynomial(z, coefficients):
+    value = coefficients[-1]
+    for k in range(len(coefficients) - 2, -1, -1):
+        value = value * z + coefficients[k]
+    return value
+
+
+@_inline
+def _normal_pair(radius, angle, floating, signed, unsigned, form):
+    """``philox.to_normal_pair``, operation for operation: a sign flip and a choice are exact however they are made."""
+    scale, fraction, one_half, fraction_bits, bits, minus_2_ln_2, log1p, sine_by_t = form
+    w = floating((floating(signed(radius)) + floating(0.5)) * scale)
+    pattern = w.view(signed)
+    exponent, f = floating(0.0), w
+    if pattern >= 0:
+        exponent = floating(signed((pattern >> fraction_bits) - (one_half >> fraction_bits)))
+        f = signed((pattern & fraction) | one_half).view(floating) - floating(1.0)
+    s = f / (f + floating(2.0))
+    z = s * s
+    r = np.sqrt(exponent * minus_2_ln_2 + s * (z * _polynomial(z, log1p) - floating(4.0)))
+    t = floating(signed(unsigned(angle << unsigned(2)) | unsigned(2))) * scale
+    sine = t * _polynomial(t * t, sine_by_t)
+    across = r * sine
+    along = r * np.sqrt(floating(1.0) - sine * sine)
+    if angle >> unsigned(bits - unsigned(1)):
+        along = -along
+    if (angle >> unsigned(bits - unsigned(2))) & unsigned(1):
+        return across, along
+    return along, across
+
+
+@_inline
+def _uniforms_float32(block, call, seed):
+    x0, x1, x2, x3 = _philox(block, call, seed)
+    eight = np.uint32(8)
+    return (
+        np.float32(np.int32(x0 >> eight)) * UNIFORM_SCALE32,
+        np.float32(np.int32(x1 >> eight)) * UNIFORM_SCALE32,
+        np.float32(np.int32(x2 >> eight)) * UNIFORM_SCALE32,
+        np.float32(np.int32(x3 >> eight)) * UNIFORM_SCALE32,
+    )
+
+
+@_inline
+def _uniforms_float64(block, call, seed):
+    a, b = _words(block, call, seed)
+    eleven = np.uint64(11)
+    return np.float64(np.int64(a >> eleven)) * UNIFORM_SCALE64, np.float64(np.int64(b >> eleven)) * UNIFORM_SCALE64
+
+
+@_inline
+def _normals_float32(block, call, seed):
+    x0, x1, x2, x3 = _philox(block, call, seed)
+    y0, y1 = _normal_pair(x0, x1, np.float32, np.int32, np.uint32, FORM32)
+    y2, y3 = _normal_pair(x2, x3, np.float32, np.int32, np.uint32, FORM32)
+    return y0, y1, y2, y3
+
+
+@_inline
+def _normals_float64(block, call, seed):
+    a, b = _words(block, call, seed)
+    return _normal_pair(a, b, np.float64, np.int64, np.uint64, FORM64)
+
+
+@_inline
+def _fill_fours(out, seed, call, first_block, make):
+    blocks = out.size // 4
+    for b in range(blocks):
+        y = make(first_block + np.uint64(b), call, seed)
+        out[4 * b] = y[0]
+        out[4 * b + 1] = y[1]
+        out[4 * b + 2] = y[2]
+        out[4 * b + 3] = y[3]
+    if out.size % 4:
+        y = make(first_block + np.uint64(blocks), call, seed)
+        for place in range(out.size % 4):
+            out[4 * blocks + place] = y[place]
+
+
+@_inline
+def _fill_twos(out, seed, call, first_block, make):
+    blocks = out.size // 2
+    for b in range(blocks):
+        y = make(first_block + np.uint64(b), call, seed)
+        out[2 * b] = y[0]
+        out[2 * b + 1] = y[1]
+    if out.size % 2:
+        y = make(first_block + np.uint64(blocks), call, seed)
+        out[2 * blocks] = y[0]
+
+
+@_kernel
+def fill_random_bits(out, seed, call, first_block):
+    """uint32: ``philox.random_bits``."""
+    _fill_fours(out, seed, call, first_block, _philox)
+
+
+@_kernel
+def fill_random_words(out, seed, call, first_block):
+    """uint64: ``philox.random_words``."""
+    _fill_twos(out, seed, call, first_block, _words)
+
+
+@_kernel
+def fill_uniform_float32(out, seed, call, first_block):
+    """float32: ``philox.uniform_float32``."""
+    _fill_fours(out, seed, call, first_block, _uniforms_float32)
+
+
+@_kernel
+def fill_uniform_float64(out, seed, call, first_block):
+    """float64: ``philox.uniform_float64``."""
+    _fill_twos(out, seed, call, first_block, _uniforms_float64)
+
+
+@_kernel
+def fill_normal_float32(out, seed, call, first_block):
+    """float32: ``philox.normal_float32``."""
+    _fill_fours(out, seed, call, first_block, _normals_float32)
+
+
+@_kernel
+def fill_normal_float64(out, seed, call, first_block):
+    """float64: ``philox.normal_float64``."""
+    _fill_twos(out, seed, call, first_block, _normals_float64)
