@@ -8,7 +8,7 @@ single primitives. Nothing here imports an array library other than NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,7 +64,11 @@ class Backend(Protocol):
 
 
 class KernelTable(dict):
-    """primitive -> the callable that runs it on one backend; filled on first use."""
+    """primitive -> the function ``run(xp, *arrays, **params)`` for one backend; filled on first use.
+
+    A primitive's formula stands here as it is, so that running it costs one plain call; None if it has neither formula
+    nor kernel.
+    """
 
     def __init__(self, backend: Backend):
         super().__init__()
@@ -72,21 +76,25 @@ class KernelTable(dict):
 
     def __missing__(self, primitive: Primitive) -> Kernel | None:
         kernel = self.backend.kernel(primitive)
-        if kernel is None and primitive.forward is not None:
-            kernel = partial(primitive.forward, self.backend.xp)
-        self[primitive] = kernel
-        return kernel
+        run = primitive.forward if kernel is None else _without_namespace(kernel)
+        self[primitive] = run
+        return run
+
+
+def _without_namespace(kernel: Kernel) -> Kernel:
+    return lambda xp, *arrays, **params: kernel(*arrays, **params)
 
 
 class Device:
     """One device of a backend; ``str(device)`` is the name that ``device=`` takes."""
 
-    __slots__ = ("__weakref__", "array_type", "backend", "index", "kernels")
+    __slots__ = ("__weakref__", "array_type", "backend", "index", "kernels", "xp")
 
     def __init__(self, backend: Backend, index: int, kernels: KernelTable):
         self.backend = backend
         self.index = index
         self.kernels = kernels
+        self.xp = backend.xp
         self.array_type = backend.array_types[0]
 
     def __str__(self) -> str:

@@ -61,7 +61,8 @@ class recording_mode(ContextDecorator):
         self._tokens: list[Token[State]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(_STATE.set(_STATE.get().replace(recording=self.recording)))
+        state = _STATE.get()
+        self._tokens.append(_STATE.set(State(state.interpreter, self.recording, state.device, state.depth)))
 
     def __exit__(self, *exc: object) -> None:
         _STATE.reset(self._tokens.pop())

@@ -17,6 +17,11 @@ traceable themselves. A rule asks for what it needs by the names of its paramete
     anything else: the static parameter of that name
 
 What rules name is what is saved; nothing else is kept alive.
+
+Choices that leave a value unused (``where(x > 0, sqrt(x), 0)``) send it a cotangent of exactly 0, and then 0 times an
+infinite slope must be 0, not NaN. An elementwise primitive whose slope can be infinite or NaN (log, sqrt, divide, exp) says
+``singular=True``: its products are ``guarded``: exactly 0 wherever the cotangent (or tangent) is, whatever the slope.
+Additions and multiplications stay as they are and cost nothing more.
 """
 
 from __future__ import annotations
@@ -217,6 +222,7 @@ class Elementwise(Primitive):
         *,
         result: np.dtype | Callable[..., np.dtype] | None = None,
         signals: bool = True,
+        singular: bool = False,
     ):
         super().__init__(name, forward, None, signals=signals)
         if partials is not None and len(partials) != len(self.operands):
@@ -224,6 +230,7 @@ class Elementwise(Primitive):
         self.partials = partials
         self.differentiable = partials is not None
         self.result = result
+        self.singular = singular
 
     def output_aval(self, *avals: Aval, **params: Any) -> Aval:
         shape = max((a.shape for a in avals), key=len)
@@ -241,7 +248,12 @@ class Elementwise(Primitive):
     def _part(self, partial: Rule | int | None, saves: tuple[int, ...], arity: int) -> Callable[..., Any]:
         """The product of a cotangent (or tangent) with one partial derivative."""
         if callable(partial):
-            derivative = _Call(partial).compile(self, saves, arity)
+            call = _Call(partial)
+            derivative = call.compile(self, saves, arity)
+            if "g" in call.names:
+                return derivative
+            if self.singular:
+                return lambda g, saved, params, avals: guarded(g, derivative(None, saved, params, avals))
             return lambda g, saved, params, avals: g * derivative(None, saved, params, avals)
         if partial == 1:
             return lambda g, saved, params, avals: g
@@ -404,17 +416,19 @@ def elementwise(
     *,
     result: np.dtype | Callable[..., np.dtype] | None = None,
     signals: bool = True,
+    singular: bool = False,
 ) -> Elementwise:
     """Declare an elementwise primitive.
 
     forward: ``lambda xp, x1, x2, *, param: ...``, a scalar formula in operators and functions of ``xp``.
     partials: dy/dx_i for each operand: a rule, or the constants 1, -1, 0; None for an operation with no derivative
-        at all (comparisons).
+        at all (comparisons). A rule that names ``g`` states the product g * dy/dx_i itself (a choice: g or 0).
     result: the output's dtype where it is not the operands' (a dtype, or a function of the operands' dtypes).
     signals: whether ordinary operands can give infinity or NaN (division, logarithm), so that a backend
         must silence the warnings of its array library.
+    singular: whether a partial can be infinite or NaN where the cotangent is 0 (see the top of this file).
     """
-    return Elementwise(name, forward, partials, result=result, signals=signals)
+    return Elementwise(name, forward, partials, result=result, signals=signals, singular=singular)
 
 
 def multilinear(
@@ -472,21 +486,28 @@ def bind(primitive: Primitive, inputs: Sequence[Any], params: dict[str, Any]) ->
     """Run a primitive under the innermost transform that any input belongs to, and record it if asked."""
     state = context.current()
     interpreter = state.interpreter
-    level, mask, bit = 0, 0, 1
+    level, mask, bit, parents = 0, 0, 1, []
     for x in inputs:
         if x.level > level:
             interpreter, level = x.interpreter, x.level
-        if x.node is not None:
+        node = x.node
+        if node is not None:
             mask |= bit
+            parents.append(node)
         bit <<= 1
     y = interpreter.run(primitive, inputs, params)
     if mask and state.recording and primitive.differentiable:
-        return record(primitive, inputs, y, params, mask | bit)
+        return record(primitive, inputs, y, params, parents, mask | bit)
     return y
 
 
-def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dict[str, Any], mask: int) -> Any:
-    """Give ``output`` a node that remembers how to pull a cotangent back to the inputs in ``mask`` (see pullback)."""
+def record(
+    primitive: Primitive, inputs: Sequence[Any], output: Any, params: dict[str, Any], parents: Sequence[Any], mask: int
+) -> Any:
+    """Give ``output`` a node that remembers how to pull a cotangent back.
+
+    parents: the nodes of the inputs that have one; mask: which inputs these are, as ``Primitive.pullback`` takes it.
+    """
     pullback = primitive.pullback(mask)
     position = pullback.single_save
     if position is None:
@@ -495,7 +516,6 @@ def record(primitive: Primitive, inputs: Sequence[Any], output: Any, params: dic
         saved = (_detached(output),)
     else:
         saved = (inputs[position].snapshot(),)
-    parents = [x.node for x in inputs if x.node is not None] if len(inputs) > 1 else (inputs[0].node,)
     avals = [Aval(x.shape, x.dtype) for x in inputs] if pullback.needs_avals else None
     if type(output) is tuple:
         described = tuple(Aval(y.shape, y.dtype) for y in output)
@@ -510,3 +530,18 @@ def _detached(output: Any) -> Any:
     if type(output) is tuple:
         return tuple(y.with_node(None) for y in output)
     return output.with_node(None)
+
+
+# ------------------------------------------------------------------------- products at singular points
+
+guarded_p = elementwise(
+    "guarded",
+    lambda xp, gate, x: xp.where(gate == 0, gate, gate * x),
+    # the gate stays the gate: its tangent meets x, and x's tangent, however singular, meets a closed gate
+    partials=(lambda g, x: guarded(g, x), lambda g, gate: guarded(gate, g)),
+)
+
+
+def guarded(gate: Any, x: Any) -> Any:
+    """gate * x, and exactly 0 where ``gate`` is 0, even if ``x`` is infinite or NaN there."""
+    return bind(guarded_p, (gate, x), {})

@@ -29,15 +29,16 @@ class Eager:
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         device = inputs[0].device if primitive.device_param is None else params[primitive.device_param]
-        kernel = (inputs[0].device if inputs else device).kernels[primitive]
+        source = inputs[0].device if inputs else device
+        kernel = source.kernels[primitive]
         if kernel is None:
             return self._run_composed(primitive, inputs, params)
         try:
             if not params and len(inputs) == 2:  # the common small operation: no list, no dictionary
                 x1, x2 = inputs
-                data = kernel(x1.data, x2.data)
+                data = kernel(source.xp, x1.data, x2.data)
             else:
-                data = kernel(*[x.data for x in inputs], **params)
+                data = kernel(source.xp, *[x.data for x in inputs], **params)
         except AutogradError:
             raise
         except (TypeError, ValueError, IndexError) as error:

@@ -48,7 +48,7 @@ def sweep(
 
     for node, g in roots:
         deliver(node, g)
-    with context.scope(recording=create_graph):
+    with context.enable_grad() if create_graph else context.no_grad():
         while heap:
             node = heappop(heap)[1]
             g = pending.pop(node)
@@ -199,7 +199,7 @@ def fresh(x: Tensor) -> Tensor:
     """``x`` as a variable of its own: its gradient can be asked for, and flows on if ``x`` has a history."""
     y = x.with_node(None)
     if x.node is not None and context.is_grad_enabled():
-        return record(alias_p, (x,), y, {}, 0b11)
+        return record(alias_p, (x,), y, {}, (x.node,), 0b11)
     y.node = Leaf()
     return y
 

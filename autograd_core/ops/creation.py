@@ -38,6 +38,7 @@ full_p = general(
     "full",
     lambda xp, *, shape, value, dtype, device: xp.full(shape, value, dtype=dtype),
     lambda *, shape, value, dtype, device: Aval(shape, dtype),
+    signals=False,
     device_param="device",
 )
 
@@ -113,6 +114,7 @@ arange_p = general(
     "arange",
     lambda xp, *, start, stop, step, dtype, device: xp.arange(start, stop, step, dtype=dtype),
     lambda *, start, stop, step, dtype, device: Aval((max(0, int(np.ceil((stop - start) / step))),), dtype),
+    signals=False,
     device_param="device",
 )
 
@@ -143,6 +145,7 @@ linspace_p = general(
         start, stop, num, endpoint=endpoint, dtype=dtype
     ),
     lambda *, start, stop, num, endpoint, dtype, device: Aval((num,), dtype),
+    signals=False,
     device_param="device",
 )
 
@@ -174,6 +177,7 @@ eye_p = general(
     "eye",
     lambda xp, *, n_rows, n_cols, k, dtype, device: xp.eye(n_rows, n_cols, k=k, dtype=dtype),
     lambda *, n_rows, n_cols, k, dtype, device: Aval((n_rows, n_cols), dtype),
+    signals=False,
     device_param="device",
 )
 

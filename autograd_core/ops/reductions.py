@@ -18,7 +18,7 @@ def expand_reduced(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdi
 
 sum_p = multilinear(
     "sum",
-    lambda xp, x, *, axis, keepdims: xp.sum(x, axis=axis, keepdims=keepdims, dtype=x.dtype),
+    lambda xp, x, *, axis, keepdims: x.sum(axis=axis, dtype=x.dtype, keepdims=keepdims),
     transposes=(lambda g, avals, axis, keepdims: expand_reduced(g, avals[0].shape, axis, keepdims),),
     shape=lambda x, *, axis, keepdims: Aval(reduced_shape(x.shape, axis, keepdims), x.dtype),
 )
