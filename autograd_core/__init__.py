@@ -9,6 +9,7 @@ tensor([2., 4., 6.])
 """
 
 from .backend import Device, devices
+from .checking import check_grads
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
 from .errors import (
     ArgumentError,
@@ -18,6 +19,7 @@ from .errors import (
     DataError,
     DeviceError,
     DTypeError,
+    GradientCheckError,
     GradientError,
     ShapeError,
     StateDictError,

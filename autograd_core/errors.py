@@ -32,6 +32,10 @@ class GradientError(AutogradError, RuntimeError):
     """A derivative was asked for that cannot be given."""
 
 
+class GradientCheckError(AutogradError, AssertionError):
+    """A derivative disagrees with finite differences."""
+
+
 class ArgumentError(AutogradError, ValueError):
     """An argument has a value that the function does not take."""
 

@@ -1,0 +1,246 @@
+"""Derivatives against finite differences: the check that any differentiable function can be put to.
+
+A derivative is a function too, of the arguments and of the tangent (or cotangent) that it is applied to. Checking that
+function in the same way checks the second derivative, and so on to any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import context, transforms, tree
+from .aval import is_inexact
+from .errors import ArgumentError, DTypeError, GradientCheckError
+from .ops import creation
+from .tensor import Tensor
+
+MODES = {"fwd": "forward", "rev": "reverse"}
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    *,
+    order: int = 2,
+    modes: str | Sequence[str] = ("fwd", "rev"),
+    rtol: float = 1e-6,
+    atol: float = 1e-6,
+    eps: float = 1e-5,
+    seed: int = 0,
+) -> None:
+    """Compare the derivatives of ``f`` at ``args`` with central finite differences along random directions v:
+
+        forward   J v        =  (f(x + eps v) - f(x - eps v)) / 2 eps         element by element
+        reverse   (J^T u) v  =  u (f(x + eps v) - f(x - eps v)) / 2 eps       for a random cotangent u
+
+    for every argument alone and for all of them together; then the same for (x, v) -> J v and (x, u) -> J^T u, up to
+    ``order``.
+
+    args: float64 tensors, arrays or Python floats, in nested containers if need be; integers, booleans and anything
+    else reach ``f`` as they are. Keep them a hundred ``eps`` away from points where ``f`` is not differentiable.
+    ``f`` returns tensors, in nested containers if need be; only floating ones count.
+    modes: "fwd", "rev" or both. Differences up to atol + rtol * max(|a|, |b|) are allowed.
+
+    Raises GradientCheckError (an AssertionError) that says which mode, order and argument; DTypeError for float32,
+    in which finite differences mean nothing; ArgumentError if nothing can be differentiated.
+    Source of the dot-product test: Griewank and Walther, Evaluating Derivatives, 2nd ed., chapter 3.
+
+    >>> import autograd_core as ag
+    >>> ag.check_grads(lambda x, y: (x * y).sum(), (ag.tensor([1.0, 2.0], dtype="float64"), 0.5))
+    """
+    modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    if not modes or not set(modes) <= set(MODES):
+        raise ArgumentError(f"check_grads: modes are 'fwd' and 'rev', got {modes!r}")
+    if order < 1:
+        raise ArgumentError(f"check_grads: order must be at least 1, got {order}")
+    function, operands = _flat(f, tuple(args))
+    _Check(modes, rtol, atol, eps, np.random.default_rng(seed)).run(function, operands, order, 1)
+
+
+class _Function:
+    """A function of float64 tensors to a tuple of float64 tensors, with words for it and its arguments."""
+
+    def __init__(self, call: Callable[..., tuple[Tensor, ...]], name: str, arguments: Sequence[str]):
+        self.call = call
+        self.name = name
+        self.arguments = list(arguments)
+
+    def pushed(self) -> _Function:
+        """x, v -> J v."""
+        n = len(self.arguments)
+
+        def push(*both: Tensor) -> tuple[Tensor, ...]:
+            return transforms.jvp(self.call, both[:n], both[n:])[1]
+
+        return _Function(
+            push, f"the jvp of {self.name}", self.arguments + [f"the tangent of {a}" for a in self.arguments]
+        )
+
+    def pulled(self, n_outputs: int) -> _Function:
+        """x, u -> J^T u."""
+        n = len(self.arguments)
+
+        def pull(*both: Tensor) -> tuple[Tensor, ...]:
+            return transforms.vjp(self.call, *both[:n])[1](both[n:])
+
+        cotangents = [f"the cotangent of output {k}" for k in range(n_outputs)]
+        return _Function(pull, f"the vjp of {self.name}", self.arguments + cotangents)
+
+
+class _Check:
+    """The tolerances and random numbers of one call of ``check_grads``."""
+
+    def __init__(self, modes: tuple[str, ...], rtol: float, atol: float, eps: float, rng: np.random.Generator):
+        self.modes = modes
+        self.rtol = rtol
+        self.atol = atol
+        self.eps = eps
+        self.rng = rng
+
+    def run(self, f: _Function, args: list[Tensor], order: int, level: int) -> None:
+        with context.scope(recording=False):
+            outputs = f.call(*args)
+        if not outputs:
+            raise ArgumentError(f"check_grads: {f.name} returned no floating tensor, so there is nothing to check")
+        for k, y in enumerate(outputs):
+            if y.dtype != np.float64:
+                raise DTypeError(f"check_grads: output {k} of {f.name} is {y.dtype} for float64 arguments")
+        cotangents = [self._normal(y) for y in outputs]
+        names = f.arguments + (["all arguments together"] if len(args) > 1 else [])
+        for i, name in enumerate(names):
+            chosen = [i] if i < len(args) else range(len(args))
+            tangents = [self._normal(x) if j in chosen else x.new_zeros(x.shape) for j, x in enumerate(args)]
+            numeric = self._differences(f, args, tangents)
+            where = f"order {level}, derivative of {f.name} with respect to {name}"
+            if "fwd" in self.modes:
+                self._forward(f, args, tangents, outputs, numeric, f"forward mode, {where}")
+            if "rev" in self.modes:
+                self._reverse(f, args, tangents, cotangents, numeric, f"reverse mode, {where}")
+        if order > 1:
+            if "fwd" in self.modes:
+                self.run(f.pushed(), args + [self._normal(x) for x in args], order - 1, level + 1)
+            if "rev" in self.modes:
+                self.run(f.pulled(len(outputs)), args + cotangents, order - 1, level + 1)
+
+    def _normal(self, x: Tensor) -> Tensor:
+        return creation.asarray(self.rng.standard_normal(x.shape), device=x.device)
+
+    def _differences(self, f: _Function, args: list[Tensor], tangents: list[Tensor]) -> list[np.ndarray]:
+        with context.scope(recording=False):
+            above = f.call(*[_moved(x, t, self.eps) for x, t in zip(args, tangents, strict=True)])
+            below = f.call(*[_moved(x, t, -self.eps) for x, t in zip(args, tangents, strict=True)])
+        return [(a.numpy() - b.numpy()) / (2 * self.eps) for a, b in zip(above, below, strict=True)]
+
+    def _forward(
+        self,
+        f: _Function,
+        args: list[Tensor],
+        tangents: list[Tensor],
+        outputs: tuple[Tensor, ...],
+        numeric: list[np.ndarray],
+        where: str,
+    ) -> None:
+        values, found = transforms.jvp(f.call, tuple(args), tuple(tangents))
+        for k, (y, value, t, expected) in enumerate(zip(outputs, values, found, numeric, strict=True)):
+            _same_kind(t, y, f"the tangent of output {k}", where)
+            if not np.array_equal(value.numpy(), y.numpy(), equal_nan=True):
+                raise GradientCheckError(f"check_grads: {where}: output {k} has another value than {f.name} itself")
+            t = t.numpy()
+            wrong = ~self._close(t, expected)
+            if wrong.any():
+                index = tuple(int(i) for i in np.argwhere(wrong)[0])
+                element = f"output {k}{list(index) if index else ''}"
+                raise self._error(where, f"{element} of J v", t[index], expected[index])
+
+    def _reverse(
+        self,
+        f: _Function,
+        args: list[Tensor],
+        tangents: list[Tensor],
+        cotangents: list[Tensor],
+        numeric: list[np.ndarray],
+        where: str,
+    ) -> None:
+        _, pull = transforms.vjp(f.call, *args)
+        pulled = pull(tuple(cotangents))
+        for x, g, name in zip(args, pulled, f.arguments, strict=True):
+            _same_kind(g, x, f"the cotangent of {name}", where)
+        found = sum(float(np.vdot(g.numpy(), t.numpy())) for g, t in zip(pulled, tangents, strict=True))
+        expected = sum(float(np.vdot(u.numpy(), d)) for u, d in zip(cotangents, numeric, strict=True))
+        if not self._close(found, expected):
+            raise self._error(where, "(J^T u) v", found, expected)
+
+    def _close(self, a: Any, b: Any) -> Any:
+        return np.abs(a - b) <= self.atol + self.rtol * np.maximum(np.abs(a), np.abs(b))
+
+    def _error(self, where: str, quantity: str, found: float, expected: float) -> GradientCheckError:
+        return GradientCheckError(
+            f"check_grads: {where}: {quantity} is {float(found):.10g}, but finite differences give "
+            f"{float(expected):.10g} (rtol={self.rtol:g}, atol={self.atol:g}, eps={self.eps:g})"
+        )
+
+
+def _moved(x: Tensor, t: Tensor, step: float) -> Tensor:
+    return creation.asarray(x.numpy() + step * t.numpy(), device=x.device)
+
+
+def _same_kind(found: Tensor, like: Tensor, name: str, where: str) -> None:
+    if found.aval != like.aval:
+        raise GradientCheckError(f"check_grads: {where}: {name} is {found.aval}, it must be {like.aval}")
+
+
+def _flat(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[_Function, list[Tensor]]:
+    """``f`` as a function of its floating leaves alone, and those leaves."""
+    leaves, structure = tree.flatten(args)
+    labels = _labels(args)
+    positions, operands = [], []
+    for i, (leaf, label) in enumerate(zip(leaves, labels, strict=True)):
+        x = _operand(leaf, label)
+        if x is not None:
+            positions.append(i)
+            operands.append(x)
+    if not operands:
+        raise ArgumentError("check_grads: no argument is floating, so there is nothing to differentiate")
+
+    def call(*floating: Tensor) -> tuple[Tensor, ...]:
+        filled = list(leaves)
+        for i, x in zip(positions, floating, strict=True):
+            filled[i] = x
+        outputs, _ = tree.flatten(f(*tree.unflatten(structure, filled)))
+        for y in outputs:
+            if not isinstance(y, Tensor):
+                raise ArgumentError(f"check_grads: the function must return tensors, it returned {type(y).__name__}")
+        return tuple(y for y in outputs if is_inexact(y.dtype))
+
+    return _Function(call, getattr(f, "__qualname__", repr(f)), [labels[i] for i in positions]), operands
+
+
+def _operand(leaf: Any, label: str) -> Tensor | None:
+    """A leaf to differentiate with respect to as a float64 tensor without history; None for any other leaf."""
+    if isinstance(leaf, float):
+        return creation.asarray(leaf, dtype="float64")
+    dtype = getattr(leaf, "dtype", None)
+    if not isinstance(dtype, np.dtype) or not is_inexact(dtype):
+        return None
+    if dtype != np.float64:
+        raise DTypeError(
+            f"check_grads: {label} is {dtype}, in which finite differences are too coarse to judge a derivative; "
+            "pass it as float64: x.astype('float64')"
+        )
+    return creation.asarray(leaf).detach()
+
+
+def _labels(args: tuple[Any, ...]) -> list[str]:
+    """Words for every leaf, in the order of ``tree.flatten``: "argument 0['w'][1]"."""
+
+    def walk(node: Any, label: str) -> list[str]:
+        if isinstance(node, dict):
+            return [name for key in sorted(node) for name in walk(node[key], f"{label}[{key!r}]")]
+        if isinstance(node, (tuple, list)):
+            return [name for i, child in enumerate(node) for name in walk(child, f"{label}[{i}]")]
+        return [] if node is None else [label]
+
+    return [name for i, arg in enumerate(args) for name in walk(arg, f"argument {i}")]
