@@ -51,7 +51,9 @@ def as_dtype(dtype: object) -> np.dtype:
     except TypeError:
         raise DTypeError(f"{dtype!r} is not a dtype; write e.g. ag.float32 or 'float32'") from None
     if result.kind not in "biufc" and result.name != "bfloat16":
-        raise DTypeError(f"dtype {result} holds no numbers; a tensor holds booleans, integers, floats or complex numbers")
+        raise DTypeError(
+            f"dtype {result} holds no numbers; a tensor holds booleans, integers, floats or complex numbers"
+        )
     return result
 
 

@@ -19,14 +19,13 @@ traceable themselves. A rule asks for what it needs by the names of its paramete
 What rules name is what is saved; nothing else is kept alive.
 
 Choices that leave a value unused (``where(x > 0, sqrt(x), 0)``) send it a cotangent of exactly 0, and then 0 times an
-infinite slope must be 0, not NaN. An elementwise primitive whose slope can be infinite or NaN (log, sqrt, divide, exp) says
+infinite slope must be 0, not NaN. An elementwise primitive whose slope can be infinite or NaN (log, sqrt, divide) says
 ``singular=True``: its products are ``guarded``: exactly 0 wherever the cotangent (or tangent) is, whatever the slope.
 Additions and multiplications stay as they are and cost nothing more.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,11 +33,8 @@ import numpy as np
 
 from . import context
 from .aval import Aval
-from .errors import GradientError
 from .graph import Node, Piece
-
-Rule = Callable[..., Any]
-OUTPUT = -1
+from .rules import OUTPUT, Pullback, Rule, RuleCall, in_order, parameters, pullback_from_rules, saved_positions
 
 
 class Value:
@@ -54,91 +50,6 @@ class Value:
     dtype: Any
     device: Any
     node: Any
-
-
-# ------------------------------------------------------------------------------------------- rules
-
-
-class _Call:
-    """A rule with its parameter names resolved: called with what a node saved."""
-
-    __slots__ = ("names", "rule")
-
-    def __init__(self, rule: Rule):
-        self.rule = rule
-        self.names = tuple(inspect.signature(rule).parameters)
-
-    def saves(self, primitive: Primitive) -> list[int]:
-        """Positions of the operands (or OUTPUT) that the rule names."""
-        positions = [primitive.operands.index(n) for n in self.names if n in primitive.operands]
-        return positions + [OUTPUT] * ("y" in self.names)
-
-    def compile(self, primitive: Primitive, saves: tuple[int, ...], arity: int) -> Callable[[Any, tuple, dict, Any], Any]:
-        """``call(g, saved, params, avals)``: a closure specialised to the common small cases."""
-        rule, names = self.rule, self.names
-
-        def slot(name: str) -> int | None:
-            if name == "y":
-                return saves.index(OUTPUT)
-            if name in primitive.operands:
-                return saves.index(primitive.operands.index(name))
-            return None
-
-        slots = [slot(name) for name in names]
-        if primitive.variadic or any(s is None and n != "g" for s, n in zip(slots, names, strict=True)):
-            return self._compile_any(primitive, saves)
-        if names and names[0] == "g":
-            rest = slots[1:]
-            if not rest:
-                return lambda g, saved, params, avals: rule(g)
-            if len(rest) == 1:
-                (i,) = rest
-                return lambda g, saved, params, avals: rule(g, saved[i])
-            return lambda g, saved, params, avals: rule(g, *[saved[i] for i in rest])
-        if len(slots) == 1:
-            (i,) = slots
-            return lambda g, saved, params, avals: rule(saved[i])
-        return lambda g, saved, params, avals: rule(*[saved[i] for i in slots])
-
-    def _compile_any(self, primitive: Primitive, saves: tuple[int, ...]) -> Callable[[Any, tuple, dict, Any], Any]:
-        rule, names = self.rule, self.names
-
-        def call(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
-            arguments = {}
-            for name in names:
-                if name == "g":
-                    arguments[name] = g
-                elif name == "avals":
-                    arguments[name] = avals
-                elif name == "y":
-                    arguments[name] = saved[saves.index(OUTPUT)]
-                elif name in primitive.operands:
-                    if primitive.variadic:
-                        arguments[name] = tuple(s for s, i in zip(saved, saves, strict=True) if i != OUTPUT)
-                    else:
-                        arguments[name] = saved[saves.index(primitive.operands.index(name))]
-                else:
-                    arguments[name] = params[name]
-            return rule(**arguments)
-
-        return call
-
-
-class Pullback:
-    """The vjp of a primitive for one set of operands that need gradients.
-
-    ``saves``: which operands (OUTPUT: the output) a node must keep; ``pull(g, saved, params, avals)`` returns the
-    cotangent (or None for zero) of the operand if there is one, a sequence of them in order if there are several.
-    """
-
-    __slots__ = ("needs_avals", "primitive", "pull", "saves", "single_save")
-
-    def __init__(self, primitive: Primitive, saves: Sequence[int], pull: Callable[..., Any], needs_avals: bool):
-        self.primitive = primitive
-        self.saves = tuple(saves)
-        self.pull = pull
-        self.needs_avals = needs_avals
-        self.single_save = self.saves[0] if len(self.saves) == 1 else None
 
 
 # -------------------------------------------------------------------------------------- primitives
@@ -172,9 +83,9 @@ class Primitive:
         source = forward if operands is None else None
         self.variadic = False
         if source is not None:
-            parameters = list(inspect.signature(source).parameters.values())[1:]
-            self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-            operands = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+            declared = parameters(source)
+            self.variadic = declared.variadic is not None
+            operands = [*declared.positional[1:], *filter(None, [declared.variadic])]
         self.operands = list(operands or ())
 
     def __repr__(self) -> str:
@@ -187,7 +98,7 @@ class Primitive:
         return self.shape_rule(*avals, **params)
 
     def pullback(self, mask: int) -> Pullback:
-        """The vjp for the operands whose bits are set in ``mask``, whose highest bit marks the end; made on first use."""
+        """The vjp for the operands whose bits are set in ``mask``; its highest bit marks the end. Made on first use."""
         try:
             return self._pullbacks[mask]
         except KeyError:
@@ -201,12 +112,6 @@ class Primitive:
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
         """The tangent of the output; ``tangents`` holds None for zero, and at least one tensor."""
         raise NotImplementedError
-
-    def _saves(self, calls: Sequence[_Call], arity: int) -> tuple[int, ...]:
-        saves = sorted({i for call in calls for i in call.saves(self)})
-        if self.variadic and any(i >= 0 for i in saves):
-            return tuple(i for i in saves if i == OUTPUT) + tuple(range(arity))
-        return tuple(saves)
 
 
 class Elementwise(Primitive):
@@ -240,15 +145,15 @@ class Elementwise(Primitive):
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
         partials = [self.partials[i] for i in wanted]
-        calls = [_Call(p) for p in partials if callable(p)]
-        saves = self._saves(calls, arity)
+        calls = [RuleCall(p) for p in partials if callable(p)]
+        saves = saved_positions(self, calls, arity)
         parts = [self._part(p, saves, arity) for p in partials]
-        return Pullback(self, saves, _in_order(parts), any("avals" in call.names for call in calls))
+        return Pullback(self, saves, in_order(parts), any("avals" in call.names for call in calls))
 
     def _part(self, partial: Rule | int | None, saves: tuple[int, ...], arity: int) -> Callable[..., Any]:
         """The product of a cotangent (or tangent) with one partial derivative."""
         if callable(partial):
-            call = _Call(partial)
+            call = RuleCall(partial)
             derivative = call.compile(self, saves, arity)
             if "g" in call.names:
                 return derivative
@@ -299,7 +204,7 @@ class Multilinear(Primitive):
         self.joint = joint
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
-        return _pullback_from_rules(self, self.transposes, wanted, arity)
+        return pullback_from_rules(self, self.transposes, wanted, arity)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
         if self.joint:
@@ -338,8 +243,7 @@ class General(Primitive):
         if forward is None and composed is None:
             raise TypeError(f"{name}: needs a forward formula or a composed form")
         if operands is None and forward is None:
-            parameters = inspect.signature(composed).parameters.values()
-            operands = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+            operands = parameters(composed).positional
         super().__init__(name, forward, shape, operands=operands, signals=signals)
         self.vjp = vjp
         self.jvp_rule = jvp
@@ -349,7 +253,7 @@ class General(Primitive):
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
         if self.vjp is not None:
-            return _pullback_from_rules(self, self.vjp, wanted, arity)
+            return pullback_from_rules(self, self.vjp, wanted, arity)
 
         def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
             return context.current().interpreter.base.transforms.pull_composed(self.composed, saved, wanted, g, params)
@@ -361,49 +265,11 @@ class General(Primitive):
         if self.jvp_rule is not None:
             available = {"ts": tuple(tangents), "y": output, "avals": [Aval(x.shape, x.dtype) for x in primals]}
             available.update({"xs": tuple(primals)} if self.variadic else zip(self.operands, primals, strict=True))
-            names = inspect.signature(self.jvp_rule).parameters
+            names = parameters(self.jvp_rule).names
             return self.jvp_rule(**{n: available[n] if n in available else params[n] for n in names})
         if self.composed is not None:
             return transforms.push_composed(self.composed, primals, tangents, params)
         return transforms.transpose_pullback(self, primals, tangents, output, params)
-
-
-def _pullback_from_rules(primitive: Primitive, rules: Any, wanted: list[int], arity: int) -> Pullback:
-    """From one rule an operand, or one rule that returns a cotangent for every operand."""
-    if callable(rules):
-        joint = _Call(rules)
-        saves = primitive._saves([joint], arity)
-        call = joint.compile(primitive, saves, arity)
-
-        def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
-            cotangents = call(g, saved, params, avals)
-            return [cotangents[i] for i in wanted] if len(wanted) > 1 else cotangents[wanted[0]]
-
-        return Pullback(primitive, saves, pull, "avals" in joint.names)
-    calls = [_Call(rules[i] or _no_derivative(primitive, i)) for i in wanted]
-    saves = primitive._saves(calls, arity)
-    parts = [call.compile(primitive, saves, arity) for call in calls]
-    return Pullback(primitive, saves, _in_order(parts), any("avals" in call.names for call in calls))
-
-
-def _in_order(parts: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
-    """One function returning what each part returns: alone if there is one part, as a tuple if several."""
-    if len(parts) == 1:
-        return parts[0]
-    if len(parts) == 2:
-        first, second = parts
-        return lambda g, saved, params, avals: (first(g, saved, params, avals), second(g, saved, params, avals))
-    return lambda g, saved, params, avals: [part(g, saved, params, avals) for part in parts]
-
-
-def _no_derivative(primitive: Primitive, i: int) -> Rule:
-    def refuse(g: Any) -> Any:
-        raise GradientError(
-            f"{primitive.name} has no derivative with respect to operand {primitive.operands[i]!r}; "
-            "pass a constant there, or x.detach()"
-        )
-
-    return refuse
 
 
 # ------------------------------------------------------------------------------------ constructors

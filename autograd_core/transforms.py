@@ -141,7 +141,9 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         call = _Record("grad", *_of_positions(f, _positions("grad", argnums, args), args), kwargs, has_aux)
         if len(call.outputs) != 1 or not isinstance(call.result(), Tensor):
-            raise GradientError("grad: the function must return one scalar tensor; for several outputs use vjp or jacrev")
+            raise GradientError(
+                "grad: the function must return one scalar tensor; for several outputs use vjp or jacrev"
+            )
         value = call.result()
         gradients = call.pull([initial_cotangent("grad", call.outputs[0], None)], retain_graph=False)
         gradients = gradients[0] if isinstance(argnums, int) else gradients
@@ -206,7 +208,9 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: 
         raise ArgumentError("jvp: primals and tangents must have the same structure; pass both as tuples of tensors")
     originals = [creation.asarray(x) for x in leaves]
     _check_inexact("jvp", originals)
-    given = [creation.asarray(t, dtype=x.dtype, device=x.device) for x, t in zip(originals, tangent_leaves, strict=True)]
+    given = [
+        creation.asarray(t, dtype=x.dtype, device=x.device) for x, t in zip(originals, tangent_leaves, strict=True)
+    ]
     for x, t in zip(originals, given, strict=True):
         if x.shape != t.shape:
             raise ShapeError(f"jvp: a tangent of shape {t.shape} given for a primal of shape {x.shape}")

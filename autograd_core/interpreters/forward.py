@@ -63,7 +63,9 @@ class Forward:
         if x.level < self.level:
             return x, None
         if x.interpreter is not self:
-            raise GradientError("a value of a finished jvp was used after it ended: return it from the function instead")
+            raise GradientError(
+                "a value of a finished jvp was used after it ended: return it from the function instead"
+            )
         if x.tangent is not None and not is_inexact(x.primal.dtype):
             return x.primal, None
         return x.primal, x.tangent

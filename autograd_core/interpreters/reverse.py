@@ -159,9 +159,7 @@ def main_node(node: AnyNode) -> Leaf | Node:
     return node.node if type(node) is Piece else node
 
 
-def backward(
-    y: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
-) -> None:
+def backward(y: Tensor, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
     """Add d y / d leaf (times ``gradient``) to the ``grad`` of every leaf that ``y`` was made from.
 
     >>> import autograd_core as ag
@@ -205,7 +203,11 @@ def fresh(x: Tensor) -> Tensor:
 
 
 def pull_back(
-    outputs: Sequence[Tensor], cotangents: Sequence[Tensor], variables: Sequence[Tensor], *, retain_graph: bool,
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor],
+    variables: Sequence[Tensor],
+    *,
+    retain_graph: bool,
     create_graph: bool,
 ) -> list[Tensor | None]:
     """The cotangents of ``variables`` from those of ``outputs``; None where no output depends on one."""
