@@ -11,6 +11,7 @@ tensor([2., 4., 6.])
 from .backend import Device, devices
 from .checking import check_grads
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
+from .dtypes import *
 from .errors import (
     ArgumentError,
     AutogradError,
