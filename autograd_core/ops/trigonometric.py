@@ -1,1 +1,244 @@
 """Trigonometric and hyperbolic functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..primitive import elementwise
+from ._apply import binary, unary
+from .exponential import rsqrt
+from .selection import where
+
+__all__ = [
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "atan2",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "deg2rad",
+    "rad2deg",
+]
+
+sin_p = elementwise("sin", lambda xp, x: xp.sin(x), partials=(lambda x: cos(x),))
+
+
+def sin(x: Any, /) -> Any:
+    """Element-wise sine of an angle in radians. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.sin(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 0.8415])
+    """
+    return unary(sin_p, x, floating=True)
+
+
+cos_p = elementwise("cos", lambda xp, x: xp.cos(x), partials=(lambda x: -sin(x),))
+
+
+def cos(x: Any, /) -> Any:
+    """Element-wise cosine of an angle in radians. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.cos(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([1.    , 0.5403])
+    """
+    return unary(cos_p, x, floating=True)
+
+
+tan_p = elementwise("tan", lambda xp, x: xp.tan(x), partials=(lambda y: 1 + y * y,))
+
+
+def tan(x: Any, /) -> Any:
+    """Element-wise tangent of an angle in radians. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.tan(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 1.5574])
+    """
+    return unary(tan_p, x, floating=True)
+
+
+# (1 - x)(1 + x) keeps its digits near the ends of the domain, where 1 - x^2 loses them
+asin_p = elementwise("asin", lambda xp, x: xp.arcsin(x), partials=(lambda x: rsqrt((1 - x) * (1 + x)),), singular=True)
+
+
+def asin(x: Any, /) -> Any:
+    """Element-wise inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1]. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.asin(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 1.5708])
+    """
+    return unary(asin_p, x, floating=True)
+
+
+acos_p = elementwise("acos", lambda xp, x: xp.arccos(x), partials=(lambda x: -rsqrt((1 - x) * (1 + x)),), singular=True)
+
+
+def acos(x: Any, /) -> Any:
+    """Element-wise inverse cosine, in [0, pi]; NaN outside [-1, 1]. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.acos(ag.tensor([1.0, 0.0])), decimals=4)
+    tensor([0.    , 1.5708])
+    """
+    return unary(acos_p, x, floating=True)
+
+
+atan_p = elementwise("atan", lambda xp, x: xp.arctan(x), partials=(lambda x: (1 + x * x).reciprocal(),))
+
+
+def atan(x: Any, /) -> Any:
+    """Element-wise inverse tangent, in [-pi/2, pi/2]. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.atan(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 0.7854])
+    """
+    return unary(atan_p, x, floating=True)
+
+
+def _over_squared_radius(a: Any, x1: Any, x2: Any) -> Any:
+    squared = x1 * x1 + x2 * x2
+    return a / where(squared == 0, 1, squared)
+
+
+atan2_p = elementwise(
+    "atan2",
+    lambda xp, x1, x2: xp.arctan2(x1, x2),
+    partials=(
+        lambda x1, x2: _over_squared_radius(x2, x1, x2),
+        lambda x1, x2: -_over_squared_radius(x1, x1, x2),
+    ),
+)
+
+
+def atan2(x1: Any, x2: Any, /) -> Any:
+    """Element-wise angle of the point (x2, x1) in (-pi, pi]: the inverse tangent of x1 / x2 with the quadrant known.
+
+    x1, x2: real dtype, integers as float32; shapes broadcast. The gradient at the origin is 0.
+    Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.atan2(ag.tensor([1.0, 1.0]), ag.tensor([1.0, -1.0])), decimals=4)
+    tensor([0.7854, 2.3562])
+    """
+    return binary(atan2_p, x1, x2, floating=True)
+
+
+# --------------------------------------------------------------------------------------- hyperbolic
+
+sinh_p = elementwise("sinh", lambda xp, x: xp.sinh(x), partials=(lambda x: cosh(x),), singular=True)
+
+
+def sinh(x: Any, /) -> Any:
+    """Element-wise hyperbolic sine: y = (e^x - e^-x) / 2. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.sinh(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 1.1752])
+    """
+    return unary(sinh_p, x, floating=True)
+
+
+cosh_p = elementwise("cosh", lambda xp, x: xp.cosh(x), partials=(lambda x: sinh(x),), singular=True)
+
+
+def cosh(x: Any, /) -> Any:
+    """Element-wise hyperbolic cosine: y = (e^x + e^-x) / 2. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.cosh(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([1.    , 1.5431])
+    """
+    return unary(cosh_p, x, floating=True)
+
+
+tanh_p = elementwise("tanh", lambda xp, x: xp.tanh(x), partials=(lambda y: 1 - y * y,), signals=False)
+
+
+def tanh(x: Any, /) -> Any:
+    """Element-wise hyperbolic tangent: y = (e^x - e^-x) / (e^x + e^-x). Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.tanh(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 0.7616])
+    """
+    return unary(tanh_p, x, floating=True)
+
+
+asinh_p = elementwise("asinh", lambda xp, x: xp.arcsinh(x), partials=(lambda x: rsqrt(1 + x * x),))
+
+
+def asinh(x: Any, /) -> Any:
+    """Element-wise inverse hyperbolic sine. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.asinh(ag.tensor([0.0, 1.0])), decimals=4)
+    tensor([0.    , 0.8814])
+    """
+    return unary(asinh_p, x, floating=True)
+
+
+acosh_p = elementwise(
+    "acosh", lambda xp, x: xp.arccosh(x), partials=(lambda x: rsqrt((x - 1) * (x + 1)),), singular=True
+)
+
+
+def acosh(x: Any, /) -> Any:
+    """Element-wise inverse hyperbolic cosine; NaN below 1. Integers as float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.acosh(ag.tensor([1.0, 2.0])), decimals=4)
+    tensor([0.   , 1.317])
+    """
+    return unary(acosh_p, x, floating=True)
+
+
+atanh_p = elementwise(
+    "atanh", lambda xp, x: xp.arctanh(x), partials=(lambda x: ((1 - x) * (1 + x)).reciprocal(),), singular=True
+)
+
+
+def atanh(x: Any, /) -> Any:
+    """Element-wise inverse hyperbolic tangent; infinite at -1 and 1, NaN beyond. Integers as float32.
+
+    Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.atanh(ag.tensor([0.0, 0.5])), decimals=4)
+    tensor([0.    , 0.5493])
+    """
+    return unary(atanh_p, x, floating=True)
+
+
+# ------------------------------------------------------------------------------------------ degrees
+
+
+def deg2rad(x: Any, /) -> Any:
+    """Degrees to radians: y = x pi / 180. Integers as float32. NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.deg2rad(ag.tensor([180.0])), decimals=4)
+    tensor([3.1416])
+    """
+    return x * (math.pi / 180)
+
+
+def rad2deg(x: Any, /) -> Any:
+    """Radians to degrees: y = 180 x / pi. Integers as float32. NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.rad2deg(ag.tensor([1.0])), decimals=4)
+    tensor([57.2958])
+    """
+    return x * (180 / math.pi)
