@@ -4,6 +4,28 @@ import math
 
 import numpy as np
 
+__all__ = [
+    "bool",
+    "complex128",
+    "complex64",
+    "e",
+    "float16",
+    "float32",
+    "float64",
+    "inf",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
+    "nan",
+    "newaxis",
+    "pi",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+]
+
 bool = np.dtype(np.bool_)
 int8 = np.dtype(np.int8)
 int16 = np.dtype(np.int16)
