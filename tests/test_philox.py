@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd_core import philox
+from autograd_core.ops import philox
 
 WORDS = st.integers(0, 2**32 - 1)
 LONG_WORDS = st.integers(0, 2**64 - 1)

@@ -1,4 +1,4 @@
-"""Numba twins of the fills in ``autograd_core.philox``: the same bits, made in one pass.
+"""Numba twins of the fills in ``autograd_core.ops.philox``: the same bits, made in one pass.
 
 ``fill_*(out, seed, call, first_block)`` fills a contiguous 1-d array with the elements that start at block
 ``first_block`` of a call, so that threads may fill parts of one result (they release the GIL): four 32-bit elements or
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from autograd_core.philox import FLOAT32, FLOAT64, KEY_STEPS, MULTIPLIERS, ROUNDS, FloatFormat
+from autograd_core.ops.philox import FLOAT32, FLOAT64, KEY_STEPS, MULTIPLIERS, ROUNDS, FloatFormat
 
 _kernel = njit(nogil=True, error_model="numpy", cache=True)
 # LLVM vectorises the loop over blocks only if nothing in it is a call by then, and it would inline these too late.
