@@ -1,0 +1,134 @@
+"""Cases of pooling, in one and two spatial axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from autograd_core.ops import pooling
+
+from .case import OpCase, distinct, normal, operands
+
+
+def by_loops(
+    ndim: int,
+    reduce: str,
+    kernel: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    return_indices: bool = False,
+) -> Callable[[np.ndarray], Any]:
+    """The definition, one window at a time."""
+
+    def axes(value: Any) -> tuple[int, ...]:
+        return value if isinstance(value, tuple) else (value,) * ndim
+
+    kernel, padding, dilation = axes(kernel), axes(padding), axes(dilation)
+    stride = kernel if stride is None else axes(stride)
+
+    def pool(x: np.ndarray) -> Any:
+        if x.ndim == ndim + 1:
+            pooled = pool(x[None])
+            return tuple(y[0] for y in pooled) if return_indices else pooled[0]
+        size = x.shape[2:]
+        output = []
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation):
+            last = (n + 2 * p - d * (k - 1) - 1) / s
+            count = int(np.ceil(last) if ceil_mode else np.floor(last)) + 1
+            output.append(count - 1 if (count - 1) * s >= n + p else count)
+        y = np.zeros((*x.shape[:2], *output))
+        found = np.zeros(y.shape, np.int64)
+        for n, c in product(*map(range, x.shape[:2])):
+            for t in product(*map(range, output)):
+                starts = [i * s - p for i, s, p in zip(t, stride, padding)]
+                seen = [
+                    [a + d * i for i in range(k) if 0 <= a + d * i < m]
+                    for a, k, d, m in zip(starts, kernel, dilation, size)
+                ]
+                values = x[n, c][np.ix_(*seen)]
+                if reduce == "max":
+                    y[(n, c, *t)] = values.max()
+                    at = np.unravel_index(values.argmax(), values.shape)
+                    found[(n, c, *t)] = np.ravel_multi_index([s[i] for s, i in zip(seen, at)], size)
+                    continue
+                within = [min(a + k, m + p) - a for a, k, m, p in zip(starts, kernel, size, padding)]
+                count = divisor_override or (int(np.prod(within)) if count_include_pad else values.size)
+                y[(n, c, *t)] = values.sum() / count
+        return (y, found) if return_indices else y
+
+    return pool
+
+
+def case(name: str, variant: str, shape: tuple[int, ...], kernel: Any, **arguments: Any) -> OpCase:
+    function = getattr(pooling, name)
+    return OpCase(
+        f"{name}/{variant}" if variant else name,
+        lambda x: function(x, kernel, **arguments),
+        operands((distinct if name.startswith("max") else normal)(*shape)),
+        by_loops(int(name[-2]), name[:3], kernel, **arguments),
+        torch=lambda torch, x: getattr(torch.nn.functional, name)(x, kernel, **arguments),
+    )
+
+
+def adaptive_case(name: str, variant: str, shape: tuple[int, ...], output_size: Any) -> OpCase:
+    function, ndim = getattr(pooling, name), int(name[-2])
+
+    def reference(x: np.ndarray) -> np.ndarray:
+        size = x.shape[-ndim:]
+        given = output_size if isinstance(output_size, tuple) else (output_size,) * ndim
+        output = [n if t is None else t for n, t in zip(size, given)]
+        y = np.zeros((*x.shape[:-ndim], *output))
+        for at in product(*map(range, output)):
+            seen = tuple(slice(i * n // t, -(-(i + 1) * n // t)) for i, n, t in zip(at, size, output))
+            y[(..., *at)] = x[(..., *seen)].mean(axis=tuple(range(-ndim, 0)))
+        return y
+
+    return OpCase(
+        f"{name}/{variant}" if variant else name,
+        lambda x: function(x, output_size),
+        operands(normal(*shape)),
+        reference,
+        torch=lambda torch, x: getattr(torch.nn.functional, name)(x, output_size),
+    )
+
+
+CASES = [
+    case("max_pool2d", "", (2, 2, 4, 4), 2),
+    case("max_pool2d", "unbatched", (2, 4, 5), (2, 3)),
+    case("max_pool2d", "overlapping", (1, 2, 5, 4), 3, stride=1),
+    case("max_pool2d", "gaps", (1, 2, 5, 5), 2, stride=(3, 2)),
+    case("max_pool2d", "padding", (1, 2, 4, 3), (3, 2), stride=2, padding=1),
+    case("max_pool2d", "dilation", (1, 1, 6, 5), 2, stride=1, dilation=(2, 3)),
+    case("max_pool2d", "ceil", (1, 2, 5, 4), 2, stride=(2, 3), ceil_mode=True),
+    case("max_pool2d", "ceil-padding", (1, 1, 5, 6), 3, stride=2, padding=1, ceil_mode=True),
+    case("max_pool2d", "indices", (1, 2, 4, 5), 2, padding=1, return_indices=True),
+    case("max_pool1d", "", (2, 2, 6), 2),
+    case("max_pool1d", "unbatched", (2, 7), 3),
+    case("max_pool1d", "arguments", (1, 2, 9), 3, stride=2, padding=1, dilation=2, ceil_mode=True),
+    case("avg_pool2d", "", (2, 2, 4, 4), 2),
+    case("avg_pool2d", "unbatched", (2, 4, 5), (2, 3)),
+    case("avg_pool2d", "overlapping", (1, 2, 5, 4), 3, stride=1),
+    case("avg_pool2d", "gaps", (1, 2, 5, 5), 2, stride=(3, 2)),
+    case("avg_pool2d", "padding", (1, 2, 4, 3), (3, 2), stride=2, padding=1),
+    case("avg_pool2d", "padding-not-counted", (1, 2, 4, 3), (3, 2), stride=2, padding=1, count_include_pad=False),
+    case("avg_pool2d", "ceil", (1, 1, 5, 6), 3, stride=2, padding=1, ceil_mode=True),
+    case("avg_pool2d", "ceil-not-counted", (1, 1, 5, 4), 2, stride=(2, 3), ceil_mode=True, count_include_pad=False),
+    case("avg_pool2d", "divisor", (1, 2, 4, 4), 2, padding=1, divisor_override=3),
+    case("avg_pool1d", "", (2, 2, 6), 2),
+    case("avg_pool1d", "unbatched", (2, 7), 3),
+    case("avg_pool1d", "arguments", (1, 2, 9), 3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
+    adaptive_case("adaptive_avg_pool2d", "", (2, 2, 4, 3), (2, 3)),
+    adaptive_case("adaptive_avg_pool2d", "global", (2, 2, 3, 4), 1),
+    adaptive_case("adaptive_avg_pool2d", "uneven-bins", (1, 2, 5, 3), (3, 2)),
+    adaptive_case("adaptive_avg_pool2d", "more-bins", (1, 1, 2, 3), 4),
+    adaptive_case("adaptive_avg_pool2d", "one-axis", (2, 4, 5), (None, 3)),
+    adaptive_case("adaptive_avg_pool1d", "", (2, 2, 6), 3),
+    adaptive_case("adaptive_avg_pool1d", "uneven-bins", (2, 7), 3),
+]
