@@ -2,26 +2,241 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ..errors import ArgumentError
 from ..primitive import bind, elementwise
 from ._apply import unary
+from ._error_function import erf_formula
+from .arithmetic import abs as absolute
+from .exponential import exp
+from .selection import clip, where
+from .trigonometric import tanh
 
-__all__ = []
+__all__ = [
+    "sigmoid",
+    "logsigmoid",
+    "softplus",
+    "silu",
+    "mish",
+    "gelu",
+    "relu",
+    "leaky_relu",
+    "threshold",
+    "hardtanh",
+    "relu6",
+    "hardsigmoid",
+    "hardswish",
+    "elu",
+    "selu",
+    "celu",
+    "softsign",
+    "tanhshrink",
+    "hardshrink",
+    "softshrink",
+]
 
-sigmoid_p = elementwise("sigmoid", lambda xp, x: 1.0 / (1.0 + xp.exp(-x)), partials=(lambda y: y * (1 - y),))
+# --------------------------------------------------------------------------------- of the logistic family
+
+# the operand is named s: in a rule, y would be the output
+sigmoid_slope_p = elementwise("sigmoid_slope", lambda xp, s: s * (1.0 - s), partials=(lambda s: 1 - (s + s),))
+sigmoid_p = elementwise(
+    "sigmoid", lambda xp, x: 1.0 / (1.0 + xp.exp(-x)), partials=(lambda y: bind(sigmoid_slope_p, (y,), {}),)
+)
 
 
 def sigmoid(x: Any, /) -> Any:
-    """Logistic function: y = 1 / (1 + e^-x). Integers as float32.
+    """Logistic function: y = 1 / (1 + e^-x), dy/dx = y (1 - y). Integers as float32.
 
     >>> import autograd_core as ag
-    >>> from autograd_core.ops.activation import sigmoid
-    >>> sigmoid(ag.tensor([0.0, 100.0]))
+    >>> from autograd_core.ops import activation as F
+    >>> F.sigmoid(ag.tensor([0.0, 100.0]))
     tensor([0.5, 1. ])
     """
     return unary(sigmoid_p, x, floating=True)
 
+
+logsigmoid_p = elementwise(
+    "logsigmoid",
+    lambda xp, x: xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x))),
+    partials=(lambda x: sigmoid(-x),),
+)
+
+
+def logsigmoid(x: Any, /) -> Any:
+    """Logarithm of the logistic function: y = -ln(1 + e^-x), finite for every finite x. Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.logsigmoid(ag.tensor([200.0, -200.0]))
+    tensor([   0., -200.])
+    """
+    return unary(logsigmoid_p, x, floating=True)
+
+
+softplus_slope_p = elementwise(
+    "softplus_slope",
+    lambda xp, x, *, beta, threshold: xp.where(x * beta > threshold, 1.0, 1.0 / (1.0 + xp.exp(x * -beta))),
+    partials=(lambda x, y, beta, threshold: where(x * beta > threshold, 0, bind(sigmoid_slope_p, (y,), {}) * beta),),
+)
+softplus_p = elementwise(
+    "softplus",
+    lambda xp, x, *, beta, threshold: xp.where(
+        x * beta > threshold, x, (xp.maximum(x * beta, 0) + xp.log1p(xp.exp(-xp.abs(x * beta)))) / beta
+    ),
+    partials=(lambda x, beta, threshold: bind(softplus_slope_p, (x,), {"beta": beta, "threshold": threshold}),),
+)
+
+
+def softplus(x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """Smooth rectifier: y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold. Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.softplus(ag.tensor([100.0, -200.0]))
+    tensor([100.,   0.])
+    """
+    if beta == 0:
+        raise ArgumentError("softplus: beta must not be 0")
+    return unary(softplus_p, x, floating=True, beta=float(beta), threshold=float(threshold))
+
+
+def _silu_slope(xp: Any, x: Any) -> Any:
+    s = 1.0 / (1.0 + xp.exp(-x))
+    return s * (1.0 + x * (1.0 - s))
+
+
+def _silu_curvature(x: Any) -> Any:
+    s = sigmoid(x)
+    return bind(sigmoid_slope_p, (s,), {}) * (2 + x * (1 - (s + s)))
+
+
+silu_slope_p = elementwise("silu_slope", _silu_slope, partials=(_silu_curvature,))
+silu_p = elementwise("silu", lambda xp, x: x / (1.0 + xp.exp(-x)), partials=(lambda x: bind(silu_slope_p, (x,), {}),))
+
+
+def silu(x: Any, /) -> Any:
+    """Sigmoid-weighted linear unit (swish): y = x / (1 + e^-x). Integers as float32.
+
+    Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, 2018.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.silu(ag.tensor([0.0, 100.0]))
+    tensor([  0., 100.])
+    """
+    return unary(silu_p, x, floating=True)
+
+
+# tanh(softplus(x)) = n / (n + 2) with n = e^x (e^x + 2); beyond 20 it is 1 in double precision, and e^x is kept finite
+
+
+def _mish(xp: Any, x: Any) -> Any:
+    e = xp.exp(xp.minimum(x, 20.0))
+    n = e * (e + 2.0)
+    return x * (n / (n + 2.0))
+
+
+def _mish_slope(xp: Any, x: Any) -> Any:
+    e = xp.exp(xp.minimum(x, 20.0))
+    n = e * (e + 2.0)
+    m = n + 2.0
+    return n / m + 4.0 * x * (e * (e + 1.0) / m / m)
+
+
+def _mish_curvature(x: Any) -> Any:
+    e = exp(clip(x, None, 20.0))
+    a, m = e * (e + 1), e * (e + 2) + 2
+    first = 4 * a / m / m
+    second = 4 * (a + e * e) / m / m - 4 * a * first / m
+    return first + first + x * second
+
+
+mish_slope_p = elementwise("mish_slope", _mish_slope, partials=(_mish_curvature,))
+mish_p = elementwise("mish", _mish, partials=(lambda x: bind(mish_slope_p, (x,), {}),))
+
+
+def mish(x: Any, /) -> Any:
+    """Self-regularised smooth rectifier: y = x tanh(softplus(x)). Integers as float32.
+
+    Misra, Mish: a self regularized non-monotonic activation function, 2019.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.mish(ag.tensor([0.0, 100.0]))
+    tensor([  0., 100.])
+    """
+    return unary(mish_p, x, floating=True)
+
+
+# -------------------------------------------------------------------------------------------- gelu
+# Both forms are y = x s(x), so a slope s + x s' finds s again as y / x: a division instead of an erf. There y is only
+# a memory of gelu(x): the whole derivative of the slope is stated for x, none for y.
+
+_SQRT_HALF = math.sqrt(0.5)
+_DENSITY = 1 / math.sqrt(2 * math.pi)
+_TWICE_SQRT_2_OVER_PI = 2 * math.sqrt(2 / math.pi)
+_CUBIC = 0.044715
+
+
+def _normal_density(x: Any) -> Any:
+    return exp(x * x * -0.5) * _DENSITY
+
+
+gelu_slope_p = elementwise(
+    "gelu_slope",
+    lambda xp, x, gelu_x: xp.where(x == 0, 0.5, gelu_x / x) + x * (xp.exp(x * x * -0.5) * _DENSITY),
+    partials=(lambda x: _normal_density(x) * (2 - x * x), 0),
+)
+gelu_p = elementwise(
+    "gelu",
+    lambda xp, x: 0.5 * x * (1.0 + erf_formula(xp, x * _SQRT_HALF)),
+    partials=(lambda x, y: bind(gelu_slope_p, (x, y), {}),),
+)
+
+
+def _tanh_gelu_slope(xp: Any, x: Any, gelu_x: Any) -> Any:
+    s = xp.where(x == 0, 0.5, gelu_x / x)
+    return s + x * s * (1.0 - s) * (_TWICE_SQRT_2_OVER_PI * (1.0 + 3.0 * _CUBIC * x * x))
+
+
+def _tanh_gelu_curvature(x: Any) -> Any:
+    s = sigmoid(_TWICE_SQRT_2_OVER_PI * (x + _CUBIC * x * x * x))
+    rate = _TWICE_SQRT_2_OVER_PI * (1 + 3 * _CUBIC * x * x)
+    slope = bind(sigmoid_slope_p, (s,), {})
+    first = slope * rate
+    second = first * (1 - (s + s)) * rate + slope * (6 * _CUBIC * _TWICE_SQRT_2_OVER_PI * x)
+    return first + first + x * second
+
+
+tanh_gelu_slope_p = elementwise("tanh_gelu_slope", _tanh_gelu_slope, partials=(_tanh_gelu_curvature, 0))
+# (1 + tanh(u)) / 2 = 1 / (1 + e^-2u)
+tanh_gelu_p = elementwise(
+    "tanh_gelu",
+    lambda xp, x: x / (1.0 + xp.exp(x * (-_TWICE_SQRT_2_OVER_PI - _TWICE_SQRT_2_OVER_PI * _CUBIC * x * x))),
+    partials=(lambda x, y: bind(tanh_gelu_slope_p, (x, y), {}),),
+)
+
+
+def gelu(x: Any, /, approximate: str = "none") -> Any:
+    """Gaussian error linear unit: y = x Phi(x), Phi the normal distribution function. Integers as float32.
+
+    approximate: "none" for x (1 + erf(x / sqrt 2)) / 2; "tanh" for
+    x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. ArgumentError for other words.
+    Hendrycks and Gimpel, Gaussian error linear units, 2016.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.gelu(ag.tensor([0.0, 100.0]))
+    tensor([  0., 100.])
+    """
+    if approximate not in ("none", "tanh"):
+        raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return unary(gelu_p if approximate == "none" else tanh_gelu_p, x, floating=True)
+
+
+# -------------------------------------------------------------------------------------- piecewise linear
 
 where_positive_p = elementwise(
     "where_positive",
@@ -38,11 +253,220 @@ relu_p = elementwise(
 
 
 def relu(x: Any, /) -> Any:
-    """Rectified linear unit: y = max(x, 0), with slope 0 at 0.
+    """Rectified linear unit: y = max(x, 0), with slope 0 at 0. Integers keep their dtype.
 
     >>> import autograd_core as ag
-    >>> from autograd_core.ops.activation import relu
-    >>> relu(ag.tensor([-1.0, 2.0]))
+    >>> from autograd_core.ops import activation as F
+    >>> F.relu(ag.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
     return unary(relu_p, x)
+
+
+leak_p = elementwise(
+    "leak",
+    lambda xp, c, x, *, negative_slope: xp.where(x > 0, c, c * negative_slope),
+    partials=(lambda g, x, negative_slope: bind(leak_p, (g, x), {"negative_slope": negative_slope}), 0),
+    signals=False,
+)
+leaky_relu_p = elementwise(
+    "leaky_relu",
+    lambda xp, x, *, negative_slope: xp.where(x > 0, x, x * negative_slope),
+    partials=(lambda g, x, negative_slope: bind(leak_p, (g, x), {"negative_slope": negative_slope}),),
+    signals=False,
+)
+
+
+def leaky_relu(x: Any, /, negative_slope: float = 0.01) -> Any:
+    """Leaky rectified linear unit: y = x for x > 0, negative_slope x elsewhere. Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.leaky_relu(ag.tensor([-1.0, 2.0]), 0.5)
+    tensor([-0.5,  2. ])
+    """
+    return unary(leaky_relu_p, x, floating=True, negative_slope=float(negative_slope))
+
+
+def threshold(x: Any, /, threshold: float, value: float) -> Any:
+    """y = x where x > threshold, ``value`` elsewhere.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.threshold(ag.tensor([0.5, 2.0]), 1.0, -1.0)
+    tensor([-1.,  2.])
+    """
+    return where(x <= threshold, value, x)
+
+
+between_p = elementwise(
+    "between",
+    lambda xp, c, x, *, low, high: xp.where((x > low) & (x < high), c, 0),
+    partials=(lambda g, x, low, high: bind(between_p, (g, x), {"low": low, "high": high}), 0),
+    signals=False,
+)
+hardtanh_p = elementwise(
+    "hardtanh",
+    lambda xp, x, *, low, high: xp.minimum(xp.maximum(x, low), high),
+    partials=(lambda g, x, low, high: bind(between_p, (g, x), {"low": low, "high": high}),),
+    signals=False,
+)
+
+
+def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    """y = x limited to [min_val, max_val], with slope 0 at the limits (1 in ``ag.clip``). Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.hardtanh(ag.tensor([-3.0, 0.5, 2.0]))
+    tensor([-1. ,  0.5,  1. ])
+    """
+    if min_val > max_val:
+        raise ArgumentError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
+    return unary(hardtanh_p, x, floating=True, low=float(min_val), high=float(max_val))
+
+
+def relu6(x: Any, /) -> Any:
+    """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.relu6(ag.tensor([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
+    return hardtanh(x, 0.0, 6.0)
+
+
+def hardsigmoid(x: Any, /) -> Any:
+    """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6. Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.hardsigmoid(ag.tensor([-4.0, 0.0, 4.0]))
+    tensor([0. , 0.5, 1. ])
+    """
+    return relu6(x + 3) / 6
+
+
+def hardswish(x: Any, /) -> Any:
+    """Piecewise swish: y = x min(max(x + 3, 0), 6) / 6. Integers as float32.
+
+    Howard et al., Searching for MobileNetV3, 2019.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.hardswish(ag.tensor([-4.0, 1.5, 4.0]))
+    tensor([-0.   ,  1.125,  4.   ])
+    """
+    return x * relu6(x + 3) / 6
+
+
+# ----------------------------------------------------------------------------------------- exponential
+
+elu_p = elementwise(
+    "elu",
+    lambda xp, x, *, alpha, scale, rate: xp.where(
+        x > 0, x * scale, (alpha * scale) * xp.expm1(xp.minimum(x, 0) * rate)
+    ),
+    partials=(
+        lambda x, alpha, scale, rate: where(x > 0, scale, (alpha * scale * rate) * exp(clip(x, None, 0.0) * rate)),
+    ),
+)
+
+
+def elu(x: Any, /, alpha: float = 1.0) -> Any:
+    """Exponential linear unit: y = x for x > 0, alpha (e^x - 1) elsewhere. Integers as float32.
+
+    Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by exponential linear units, 2015.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.elu(ag.tensor([-100.0, 2.0]))
+    tensor([-1.,  2.])
+    """
+    return unary(elu_p, x, floating=True, alpha=float(alpha), scale=1.0, rate=1.0)
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
+
+
+def selu(x: Any, /) -> Any:
+    """Scaled exponential linear unit: y = 1.0507 elu(x, 1.6733), which keeps mean 0 and variance 1.
+
+    Integers as float32. Klambauer et al., Self-normalizing neural networks, 2017.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> ag.round(F.selu(ag.tensor([-100.0, 2.0])), decimals=4)
+    tensor([-1.7581,  2.1014])
+    """
+    return unary(elu_p, x, floating=True, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
+
+
+def celu(x: Any, /, alpha: float = 1.0) -> Any:
+    """Exponential linear unit with slope 1 at 0 for every alpha: y = x for x > 0, alpha (e^(x / alpha) - 1) elsewhere.
+
+    Integers as float32. Barron, Continuously differentiable exponential linear units, 2017.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.celu(ag.tensor([-100.0, 2.0]), 2.0)
+    tensor([-2.,  2.])
+    """
+    if alpha == 0:
+        raise ArgumentError("celu: alpha must not be 0")
+    return unary(elu_p, x, floating=True, alpha=float(alpha), scale=1.0, rate=1.0 / alpha)
+
+
+# ----------------------------------------------------------------------------------- signs and shrinkage
+
+
+def softsign(x: Any, /) -> Any:
+    """y = x / (1 + |x|). Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.softsign(ag.tensor([-1.0, 3.0]))
+    tensor([-0.5 ,  0.75])
+    """
+    return x / (1 + absolute(x))
+
+
+def tanhshrink(x: Any, /) -> Any:
+    """y = x - tanh(x). Integers as float32.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.tanhshrink(ag.tensor([0.0, 100.0]))
+    tensor([ 0., 99.])
+    """
+    return x - tanh(x)
+
+
+def _check_lambd(op: str, lambd: float) -> None:
+    if lambd < 0:
+        raise ArgumentError(f"{op}: lambd must not be negative, got {lambd}")
+
+
+def hardshrink(x: Any, /, lambd: float = 0.5) -> Any:
+    """y = x where |x| > lambd, 0 elsewhere.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.hardshrink(ag.tensor([-2.0, 0.25, 1.0]))
+    tensor([-2.,  0.,  1.])
+    """
+    _check_lambd("hardshrink", lambd)
+    return where(absolute(x) <= lambd, 0, x)
+
+
+def softshrink(x: Any, /, lambd: float = 0.5) -> Any:
+    """y = x - lambd where x > lambd, x + lambd where x < -lambd, 0 between.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops import activation as F
+    >>> F.softshrink(ag.tensor([-2.0, 0.25, 1.0]))
+    tensor([-1.5,  0. ,  0.5])
+    """
+    _check_lambd("softshrink", lambd)
+    return x - clip(x, -lambd, lambd)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..primitive import elementwise
+from ..primitive import bind, elementwise
 from ._apply import binary, unary
 from .exponential import rsqrt
 from .selection import where
@@ -163,7 +163,11 @@ def cosh(x: Any, /) -> Any:
     return unary(cosh_p, x, floating=True)
 
 
-tanh_p = elementwise("tanh", lambda xp, x: xp.tanh(x), partials=(lambda y: 1 - y * y,), signals=False)
+# the operand is named t: in a rule, y would be the output
+tanh_slope_p = elementwise("tanh_slope", lambda xp, t: 1.0 - t * t, partials=(lambda t: -(t + t),), signals=False)
+tanh_p = elementwise(
+    "tanh", lambda xp, x: xp.tanh(x), partials=(lambda y: bind(tanh_slope_p, (y,), {}),), signals=False
+)
 
 
 def tanh(x: Any, /) -> Any:
