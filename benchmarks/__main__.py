@@ -1,0 +1,26 @@
+"""``python -m autograd_core.benchmarks NAME``: run one benchmark."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import imports, overhead
+
+BENCHMARKS = {"overhead": overhead, "imports": imports}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m autograd_core.benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True)
+    for name, module in BENCHMARKS.items():
+        command = commands.add_parser(name, help=module.__doc__.splitlines()[0])
+        command.set_defaults(run=module.run)
+        command.add_argument("--json", metavar="FILE", help="write the figures there too")
+        command.add_argument("--quick", action="store_true", help="few repeats: shows that it runs, not how fast")
+        module.add_arguments(command)
+    args = parser.parse_args(argv)
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

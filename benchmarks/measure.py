@@ -1,0 +1,69 @@
+"""Timing several contestants in one run, interleaved, so that drift of the machine hits all alike."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Contestant = Callable[[], Any]
+
+
+class Timing(dict):
+    """median, minimum and maximum of one contestant, in seconds a call."""
+
+
+def interleaved(contestants: Mapping[str, Contestant], *, repeats: int, target: float = 2e-3) -> dict[str, Timing]:
+    """Time every contestant ``repeats`` times in turn; each time as many calls as fill ``target`` seconds."""
+    calls = {}
+    for name, call in contestants.items():
+        call()
+        start = time.perf_counter()
+        call()
+        calls[name] = max(1, round(target / max(time.perf_counter() - start, 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, call in contestants.items():
+            count = calls[name]
+            start = time.perf_counter()
+            for _ in range(count):
+                call()
+            samples[name].append((time.perf_counter() - start) / count)
+    return {
+        name: Timing(median=statistics.median(times), minimum=min(times), maximum=max(times))
+        for name, times in samples.items()
+    }
+
+
+def machine() -> dict[str, str]:
+    """What a figure was measured on."""
+    return {"python": sys.version.split()[0], "platform": platform.platform(), "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def write_json(path: str | None, figures: Any) -> None:
+    if path is not None:
+        with open(path, "w") as file:
+            json.dump(figures, file, indent=1)
+            file.write("\n")
+
+
+def table(title: str, columns: list[str], rows: Mapping[str, Mapping[str, str]]) -> str:
+    """Rows of text under columns, aligned."""
+    cells = [[title, *columns], *([name, *(row.get(c, "-") for c in columns)] for name, row in rows.items())]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    return "\n".join(
+        line[0].ljust(widths[0]) + "".join("  " + text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True))
+        for line in cells
+    )
