@@ -1,0 +1,226 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import autograd_core as ag
+from autograd_core.errors import ArgumentError, AutogradError, CheckpointError, StateDictError
+from autograd_core.interop.safetensors import load_checkpoint, save_checkpoint
+
+from .early_stopping import EarlyStopping
+from .evaluation import Measure, RunningMeans, device_of, evaluate, measures, split_batch
+from .history import History
+
+FORMAT = 1
+
+
+class TrainingError(AutogradError, RuntimeError):
+    """A training cannot go on: its loss is not finite."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a training after its current step; the message says where it was saved."""
+
+
+def fit(
+    model: Any,
+    train: Any,
+    *,
+    loss: Measure,
+    optimizer: Any,
+    epochs: int,
+    validation: Any = None,
+    metrics: Mapping[str, Measure] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    early_stopping: EarlyStopping | None = None,
+    progress: bool = True,
+) -> History:
+    """Train ``model`` until ``epochs`` epochs are done; returns their History.
+
+    train: a DataLoader of (inputs, targets) batches; validation: another, looked at after every epoch.
+    loss, metrics: functions (outputs, targets) -> mean over the batch, a 0-d tensor. The history has the columns
+    "loss", one a metric, the same with "val_" in front, and "seconds".
+    checkpoint: a file, replaced after every epoch: written beside it first, then renamed, so an interruption at any
+    moment leaves the old one. It holds model, optimizer, loader, random generator, history and early stopping.
+    resume: go on from the checkpoint if it exists; the result equals that of a training never interrupted, bit for bit.
+
+    Ctrl-C lets the current step finish, writes the checkpoint and raises TrainingInterrupted; a second Ctrl-C ends at
+    once. TrainingError when the loss is NaN or infinite: the checkpoint then still holds the last good epoch.
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
+    run = _Run(model, train, optimizer, early_stopping, checkpoint)
+    functions = measures(loss, metrics)
+    if checkpoint is not None and resume and os.path.exists(checkpoint):
+        run.load()
+    device = device_of(model)
+    with _interrupt_flag() as interrupted:
+        while run.epoch < epochs and not run.stopped:
+            model.train()
+            bar = _Bar(f"epoch {run.epoch + 1}/{epochs}", len(train), train.position, progress)
+            started = time.perf_counter()
+            with bar:
+                for batch in train:
+                    inputs, targets = split_batch(batch, device)
+                    optimizer.zero_grad()
+                    outputs = model(inputs)
+                    value = loss(outputs, targets)
+                    value.backward()
+                    optimizer.step()
+                    with ag.no_grad():
+                        found = {n: value if n == "loss" else f(outputs, targets) for n, f in functions.items()}
+                    run.means.add(found, len(inputs))
+                    bar.advance(run.means)
+                    if interrupted.is_set():
+                        run.seconds += time.perf_counter() - started
+                        raise TrainingInterrupted(run.save_for_later())
+            row = run.means.read()
+            if not math.isfinite(row["loss"]):
+                raise TrainingError(_diverged(run.epoch, row["loss"], checkpoint))
+            if validation is not None:
+                row |= {f"val_{n}": v for n, v in evaluate(model, validation, loss, metrics).items()}
+            row["seconds"] = run.seconds + time.perf_counter() - started
+            run.end_epoch(row)
+            bar.report(row)
+            if interrupted.is_set():  # Ctrl-C came during the validation
+                raise TrainingInterrupted(run.save_for_later())
+    if early_stopping is not None:
+        early_stopping.finish(model)
+    return run.history
+
+
+def _diverged(epoch: int, value: float, checkpoint: Any) -> str:
+    kept = f"; {os.fspath(checkpoint)} holds the state before this epoch" if checkpoint is not None and epoch else ""
+    return (
+        f"the mean loss of epoch {epoch + 1} is {value}: lower the learning rate, clip gradients "
+        f"(optim.clip_grad_norm_), or look for NaN in the data{kept}"
+    )
+
+
+class _Run:
+    """Everything a checkpoint holds, and where the training stands."""
+
+    def __init__(self, model: Any, train: Any, optimizer: Any, stopping: EarlyStopping | None, path: Any):
+        self.model, self.train, self.optimizer, self.stopping, self.path = model, train, optimizer, stopping, path
+        self.history = History()
+        self.means = RunningMeans()
+        self.seconds = 0.0
+        self.stopped = False
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+    def end_epoch(self, row: dict[str, float]) -> None:
+        self.history.append(row)
+        self.means, self.seconds = RunningMeans(), 0.0
+        if self.stopping is not None:
+            self.stopped = self.stopping.update(row, self.model)
+        if self.path is not None:
+            self.save()
+
+    def save(self) -> None:
+        state = {
+            "format": FORMAT,
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "loader": self.train.state_dict(),
+            "random": ag.random.default_generator().state_dict(),
+            "history": self.history.state(),
+            "means": self.means.state(),
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "early_stopping": None if self.stopping is None else self.stopping.state(),
+        }
+        save_checkpoint(self.path, state)
+
+    def save_for_later(self) -> str:
+        where = f"epoch {self.epoch + 1}, step {self.train.position} of {len(self.train)}"
+        if self.path is None:
+            return f"interrupted in {where}; nothing was saved, because fit was given no checkpoint"
+        self.save()
+        return f"interrupted in {where}; saved to {os.fspath(self.path)}: the same call goes on from there"
+
+    def load(self) -> None:
+        """Take over a saved state: the parts that can refuse it come first, so a refusal leaves the model as it was."""
+        state = load_checkpoint(self.path)
+        try:
+            if state["format"] != FORMAT:
+                raise CheckpointError(f"{self.path}: a training checkpoint of format {state['format']}, not {FORMAT}")
+            parts = {name: state[name] for name in ("model", "optimizer", "loader", "random", "early_stopping")}
+            self.history = History(state["history"])
+            self.means.load(state["means"])
+            self.seconds, self.stopped = float(state["seconds"]), bool(state["stopped"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.path} is not a training checkpoint (missing or malformed: {error}); pass resume=False to "
+                "train anew and replace it"
+            ) from None
+        if (self.stopping is None) != (parts["early_stopping"] is None):
+            raise StateDictError(
+                f"{self.path} was saved {'with' if self.stopping is None else 'without'} early_stopping"
+            )
+        self.train.load_state_dict(parts["loader"])
+        self.model.load_state_dict(parts["model"])
+        self.optimizer.load_state_dict(parts["optimizer"])
+        ag.random.default_generator().load_state_dict(parts["random"])
+        if self.stopping is not None:
+            self.stopping.load(parts["early_stopping"])
+
+
+class _Bar:
+    """A progress bar (tqdm) that reads the running means twice a second, not every step."""
+
+    def __init__(self, title: str, total: int, done: int, shown: bool):
+        from tqdm.auto import tqdm  # takes as long to import as half the engine: only a training needs it
+
+        self.tqdm = tqdm(total=total, initial=done, desc=title, unit="step", leave=False, disable=not shown)
+        self.title, self.shown = title, shown
+        self.read_at = time.monotonic()
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.tqdm.close()
+
+    def advance(self, means: RunningMeans) -> None:
+        self.tqdm.update()
+        if self.shown and time.monotonic() - self.read_at > 0.5:
+            self.tqdm.set_postfix({name: f"{value:.4f}" for name, value in means.read().items()})
+            self.read_at = time.monotonic()
+
+    def report(self, row: Mapping[str, float]) -> None:
+        if self.shown:
+            numbers = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name != "seconds")
+            self.tqdm.write(f"{self.title}  {numbers}  ({row['seconds']:.1f} s)")
+
+
+@contextmanager
+def _interrupt_flag() -> Iterator[threading.Event]:
+    """While open, the first Ctrl-C sets the flag and the second raises, as it would without us."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag  # only the main thread receives signals
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(number: int, frame: Any) -> None:
+        flag.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, previous)
