@@ -52,57 +52,39 @@ class RuleCall:
         positions = [primitive.operands.index(n) for n in self.names if n in primitive.operands]
         return positions + [OUTPUT] * ("y" in self.names)
 
-    def compile(
-        self, primitive: Primitive, saves: tuple[int, ...], arity: int
-    ) -> Callable[[Any, tuple, dict, Any], Any]:
+    def compile(self, primitive: Primitive, saves: tuple[int, ...], arity: int) -> Callable[..., Any]:
         """``call(g, saved, params, avals)``: a closure specialised to the common small cases."""
-        rule, names = self.rule, self.names
-
-        def slot(name: str) -> int | None:
-            if name == "y":
-                return saves.index(OUTPUT)
-            if name in primitive.operands:
-                return saves.index(primitive.operands.index(name))
-            return None
-
-        slots = [slot(name) for name in names]
-        if primitive.variadic or any(s is None and n != "g" for s, n in zip(slots, names, strict=True)):
-            return self._compile_any(primitive, saves)
-        if names and names[0] == "g":
-            rest = slots[1:]
-            if not rest:
-                return lambda g, saved, params, avals: rule(g)
-            if len(rest) == 1:
-                (i,) = rest
-                return lambda g, saved, params, avals: rule(g, saved[i])
-            return lambda g, saved, params, avals: rule(g, *[saved[i] for i in rest])
-        if len(slots) == 1:
-            (i,) = slots
+        rule = self.rule
+        sources = [self._source(name, primitive, saves) for name in self.names]
+        kinds = [kind for kind, _ in sources]
+        if kinds == ["g"]:
+            return lambda g, saved, params, avals: rule(g)
+        if kinds == ["saved"]:
+            i = sources[0][1]
             return lambda g, saved, params, avals: rule(saved[i])
-        return lambda g, saved, params, avals: rule(*[saved[i] for i in slots])
-
-    def _compile_any(self, primitive: Primitive, saves: tuple[int, ...]) -> Callable[[Any, tuple, dict, Any], Any]:
-        rule, names = self.rule, self.names
+        if kinds == ["g", "saved"]:
+            i = sources[1][1]
+            return lambda g, saved, params, avals: rule(g, saved[i])
+        if kinds == ["g", "avals"]:
+            return lambda g, saved, params, avals: rule(g, avals)
 
         def call(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
-            arguments = {}
-            for name in names:
-                if name == "g":
-                    arguments[name] = g
-                elif name == "avals":
-                    arguments[name] = avals
-                elif name == "y":
-                    arguments[name] = saved[saves.index(OUTPUT)]
-                elif name in primitive.operands:
-                    if primitive.variadic:
-                        arguments[name] = tuple(s for s, i in zip(saved, saves, strict=True) if i != OUTPUT)
-                    else:
-                        arguments[name] = saved[saves.index(primitive.operands.index(name))]
-                else:
-                    arguments[name] = params[name]
-            return rule(**arguments)
+            given = {"g": g, "saved": saved, "params": params, "avals": avals}
+            return rule(*[given[kind] if key is None else given[kind][key] for kind, key in sources])
 
         return call
+
+    def _source(self, name: str, primitive: Primitive, saves: tuple[int, ...]) -> tuple[str, Any]:
+        """Where the argument of that name is: ``g`` or ``avals`` itself, or under a key of ``saved`` or ``params``."""
+        if name in ("g", "avals"):
+            return name, None
+        if name == "y":
+            return "saved", saves.index(OUTPUT)
+        if name not in primitive.operands:
+            return "params", name
+        if primitive.variadic:  # one name for all operands, which follow the output if that is saved
+            return "saved", slice(saves.count(OUTPUT), None)
+        return "saved", saves.index(primitive.operands.index(name))
 
 
 class Pullback:
