@@ -8,6 +8,7 @@
 tensor([2., 4., 6.])
 """
 
+from . import random
 from .backend import Device, devices
 from .checking import check_grads
 from .context import default_device, enable_grad, is_grad_enabled, no_grad

@@ -1,4 +1,4 @@
-"""The state that surrounds a call: interpreter, grad mode, default device.
+"""The state that surrounds a call: interpreter, grad mode, default device, random generator.
 
 One ContextVar holds one immutable ``State``, so threads and async tasks never see each other's, and leaving
 a scope restores exactly what was there.
@@ -13,15 +13,17 @@ from typing import Any
 
 
 class State:
-    """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms."""
+    """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms;
+    generator: where random numbers come from."""
 
-    __slots__ = ("depth", "device", "interpreter", "recording")
+    __slots__ = ("depth", "device", "generator", "interpreter", "recording")
 
-    def __init__(self, interpreter: Any, recording: bool, device: str, depth: int):
+    def __init__(self, interpreter: Any, recording: bool, device: str, depth: int, generator: Any):
         self.interpreter = interpreter
         self.recording = recording
         self.device = device
         self.depth = depth
+        self.generator = generator
 
     def replace(self, **changes: Any) -> State:
         fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
@@ -30,7 +32,7 @@ class State:
         return State(**fields)
 
 
-_BASE = State(interpreter=None, recording=True, device="cpu", depth=0)
+_BASE = State(interpreter=None, recording=True, device="cpu", depth=0, generator=None)
 _STATE: ContextVar[State] = ContextVar("autograd_core.state", default=_BASE)
 
 current = _STATE.get
@@ -39,6 +41,11 @@ current = _STATE.get
 def install_base_interpreter(interpreter: Any) -> None:
     """Called once, by the eager interpreter as it is imported: the layers below need not know it."""
     _BASE.interpreter = interpreter
+
+
+def install_base_generator(generator: Any) -> None:
+    """Called once, by the random operations as they are imported."""
+    _BASE.generator = generator
 
 
 @contextmanager
@@ -62,7 +69,8 @@ class recording_mode(ContextDecorator):
 
     def __enter__(self) -> None:
         state = _STATE.get()
-        self._tokens.append(_STATE.set(State(state.interpreter, self.recording, state.device, state.depth)))
+        changed = State(state.interpreter, self.recording, state.device, state.depth, state.generator)
+        self._tokens.append(_STATE.set(changed))
 
     def __exit__(self, *exc: object) -> None:
         _STATE.reset(self._tokens.pop())

@@ -21,7 +21,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"aval", "backend", "context", "dtypes", "errors", "graph", "rules", "tree"}),
     frozenset({"primitive"}),
     frozenset({"ops"}),
-    frozenset({"methods"}),
+    frozenset({"methods", "random"}),
     frozenset({"tensor"}),
     frozenset({"interpreters"}),
     frozenset({"transforms", "checking"}),

@@ -369,6 +369,30 @@ def test_kernels_fill_a_part_of_a_call(kernels: Any, make: Any) -> None:
     assert part.tobytes() == whole[5 * width :].tobytes()
 
 
+@pytest.mark.parametrize("p", [0.0, 2.0**-33, 0.3, 1.0])
+def test_the_bernoulli_kernel_gives_the_same_bits(kernels: Any, p: float) -> None:
+    for size in (0, 1, 5, 4099):
+        out = np.empty(size, np.bool_)
+        kernels.fill_bernoulli(out, np.uint64(3), np.uint64(4), np.uint64(0), philox.to_threshold(np, p))
+        np.testing.assert_array_equal(out, philox.bernoulli(np, 3, 4, size, p))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 1), (-5, 7), (-3, 2**16 - 3), (0, 2**16 + 1), (-7, 2**40), (-(2**63), 2**63), (2**63 - 3, 2**63)],
+)
+def test_the_integer_kernels_give_the_same_bits(kernels: Any, low: int, high: int) -> None:
+    n, offset = high - low, np.uint64(low % 2**64)
+    for size in (0, 1, 2, 5, 4099):
+        out = np.empty(size, np.int64)
+        place = (np.uint64(3), np.uint64(4), np.uint64(0))
+        if n <= 2**16:
+            kernels.fill_integers_short(out, *place, np.uint64(n), offset)
+        else:
+            kernels.fill_integers_long(out, *place, np.uint64(n & philox.MASK), np.uint64(n >> 32), offset)
+        np.testing.assert_array_equal(out, philox.integers(np, 3, 4, size, low, high))
+
+
 def test_kernels_count_blocks_past_32_bits(kernels: Any) -> None:
     out = np.empty(16, np.uint32)
     first = 2**32 - 2

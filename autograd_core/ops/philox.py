@@ -170,6 +170,11 @@ def to_uniform_float64(xp: Namespace, word: Array) -> Array:
     return (word >> 11).view(xp.int64).astype(xp.float64) * 2.0**-53
 
 
+def to_threshold(xp: Namespace, p: Array) -> Array:
+    """round(2**32 p), halves to even, as uint64: what a word is below with probability p."""
+    return xp.rint(xp.asarray(p, dtype=xp.float64) * 2.0**32).astype(xp.uint64)
+
+
 def to_below_32(word: Array, n: int) -> Array:
     """floor(word n / 2**32): an integer in [0, n) as uint64; n up to 2**32."""
     return (word * n) >> 32
@@ -295,8 +300,7 @@ def bernoulli(xp: Namespace, seed: Array, call: Array, size: int, p: Array, *, c
     [True, False, False, False]
     """
     if not isinstance(p, int | float):
-        threshold = xp.rint(xp.asarray(p, dtype=xp.float64) * 2.0**32).astype(xp.uint64)
-        return random_bits(xp, seed, call, size, chunk=chunk).astype(xp.uint64) < threshold
+        return random_bits(xp, seed, call, size, chunk=chunk).astype(xp.uint64) < to_threshold(xp, p)
     threshold = round(p * 2.0**32)
     return _fill(xp, seed, call, size, xp.bool_, 4, lambda *words: [word < threshold for word in words], chunk)
 

@@ -1,1 +1,278 @@
-"""Random tensors from a counter-based generator."""
+"""Random tensors: functions of a generator's seed, its call number and the element's place.
+
+Each call takes one call number, after its arguments have proved good. The key (seed, call) is an operand; shapes are
+parameters. Draws have no derivative; what is made of them has: ``mean + std * normal(shape)``.
+"""
+
+from __future__ import annotations
+
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+
+from .. import context
+from ..aval import BOOL, DEFAULT_FLOAT, DEFAULT_INT, Aval, as_dtype, as_shape, broadcast_shapes
+from ..backend import Device, get_device
+from ..errors import ArgumentError, DeviceError, DTypeError, ShapeError
+from ..primitive import Value, bind, general
+from . import philox
+from ._generator import Generator, default_generator, fork, seed
+from .selection import minimum
+from .shaping import broadcast_to
+
+__all__ = [
+    "Generator",
+    "default_generator",
+    "seed",
+    "fork",
+    "uniform",
+    "normal",
+    "bernoulli",
+    "integers",
+    "permutation",
+]
+
+_UNIFORM = {np.dtype(np.float32): philox.uniform_float32, np.dtype(np.float64): philox.uniform_float64}
+_NORMAL = {np.dtype(np.float32): philox.normal_float32, np.dtype(np.float64): philox.normal_float64}
+_DOUBLE = np.dtype(np.float64)
+
+random_uniform_p = general(
+    "random_uniform",
+    lambda xp, key, *, shape, dtype: _UNIFORM[dtype](xp, key[0], key[1], prod(shape)).reshape(shape),
+    lambda key, *, shape, dtype: Aval(shape, dtype),
+    signals=False,
+)
+
+
+def uniform(
+    shape: Any = (),
+    low: float = 0.0,
+    high: float = 1.0,
+    *,
+    dtype: Any = DEFAULT_FLOAT,
+    device: Any = None,
+    generator: Generator | None = None,
+) -> Any:
+    """Independent numbers, uniform over low <= y < high, both rounded to ``dtype``.
+
+        y = low + (high - low) u,  u uniform over the multiples of 2**-24 (float32) or 2**-53 (float64) in [0, 1)
+
+    shape: any. dtype: float32 or float64; DTypeError for others. low, high: finite, low < high; ArgumentError
+    otherwise. generator: by default that of the context.
+
+    >>> import autograd_core as ag
+    >>> ag.random.uniform((2,), generator=ag.random.Generator(0))
+    tensor([0.39904642, 0.88052016])
+    """
+    op = "random.uniform"
+    dtype, shape = _float_dtype(op, dtype), as_shape(op, shape)
+    low, high = _number(op, "low", low, dtype), _number(op, "high", high, dtype)
+    width = high - low
+    if not (low < high and width <= float(np.finfo(dtype).max)):
+        raise ArgumentError(f"{op}: needs low < high, and high - low finite, as {dtype}; got low={low}, high={high}")
+    y = bind(random_uniform_p, (_key(op, generator, device),), {"shape": shape, "dtype": dtype})
+    if low == 0 and high == 1:
+        return y
+    # the sum may round up to high, which must not come up
+    return minimum(y * width + low, float(np.nextafter(dtype.type(high), dtype.type(low))))
+
+
+random_normal_p = general(
+    "random_normal",
+    lambda xp, key, *, shape, dtype: _NORMAL[dtype](xp, key[0], key[1], prod(shape)).reshape(shape),
+    lambda key, *, shape, dtype: Aval(shape, dtype),
+    signals=False,
+)
+
+
+def normal(
+    shape: Any = (),
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    dtype: Any = DEFAULT_FLOAT,
+    device: Any = None,
+    generator: Generator | None = None,
+) -> Any:
+    """Independent normal numbers of the given mean and standard deviation: y = mean + std z.
+
+    shape: any. dtype: float32 (|z| up to 6.76) or float64 (up to 9.49); DTypeError for others. mean, std: finite,
+    std >= 0; ArgumentError otherwise. generator: by default that of the context. Box and Muller 1958.
+
+    >>> import autograd_core as ag
+    >>> ag.random.normal((2,), generator=ag.random.Generator(0))
+    tensor([-0.9246626 , -0.99113756])
+    """
+    op = "random.normal"
+    dtype, shape = _float_dtype(op, dtype), as_shape(op, shape)
+    mean, std = _number(op, "mean", mean, dtype), _number(op, "std", std, dtype)
+    if std < 0:
+        raise ArgumentError(f"{op}: std must not be negative, got {std}")
+    z = bind(random_normal_p, (_key(op, generator, device),), {"shape": shape, "dtype": dtype})
+    if std != 1:
+        z = z * std
+    return z + mean if mean else z
+
+
+def _bernoulli(xp: Any, key: Any, p: Any, *, shape: tuple[int, ...]) -> Any:
+    return philox.bernoulli(xp, key[0], key[1], prod(shape), p.reshape(-1) if p.ndim else p).reshape(shape)
+
+
+random_bernoulli_p = general("random_bernoulli", _bernoulli, lambda key, p, *, shape: Aval(shape, BOOL), signals=False)
+
+
+def bernoulli(p: Any, shape: Any = None, *, device: Any = None, generator: Generator | None = None) -> Any:
+    """Independent booleans, True with probability p (to within 2**-33; 0 and 1 exactly).
+
+    p: a number, or a floating tensor or array of probabilities, which broadcasts to ``shape``; a tensor's values are
+    checked, which waits for its device. ArgumentError unless 0 <= p <= 1. shape: by default that of p. No gradient
+    reaches p. generator: by default that of the context.
+
+    >>> import autograd_core as ag
+    >>> ag.random.bernoulli(0.5, (4,), generator=ag.random.Generator(0))
+    tensor([ True, False, False, False])
+    """
+    op = "random.bernoulli"
+    if isinstance(p, Value):
+        device = _device_of(op, p, device)
+    else:
+        device = get_device(device)
+        if isinstance(p, (bool, int, float, np.generic)):
+            p = np.float64(_number(op, "p", p, _DOUBLE))
+        p = context.current().interpreter.base.constant(p, dtype=None, device=device, op=op)
+    if p.dtype.kind == "c":
+        raise DTypeError(f"{op}: probabilities are real numbers, got p of dtype {p.dtype}")
+    shape = p.shape if shape is None else as_shape(op, shape)
+    _check_probabilities(op, p)
+    if p.shape and broadcast_shapes(op, p.shape, shape) != shape:
+        raise ShapeError(f"{op}: p of shape {p.shape} does not broadcast to {shape}: only lengths of 1 stretch")
+    p = broadcast_to(p, shape) if p.shape else p
+    return bind(random_bernoulli_p, (_key(op, generator, device), p), {"shape": shape})
+
+
+def _integers(xp: Any, key: Any, *, shape: tuple[int, ...], low: int, high: int) -> Any:
+    return philox.integers(xp, key[0], key[1], prod(shape), low, high).reshape(shape)
+
+
+random_integers_p = general(
+    "random_integers", _integers, lambda key, *, shape, low, high: Aval(shape, DEFAULT_INT), signals=False
+)
+
+
+def integers(
+    low: int,
+    high: int,
+    shape: Any = (),
+    *,
+    dtype: Any = DEFAULT_INT,
+    device: Any = None,
+    generator: Generator | None = None,
+) -> Any:
+    """Independent integers, uniform over low <= y < high: y = low + floor(word (high - low) / 2**bits).
+
+    A value's probability is within 2**-32 (up to 65536 values) or 2**-64 (more) of 1 / (high - low); Lemire 2019,
+    without its rejection. shape: any. dtype: an integer dtype that holds low and high - 1; DTypeError for others.
+    ArgumentError unless -2**63 <= low < high <= 2**63. generator: by default that of the context.
+
+    >>> import autograd_core as ag
+    >>> ag.random.integers(1, 7, (6,), generator=ag.random.Generator(0))
+    tensor([3, 6, 5, 4, 6, 3])
+    """
+    op = "random.integers"
+    dtype, shape = as_dtype(dtype), as_shape(op, shape)
+    if dtype.kind not in "iu":
+        raise DTypeError(f"{op}: needs an integer dtype, got {dtype}; write ag.random.uniform(...) for floats")
+    low, high = _integer(op, "low", low), _integer(op, "high", high)
+    limits = np.iinfo(dtype)
+    least, greatest = max(limits.min, -(2**63)), min(limits.max, 2**63 - 1)
+    if not least <= low < high <= greatest + 1:
+        raise ArgumentError(f"{op}: needs {least} <= low < high <= {greatest + 1}; got low={low}, high={high}")
+    y = bind(random_integers_p, (_key(op, generator, device),), {"shape": shape, "low": low, "high": high})
+    return y.astype(dtype)
+
+
+random_permutation_p = general(
+    "random_permutation",
+    lambda xp, key, *, n: philox.permutation(xp, key[0], key[1], n),
+    lambda key, *, n: Aval((n,), DEFAULT_INT),
+    signals=False,
+)
+
+
+def permutation(n: int, *, device: Any = None, generator: Generator | None = None) -> Any:
+    """0 ... n - 1 in random order, int64, shape (n,); all orders are equally likely.
+
+    n: a non-negative int; ArgumentError otherwise. To shuffle: ``x[ag.random.permutation(len(x))]``.
+    generator: by default that of the context.
+
+    >>> import autograd_core as ag
+    >>> ag.random.permutation(6, generator=ag.random.Generator(0))
+    tensor([3, 5, 4, 2, 1, 0])
+    """
+    op = "random.permutation"
+    if isinstance(n, Value) and n.shape:
+        raise ArgumentError(f"{op}: n is an int; to shuffle a tensor write x[ag.random.permutation(len(x))]")
+    n = _integer(op, "n", n)
+    if n < 0:
+        raise ArgumentError(f"{op}: n must not be negative, got {n}")
+    return bind(random_permutation_p, (_key(op, generator, device),), {"n": n})
+
+
+# ------------------------------------------------------------------------------------------- arguments
+
+
+def _key(op: str, generator: Generator | None, device: str | Device | None) -> Any:
+    """Take a call of the generator. The last thing before the draw: a refused call leaves the stream as it was."""
+    device = get_device(device)
+    if generator is None:
+        generator = default_generator()
+    elif not isinstance(generator, Generator):
+        raise ArgumentError(f"{op}: generator must be an ag.random.Generator, got {type(generator).__name__}")
+    return generator.take(device)
+
+
+def _float_dtype(op: str, dtype: Any) -> np.dtype:
+    dtype = as_dtype(dtype)
+    if dtype not in _UNIFORM:
+        raise DTypeError(f"{op}: draws float32 or float64, not {dtype}; write .astype({str(dtype)!r}) after it")
+    return dtype
+
+
+def _number(op: str, name: str, value: Any, dtype: np.dtype) -> float:
+    """A finite real number, rounded to ``dtype``."""
+    if isinstance(value, Value) and value.shape:
+        raise ArgumentError(
+            f"{op}: {name} must be a number, got a tensor of shape {value.shape}; "
+            "scale a standard draw instead, such as low + (high - low) * u or mean + std * z"
+        )
+    try:
+        with np.errstate(over="ignore"):
+            number = float(dtype.type(float(value)))
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{op}: {name} must be a number, got {value!r}") from None
+    if not isfinite(number):
+        raise ArgumentError(f"{op}: {name} must be finite as {dtype}, got {value!r}")
+    return number
+
+
+def _integer(op: str, name: str, value: Any) -> int:
+    try:
+        return int(value.__index__())
+    except (AttributeError, TypeError):
+        raise ArgumentError(f"{op}: {name} must be an int, got {value!r}") from None
+
+
+def _device_of(op: str, p: Any, device: str | Device | None) -> Device:
+    if device is not None and get_device(device) is not p.device:
+        raise DeviceError(f"{op}: p lies on {p.device}, but device={str(device)!r}; write p.to({str(device)!r})")
+    return p.device
+
+
+def _check_probabilities(op: str, p: Any) -> None:
+    values = p.numpy()
+    wrong = ~((values >= 0) & (values <= 1))  # so that NaN is wrong too
+    if wrong.any():
+        where = np.unravel_index(int(wrong.argmax()), values.shape)
+        place = f" (at index {tuple(map(int, where))})" if where else ""
+        raise ArgumentError(f"{op}: p must lie between 0 and 1, got {values[where]}{place}")

@@ -1,0 +1,92 @@
+"""Random tensors: constants as far as derivatives go, and functions of seed, call and place as far as values go."""
+
+import numpy as np
+
+import autograd_core as ag
+from autograd_core.ops import philox
+
+from .case import OpCase, uniform
+
+SEED, CALL = 12, 3
+
+
+def generator() -> ag.random.Generator:
+    """A fresh generator at one place of one stream."""
+    g = ag.random.Generator(SEED)
+    g.load_state_dict({"seed": SEED, "call": CALL})
+    return g
+
+
+def words(size: int) -> list[int]:
+    return philox.random_words(np, SEED, CALL, size).tolist()
+
+
+def bits(size: int) -> list[int]:
+    return philox.random_bits(np, SEED, CALL, size).tolist()
+
+
+def case(name, fn, reference, make=lambda rng: ()) -> OpCase:
+    return OpCase(
+        name,
+        fn,
+        make=make,
+        reference=reference,
+        no_torch="PyTorch draws other numbers",
+        differentiable=(),
+        why_not="what is drawn depends on no operand smoothly",
+    )
+
+
+CASES = [
+    case(
+        "random.uniform",
+        lambda: ag.random.uniform((2, 3), generator=generator()),
+        lambda: np.array([(w >> 8) / 2**24 for w in bits(6)], np.float32).reshape(2, 3),
+    ),
+    case(
+        "random.uniform/bounds",
+        lambda: ag.random.uniform((5,), -1.0, 3.0, dtype="float64", generator=generator()),
+        lambda: np.array([(w >> 11) / 2**53 * 4 - 1 for w in words(5)]),
+    ),
+    case(
+        "random.normal",
+        lambda: ag.random.normal((4, 2), generator=generator()),
+        lambda: philox.normal_float32(np, SEED, CALL, 8).reshape(4, 2),
+    ),
+    case(
+        "random.normal/moments",
+        lambda: ag.random.normal((7,), 2.0, 0.5, dtype="float64", generator=generator()),
+        lambda: philox.normal_float64(np, SEED, CALL, 7) * 0.5 + 2.0,
+    ),
+    case(
+        "random.normal/scalar",
+        lambda: ag.random.normal(dtype="float64", generator=generator()),
+        lambda: philox.normal_float64(np, SEED, CALL, 1)[0],
+    ),
+    case(
+        "random.bernoulli",
+        lambda: ag.random.bernoulli(0.3, (3, 3), generator=generator()),
+        lambda: np.array([w < 0.3 * 2**32 for w in bits(9)]).reshape(3, 3),
+    ),
+    case(
+        "random.bernoulli/each",
+        lambda p: ag.random.bernoulli(p, (2, 4), generator=generator()),
+        lambda p: np.array(bits(8)).reshape(2, 4) < np.round(p * 2**32),
+        make=lambda rng: (uniform(0.0, 1.0, 4)(rng),),
+    ),
+    case(
+        "random.integers",
+        lambda: ag.random.integers(-3, 8, (6,), generator=generator()),
+        lambda: np.array([-3 + (w * 11 >> 32) for w in bits(6)]),
+    ),
+    case(
+        "random.integers/wide",
+        lambda: ag.random.integers(0, 10**12, (5,), generator=generator()),
+        lambda: np.array([w * 10**12 >> 64 for w in words(5)]),
+    ),
+    case(
+        "random.permutation",
+        lambda: ag.random.permutation(9, generator=generator()),
+        lambda: np.argsort(words(9)),
+    ),
+]
