@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import builtins
+import math
 from typing import Any
 
-from ..aval import DEFAULT_INT, Aval, Axis, as_dtype, normalize_axes, reduced_shape
-from ..primitive import bind, multilinear
-from ._apply import as_tensor
+from ..aval import BOOL, DEFAULT_INT, Aval, Axis, as_dtype, normalize_axes, normalize_axis, reduced_shape
+from ..errors import DTypeError, ShapeError
+from ..primitive import bind, general, multilinear
+from ._apply import as_tensor, to_float
+from .selection import where
+from .shaping import concat, flip, reshape, split
+
+__all__ = [
+    "sum",
+    "mean",
+    "var",
+    "std",
+    "prod",
+    "max",
+    "min",
+    "argmax",
+    "argmin",
+    "any",
+    "all",
+    "count_nonzero",
+    "logsumexp",
+    "cumulative_sum",
+    "cumulative_prod",
+]
 
 
 def expand_reduced(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -16,11 +39,24 @@ def expand_reduced(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdi
     return g.broadcast_to(shape)
 
 
+def _accumulated(x: Any, dtype: Any) -> Any:
+    """``x`` in the dtype that its sums and products have."""
+    if dtype is None and x.dtype.kind in "bi":
+        dtype = DEFAULT_INT
+    elif dtype is None and x.dtype.kind == "u":
+        dtype = "uint64"
+    return x if dtype is None else x.astype(as_dtype(dtype))
+
+
+def _reduced(x: Aval, *, axis: tuple[int, ...], keepdims: bool) -> Aval:
+    return Aval(reduced_shape(x.shape, axis, keepdims), x.dtype)
+
+
 sum_p = multilinear(
     "sum",
     lambda xp, x, *, axis, keepdims: x.sum(axis=axis, dtype=x.dtype, keepdims=keepdims),
     transposes=(lambda g, avals, axis, keepdims: expand_reduced(g, avals[0].shape, axis, keepdims),),
-    shape=lambda x, *, axis, keepdims: Aval(reduced_shape(x.shape, axis, keepdims), x.dtype),
+    shape=_reduced,
 )
 
 
@@ -34,12 +70,412 @@ def sum(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = Fal
     >>> ag.sum(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    x = as_tensor("sum", x)
+    x = _accumulated(as_tensor("sum", x), dtype)
     axes = normalize_axes("sum", axis, len(x.shape))
-    if dtype is None and x.dtype.kind in "bi":
-        dtype = DEFAULT_INT
-    elif dtype is None and x.dtype.kind == "u":
-        dtype = "uint64"
-    if dtype is not None:
-        x = x.astype(as_dtype(dtype))
     return bind(sum_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes or not x.shape else x
+
+
+def _group_size(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    return math.prod(shape[a] for a in axes)
+
+
+def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean over ``axis`` (all axes by default): sum x / n; NaN for n = 0.
+
+    Integers become float32. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.mean(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    tensor([1.5, 3.5])
+    """
+    x = to_float(as_tensor("mean", x))
+    axes = normalize_axes("mean", axis, len(x.shape))
+    return sum(x, axis=axes, keepdims=keepdims) / _group_size(x.shape, axes)
+
+
+def _centered(x: Any, axis: tuple[int, ...]) -> Any:
+    return x - mean(x, axis=axis, keepdims=True)
+
+
+def _var_forward(xp: Any, x: Any, *, axis: tuple[int, ...], divisor: float, keepdims: bool) -> Any:
+    centered = x - x.mean(axis=axis, keepdims=True)
+    centered *= centered
+    return centered.sum(axis=axis, keepdims=keepdims) / divisor
+
+
+var_p = general(
+    "var",
+    _var_forward,
+    lambda x, *, axis, divisor, keepdims: _reduced(x, axis=axis, keepdims=keepdims),
+    vjp=(
+        lambda g, x, axis, divisor, keepdims: (
+            expand_reduced(g * 2.0 / divisor, x.shape, axis, keepdims) * _centered(x, axis)
+        ),
+    ),
+)
+
+std_p = general(
+    "std",
+    lambda xp, x, *, axis, divisor, keepdims: xp.sqrt(
+        _var_forward(xp, x, axis=axis, divisor=divisor, keepdims=keepdims)
+    ),
+    lambda x, *, axis, divisor, keepdims: _reduced(x, axis=axis, keepdims=keepdims),
+    vjp=(
+        # equal elements: the slope has no limit there; 0, not 0 / 0
+        lambda g, x, y, axis, divisor, keepdims: (
+            expand_reduced(where(y == 0, 0, g / where(y == 0, 1, y * divisor)), x.shape, axis, keepdims)
+            * _centered(x, axis)
+        ),
+    ),
+)
+
+
+def _spread(op: str, primitive: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
+    x = to_float(as_tensor(op, x))
+    if x.dtype.kind == "c":
+        raise DTypeError(
+            f"{op}: takes real dtypes, got {x.dtype}; write ag.{op}(abs(x))"
+        )
+    axes = normalize_axes(op, axis, len(x.shape))
+    divisor = builtins.max(0.0, _group_size(x.shape, axes) - correction)
+    return bind(primitive, (x,), {"axis": axes, "divisor": divisor, "keepdims": keepdims})
+
+
+def var(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+    """Variance over ``axis`` (all axes by default): sum (x - mean)^2 / (n - correction), in two passes.
+
+    correction: 0 for a population, 1 for a sample; NaN where n <= correction. Integers become float32.
+    Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.var(ag.tensor([1.0, 3.0]))
+    tensor(1.)
+    """
+    return _spread("var", var_p, x, axis, correction, keepdims)
+
+
+def std(x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+    """Standard deviation over ``axis`` (all axes by default): the square root of ``var``; its gradient at 0 is 0.
+
+    Arguments as for ``var``. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.std(ag.tensor([1.0, 3.0]), correction=1)
+    tensor(1.4142135)
+    """
+    return _spread("std", std_p, x, axis, correction, keepdims)
+
+
+def _grouped(x: Any, axis: tuple[int, ...]) -> Any:
+    """``x`` with the axes of a reduction joined to one, the last."""
+    kept = tuple(i for i in range(len(x.shape)) if i not in axis)
+    lengths = tuple(x.shape[i] for i in kept)
+    return reshape(x.permute(*kept, *axis), (*lengths, _group_size(x.shape, axis)))
+
+
+def _prod_by_halves(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """The product as a tree of products of two: no division, so that zeros are no exception."""
+    shape = reduced_shape(x.shape, axis, keepdims)
+    y = _grouped(x, axis)
+    last = len(y.shape) - 1
+    while (n := y.shape[last]) > 1:
+        first, second, *odd = split(y, [n // 2, n // 2, *[1] * (n % 2)], axis=last)
+        y = concat([first * second, *odd], axis=last)
+    return reshape(y, shape) if n else x.new_ones(shape)
+
+
+prod_p = general(
+    "prod",
+    lambda xp, x, *, axis, keepdims: x.prod(axis=axis, dtype=x.dtype, keepdims=keepdims),
+    _reduced,
+    composed=lambda x, *, axis, keepdims: _prod_by_halves(x, axis, keepdims),
+)
+
+
+def prod(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """Product of the elements over ``axis`` (all axes by default); its derivatives hold at zeros too.
+
+    dtype: that of the result; by default that of ``x``, and int64 for booleans and small integers.
+    Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> x = ag.tensor([2.0, 0.0, 4.0], requires_grad=True)
+    >>> ag.prod(x).backward()
+    >>> x.grad
+    tensor([0., 8., 0.])
+    """
+    x = _accumulated(as_tensor("prod", x), dtype)
+    axes = normalize_axes("prod", axis, len(x.shape))
+    return bind(prod_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
+
+
+# ------------------------------------------------------------------------------------------- extrema
+
+
+def _shared(g: Any, x: Any, y: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """``g`` for the elements that equal the extremum ``y`` of their group, in equal parts, 0 for the others."""
+    chosen = x == expand_reduced(y, x.shape, axis, keepdims)
+    count = sum(chosen, axis=axis, dtype=g.dtype, keepdims=keepdims)
+    return where(chosen, expand_reduced(g / count, x.shape, axis, keepdims), 0)
+
+
+max_p = general(
+    "max",
+    lambda xp, x, *, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
+    _reduced,
+    vjp=(lambda g, x, y, axis, keepdims: _shared(g, x, y, axis, keepdims),),
+    signals=False,
+)
+
+min_p = general(
+    "min",
+    lambda xp, x, *, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
+    _reduced,
+    vjp=(lambda g, x, y, axis, keepdims: _shared(g, x, y, axis, keepdims),),
+    signals=False,
+)
+
+
+def _checked_axes(op: str, x: Any, axis: Axis) -> tuple[int, ...]:
+    """The axes of a reduction that nothing stands for when there are no elements."""
+    if x.dtype.kind == "c":
+        raise DTypeError(f"{op}: complex numbers have no order, got {x.dtype}; write e.g. ag.{op}(abs(x))")
+    axes = normalize_axes(op, axis, len(x.shape))
+    if builtins.any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"{op}: no element to choose in shape {x.shape} along axis {axis}: its length is 0")
+    return axes
+
+
+def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Largest element over ``axis`` (all axes by default); NaN if there is one.
+
+    The gradient goes to the largest element; equal ones share it evenly, as in PyTorch's ``amax``. ShapeError where
+    there are no elements. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.max(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    tensor([2., 4.])
+    """
+    x = as_tensor("max", x)
+    axes = _checked_axes("max", x, axis)
+    return bind(max_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
+
+
+def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Smallest element over ``axis`` (all axes by default); NaN if there is one.
+
+    The gradient goes to the smallest element; equal ones share it evenly, as in PyTorch's ``amin``. ShapeError where
+    there are no elements. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.min(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    tensor([1., 3.])
+    """
+    x = as_tensor("min", x)
+    axes = _checked_axes("min", x, axis)
+    return bind(min_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
+
+
+def _position_aval(x: Aval, *, axis: int, keepdims: bool) -> Aval:
+    return Aval(reduced_shape(x.shape, (axis,), keepdims), DEFAULT_INT)
+
+
+argmax_p = general(
+    "argmax", lambda xp, x, *, axis, keepdims: x.argmax(axis=axis, keepdims=keepdims), _position_aval, signals=False
+)
+argmin_p = general(
+    "argmin", lambda xp, x, *, axis, keepdims: x.argmin(axis=axis, keepdims=keepdims), _position_aval, signals=False
+)
+
+
+def _position(op: str, primitive: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+    x = as_tensor(op, x)
+    if axis is not None:
+        (axis,) = _checked_axes(op, x, axis if isinstance(axis, tuple) else (axis,))
+        return bind(primitive, (x,), {"axis": axis, "keepdims": keepdims})
+    flat = x.flatten()
+    _checked_axes(op, flat, 0)
+    found = bind(primitive, (flat,), {"axis": 0, "keepdims": False})
+    return reshape(found, (1,) * len(x.shape)) if keepdims else found
+
+
+def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Position (int64) of the largest element along ``axis`` (None: of the flattened tensor), the first of equals.
+
+    ShapeError where there are no elements. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.argmax(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    tensor([1, 0])
+    """
+    return _position("argmax", argmax_p, x, axis, keepdims)
+
+
+def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Position (int64) of the smallest element along ``axis`` (None: of the flattened tensor), the first of equals.
+
+    ShapeError where there are no elements. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.argmin(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
+    tensor([0, 1])
+    """
+    return _position("argmin", argmin_p, x, axis, keepdims)
+
+
+# --------------------------------------------------------------------------------------------- truth
+
+
+def _truth_aval(x: Aval, *, axis: tuple[int, ...], keepdims: bool) -> Aval:
+    return Aval(reduced_shape(x.shape, axis, keepdims), BOOL)
+
+
+any_p = general("any", lambda xp, x, *, axis, keepdims: x.any(axis=axis, keepdims=keepdims), _truth_aval, signals=False)
+all_p = general("all", lambda xp, x, *, axis, keepdims: x.all(axis=axis, keepdims=keepdims), _truth_aval, signals=False)
+
+
+def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether any element over ``axis`` (all axes by default) is not 0; False for none. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.any(ag.tensor([[0.0, 2.0], [0.0, 0.0]]), axis=1)
+    tensor([ True, False])
+    """
+    x = as_tensor("any", x)
+    return bind(any_p, (x,), {"axis": normalize_axes("any", axis, len(x.shape)), "keepdims": keepdims})
+
+
+def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether no element over ``axis`` (all axes by default) is 0; True for none. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.all(ag.tensor([[1.0, 2.0], [0.0, 3.0]]), axis=1)
+    tensor([ True, False])
+    """
+    x = as_tensor("all", x)
+    return bind(all_p, (x,), {"axis": normalize_axes("all", axis, len(x.shape)), "keepdims": keepdims})
+
+
+def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """How many elements over ``axis`` (all axes by default) are not 0 (int64). Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.count_nonzero(ag.tensor([1.0, 0.0, 2.0]))
+    tensor(2)
+    """
+    return sum(as_tensor("count_nonzero", x) != 0, axis=axis, keepdims=keepdims)
+
+
+# ---------------------------------------------------------------------------------------- logsumexp
+
+
+def _logsumexp_forward(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    largest = x.max(axis=axis, keepdims=True)
+    finite = xp.where(xp.isfinite(largest), largest, 0)
+    total = xp.exp(x - finite).sum(axis=axis, keepdims=True)
+    y = xp.log(total) + finite
+    return y if keepdims else y.reshape(reduced_shape(x.shape, axis, keepdims))
+
+
+logsumexp_p = general(
+    "logsumexp",
+    _logsumexp_forward,
+    _reduced,
+    vjp=(
+        # a group of nothing but -inf: exp(-inf - 0) = 0, where exp(-inf + inf) would be NaN
+        lambda g, x, y, axis, keepdims: (
+            expand_reduced(g, x.shape, axis, keepdims)
+            * (x - expand_reduced(where(y == -math.inf, 0, y), x.shape, axis, keepdims)).exp()
+        ),
+    ),
+)
+
+
+def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log sum exp x over ``axis`` (all axes by default), without overflow: m + log sum exp(x - m), m = max x.
+
+    A group of nothing but -inf, or of no elements, gives -inf, with gradient 0. Integers become float32.
+
+    >>> import autograd_core as ag
+    >>> ag.logsumexp(ag.tensor([1000.0, 1000.0]))
+    tensor(1000.6932)
+    """
+    x = to_float(as_tensor("logsumexp", x))
+    if x.dtype.kind == "c":
+        raise DTypeError(f"logsumexp: takes real dtypes, got {x.dtype}; write ag.log(ag.sum(ag.exp(x)))")
+    axes = normalize_axes("logsumexp", axis, len(x.shape))
+    if _group_size(x.shape, axes) == 0:
+        return x.new_zeros(reduced_shape(x.shape, axes, keepdims)) - math.inf
+    return bind(logsumexp_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
+
+
+# ------------------------------------------------------------------------------------------- running
+
+cumulative_sum_p = multilinear(
+    "cumulative_sum",
+    lambda xp, x, *, axis: x.cumsum(axis=axis, dtype=x.dtype),
+    transposes=(lambda g, axis: flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),),
+    shape=lambda x, *, axis: x,
+)
+
+
+def _running(op: str, primitive: Any, start: int, x: Any, axis: int | None, dtype: Any, include_initial: bool) -> Any:
+    x = _accumulated(as_tensor(op, x), dtype)
+    if axis is None:
+        if len(x.shape) != 1:
+            raise ShapeError(f"{op}: say along which axis of shape {x.shape}: {op}(x, axis=0), or x.ravel() first")
+        axis = 0
+    axis = normalize_axis(op, axis, len(x.shape))
+    y = bind(primitive, (x,), {"axis": axis})
+    if not include_initial:
+        return y
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    return concat([y.new_ones(shape) if start else y.new_zeros(shape), y], axis=axis)
+
+
+def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    """Running sums along ``axis``: y_i = x_0 + ... + x_i; ``cumsum`` in NumPy and PyTorch.
+
+    axis: may be left out for a 1-d tensor. include_initial: with a 0 in front. dtype: as for ``sum``.
+    Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.cumulative_sum(ag.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    return _running("cumulative_sum", cumulative_sum_p, 0, x, axis, dtype, include_initial)
+
+
+def _running_products(x: Any, axis: int) -> Any:
+    """Running products in log2(n) steps of products of two: no division, so that zeros are no exception.
+
+    Source: Hillis and Steele, Data parallel algorithms, Communications of the ACM 29 (1986).
+    """
+    y, n, step = x, x.shape[axis], 1
+    while step < n:
+        settled, later = split(y, [step, n - step], axis=axis)
+        earlier, _ = split(y, [n - step, step], axis=axis)
+        y = concat([settled, earlier * later], axis=axis)
+        step *= 2
+    return y
+
+
+cumulative_prod_p = general(
+    "cumulative_prod",
+    lambda xp, x, *, axis: x.cumprod(axis=axis, dtype=x.dtype),
+    lambda x, *, axis: x,
+    composed=lambda x, *, axis: _running_products(x, axis),
+)
+
+
+def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    """Running products along ``axis``: y_i = x_0 ... x_i; its derivatives hold at zeros too.
+
+    axis: may be left out for a 1-d tensor. include_initial: with a 1 in front. dtype: as for ``prod``.
+    Python array API standard; ``cumprod`` in NumPy and PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.cumulative_prod(ag.tensor([1.0, 2.0, 3.0]))
+    tensor([1., 2., 6.])
+    """
+    return _running("cumulative_prod", cumulative_prod_p, 1, x, axis, dtype, include_initial)

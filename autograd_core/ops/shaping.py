@@ -1,24 +1,50 @@
-"""Other shapes of the same elements: broadcast, reshape, permute, join, split, pad, flip, roll."""
+"""Other shapes of the same elements: broadcast, reshape, permute, join, split, pad, flip, roll, repeat."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..aval import Aval, as_shape, broadcast_shapes, normalize_axis
-from ..errors import ShapeError
-from ..primitive import bind, multilinear
-from ._apply import as_tensor
+from ..aval import Aval, Axis, as_shape, broadcast_shapes, normalize_axes, normalize_axis
+from ..errors import ArgumentError, ShapeError
+from ..primitive import bind, general, multilinear
+from ._apply import as_tensor, as_tensors, promoted
+
+__all__ = [
+    "broadcast_to",
+    "broadcast_arrays",
+    "expand",
+    "reshape",
+    "flatten",
+    "squeeze",
+    "expand_dims",
+    "permute_dims",
+    "matrix_transpose",
+    "moveaxis",
+    "swapaxes",
+    "concat",
+    "stack",
+    "split",
+    "unstack",
+    "pad",
+    "flip",
+    "roll",
+    "tile",
+    "repeat",
+    "tril",
+    "triu",
+    "meshgrid",
+]
 
 
 def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     """``x`` summed over the axes along which ``shape`` was broadcast: the transpose of broadcast_to."""
     added = len(x.shape) - len(shape)
-    axes = tuple(range(added)) + tuple(
-        i + added for i, n in enumerate(shape) if n == 1 and x.shape[i + added] != 1
-    )
+    axes = tuple(range(added)) + tuple(i + added for i, n in enumerate(shape) if n == 1 and x.shape[i + added] != 1)
     return x.sum(axis=axes).reshape(shape) if axes else x
 
 
@@ -112,3 +138,512 @@ def matrix_transpose(x: Any, /) -> Any:
     if n < 2:
         raise ShapeError(f"matrix_transpose: needs at least 2 dimensions, got shape {x.shape}")
     return permute_dims(x, (*range(n - 2), n - 1, n - 2))
+
+
+def moveaxis(x: Any, source: int | tuple[int, ...], destination: int | tuple[int, ...], /) -> Any:
+    """Axes ``source`` moved to positions ``destination``, the others in their order. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.moveaxis(ag.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    x = as_tensor("moveaxis", x)
+    n = len(x.shape)
+    sources, destinations = (
+        [normalize_axis("moveaxis", a, n) for a in (axes if isinstance(axes, (tuple, list)) else (axes,))]
+        for axes in (source, destination)
+    )
+    if len(sources) != len(destinations) or len(set(sources)) < len(sources) or len(set(destinations)) < len(sources):
+        raise ShapeError(
+            f"moveaxis: source {source} and destination {destination} must name equally many axes, each once"
+        )
+    order = [a for a in range(n) if a not in sources]
+    for position, axis in sorted(zip(destinations, sources, strict=True)):
+        order.insert(position, axis)
+    return permute_dims(x, tuple(order))
+
+
+def swapaxes(x: Any, axis1: int, axis2: int, /) -> Any:
+    """Two axes exchanged; ``transpose`` in PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.swapaxes(ag.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
+    x = as_tensor("swapaxes", x)
+    n = len(x.shape)
+    order = list(range(n))
+    i, j = normalize_axis("swapaxes", axis1, n), normalize_axis("swapaxes", axis2, n)
+    order[i], order[j] = j, i
+    return permute_dims(x, tuple(order))
+
+
+def expand_dims(x: Any, /, *, axis: int | tuple[int, ...] = 0) -> Any:
+    """New axes of length 1 at positions ``axis`` of the result. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.expand_dims(ag.zeros((2, 3)), axis=1).shape
+    (2, 1, 3)
+    """
+    x = as_tensor("expand_dims", x)
+    n = len(x.shape) + (len(axis) if isinstance(axis, (tuple, list)) else 1)
+    axes = normalize_axes("expand_dims", axis, n)
+    lengths = iter(x.shape)
+    return reshape(x, tuple(1 if i in axes else next(lengths) for i in range(n)))
+
+
+def squeeze(x: Any, /, axis: int | tuple[int, ...]) -> Any:
+    """Axes of length 1 removed. ShapeError for an axis of another length. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.squeeze(ag.zeros((2, 1, 3)), 1).shape
+    (2, 3)
+    """
+    x = as_tensor("squeeze", x)
+    axes = normalize_axes("squeeze", axis, len(x.shape))
+    if any(x.shape[a] != 1 for a in axes):
+        raise ShapeError(f"squeeze: axis {axis} of shape {x.shape} has a length other than 1: nothing to remove there")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def flatten(x: Any, /, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Axes ``start_dim`` to ``end_dim`` (included) as one; a 0-d tensor becomes 1-d. PyTorch's ``flatten``.
+
+    >>> import autograd_core as ag
+    >>> ag.flatten(ag.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
+    x = as_tensor("flatten", x)
+    shape = x.shape or (1,)
+    start, end = (normalize_axis("flatten", d, len(shape)) for d in (start_dim, end_dim))
+    if start > end:
+        raise ShapeError(f"flatten: start_dim {start_dim} lies behind end_dim {end_dim} in shape {x.shape}")
+    return reshape(x, (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def expand(x: Any, shape: Any, /) -> Any:
+    """``broadcast_to`` in which a length of -1 keeps the axis as it is. PyTorch's ``expand``.
+
+    >>> import autograd_core as ag
+    >>> ag.expand(ag.zeros((3, 1)), (2, -1, 4)).shape
+    (2, 3, 4)
+    """
+    x = as_tensor("expand", x)
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    added = len(shape) - len(x.shape)
+    if -1 in shape[: max(added, 0)] or added < 0:
+        raise ShapeError(f"expand: shape {shape} does not fit {x.shape}: -1 can stand for an axis that exists only")
+    return broadcast_to(x, tuple(x.shape[i - added] if n == -1 else n for i, n in enumerate(shape)))
+
+
+def broadcast_arrays(*arrays: Any) -> list[Any]:
+    """All ``arrays`` broadcast to their common shape. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> [x.shape for x in ag.broadcast_arrays(ag.zeros((2, 1)), ag.zeros(3))]
+    [(2, 3), (2, 3)]
+    """
+    if not arrays:
+        return []
+    tensors = as_tensors("broadcast_arrays", *arrays)
+    shape = broadcast_shapes("broadcast_arrays", *[x.shape for x in tensors])
+    return [broadcast_to(x, shape) for x in tensors]
+
+
+def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Any]:
+    """Coordinate tensors of a grid from 1-d coordinates along each axis.
+
+    indexing: "xy" (the first two axes exchanged) or "ij". Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> [x.shape for x in ag.meshgrid(ag.zeros(2), ag.zeros(3), indexing="ij")]
+    [(2, 3), (2, 3)]
+    """
+    if indexing not in ("xy", "ij"):
+        raise ArgumentError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    n = len(arrays)
+    tensors = as_tensors("meshgrid", *arrays) if arrays else []
+    if any(len(x.shape) > 1 for x in tensors):
+        raise ShapeError(f"meshgrid: takes 1-d tensors, got shapes {[x.shape for x in tensors]}")
+    grid = [reshape(x, (*[1] * i, -1, *[1] * (n - 1 - i))) for i, x in enumerate(tensors)]
+    if indexing == "xy" and n > 1:
+        grid = [swapaxes(x, 0, 1) for x in grid]
+    return broadcast_arrays(*grid)
+
+
+# ----------------------------------------------------------------------------------- joining, splitting
+
+
+def _concat_shape(*xs: Aval, axis: int) -> Aval:
+    first = xs[0].shape
+    for x in xs:
+        if len(x.shape) != len(first) or x.shape[:axis] + x.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+            raise ShapeError(
+                f"concat: shapes {', '.join(str(x.shape) for x in xs)} must agree in every axis but axis {axis}"
+            )
+    return Aval((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype)
+
+
+concat_p = multilinear(
+    "concat",
+    lambda xp, *xs, axis: xp.concatenate(xs, axis=axis),
+    transposes=lambda g, avals, axis: split(g, [x.shape[axis] for x in avals], axis=axis),
+    shape=_concat_shape,
+    joint=True,
+)
+
+
+def _sequence(op: str, arrays: Any) -> list[Any]:
+    """The operands of a join, of one dtype."""
+    if not isinstance(arrays, (tuple, list)):
+        raise ArgumentError(f"{op}: takes a list or tuple of tensors, got {type(arrays).__name__}")
+    if not arrays:
+        raise ArgumentError(f"{op}: got no tensors; at least one is needed")
+    return promoted(op, arrays)
+
+
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
+    """Tensors joined along an existing axis; None: flattened first. Dtypes are promoted.
+
+    arrays: (..., n_k, ...) that agree in every other axis -> (..., sum n_k, ...). Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.concat([ag.tensor([1.0, 2.0]), ag.tensor([3.0])])
+    tensor([1., 2., 3.])
+    """
+    tensors = _sequence("concat", arrays)
+    if axis is None:
+        tensors, axis = [flatten(x) for x in tensors], 0
+    axis = normalize_axis("concat", axis, len(tensors[0].shape))
+    _concat_shape(*tensors, axis=axis)
+    return tensors[0] if len(tensors) == 1 else bind(concat_p, tensors, {"axis": axis})
+
+
+stack_p = multilinear(
+    "stack",
+    lambda xp, *xs, axis: xp.stack(xs, axis=axis),
+    transposes=lambda g, axis: unstack(g, axis=axis),
+    shape=lambda *xs, axis: Aval((*xs[0].shape[:axis], len(xs), *xs[0].shape[axis:]), xs[0].dtype),
+    joint=True,
+)
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
+    """Tensors of one shape joined along a new axis. Dtypes are promoted. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.stack([ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0])])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    tensors = _sequence("stack", arrays)
+    shapes = [x.shape for x in tensors]
+    if len(set(shapes)) > 1:
+        raise ShapeError(f"stack: shapes {', '.join(map(str, shapes))} must be equal; ag.concat joins unequal ones")
+    return bind(stack_p, tensors, {"axis": normalize_axis("stack", axis, len(shapes[0]) + 1)})
+
+
+def _pieces(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    ends = accumulate(sizes)
+    before = (slice(None),) * axis
+    return tuple([x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True)])
+
+
+split_p = multilinear(
+    "split",
+    lambda xp, x, *, sizes, axis: _pieces(x, sizes, axis),
+    # all pieces' cotangents at once: a loop over the pieces costs what one pass over x does
+    transposes=(lambda g, axis: concat(g, axis=axis),),
+    shape=lambda x, *, sizes, axis: tuple(Aval((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes),
+)
+
+
+def split(x: Any, sizes: int | Sequence[int], /, *, axis: int = 0) -> tuple[Any, ...]:
+    """``x`` cut along ``axis`` into pieces of ``sizes``.
+
+    sizes: the length of every piece (the last may be shorter), or the list of all lengths. ShapeError if those do not
+    add up. PyTorch's ``split``.
+
+    >>> import autograd_core as ag
+    >>> ag.split(ag.tensor([1.0, 2.0, 3.0]), 2)
+    (tensor([1., 2.]), tensor([3.]))
+    """
+    x = as_tensor("split", x)
+    axis = normalize_axis("split", axis, len(x.shape))
+    length = x.shape[axis]
+    if isinstance(sizes, int):
+        if sizes <= 0:
+            raise ArgumentError(f"split: the size of a piece must be positive, got {sizes}")
+        sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
+    sizes = as_shape("split", tuple(sizes))
+    if sum(sizes) != length:
+        raise ShapeError(f"split: sizes {sizes} add up to {sum(sizes)}, but axis {axis} of {x.shape} has {length}")
+    return bind(split_p, (x,), {"sizes": sizes, "axis": axis}) if sizes else ()
+
+
+def _slices(x: Any, axis: int) -> tuple[Any, ...]:
+    before = (slice(None),) * axis
+    return tuple([x[(*before, i, ...)] for i in range(x.shape[axis])])
+
+
+unstack_p = multilinear(
+    "unstack",
+    lambda xp, x, *, axis: _slices(x, axis),
+    transposes=(lambda g, axis: stack(g, axis=axis),),
+    shape=lambda x, *, axis: (Aval(x.shape[:axis] + x.shape[axis + 1 :], x.dtype),) * x.shape[axis],
+)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """The slices of ``x`` along ``axis``, as a tuple; ``unbind`` in PyTorch. Python array API standard.
+
+    Backward through a loop over the slices costs one pass over ``x``, where x[0], x[1], ... cost one each.
+
+    >>> import autograd_core as ag
+    >>> ag.unstack(ag.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    (tensor([1., 2.]), tensor([3., 4.]))
+    """
+    x = as_tensor("unstack", x)
+    axis = normalize_axis("unstack", axis, len(x.shape))
+    return bind(unstack_p, (x,), {"axis": axis}) if x.shape[axis] else ()
+
+
+# -------------------------------------------------------------------------------- flipping, repeating
+
+flip_p = multilinear(
+    "flip",
+    lambda xp, x, *, axis: xp.flip(x, axis),
+    transposes=(lambda g, axis: flip(g, axis=axis),),
+    shape=lambda x, *, axis: x,
+)
+
+
+def flip(x: Any, /, *, axis: Axis = None) -> Any:
+    """Elements in reverse order along ``axis`` (all axes by default). Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.flip(ag.tensor([1.0, 2.0, 3.0]))
+    tensor([3., 2., 1.])
+    """
+    x = as_tensor("flip", x)
+    axes = normalize_axes("flip", axis, len(x.shape))
+    return bind(flip_p, (x,), {"axis": axes}) if axes else x
+
+
+roll_p = multilinear(
+    "roll",
+    lambda xp, x, *, shift, axis: xp.roll(x, shift, axis),
+    transposes=(lambda g, shift, axis: roll(g, tuple(-s for s in shift), axis=axis),),
+    shape=lambda x, *, shift, axis: x,
+)
+
+
+def roll(x: Any, /, shift: int | tuple[int, ...], *, axis: Axis = None) -> Any:
+    """Elements moved ``shift`` places along ``axis``, those pushed out coming in at the other end.
+
+    axis: None rolls the flattened elements. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.roll(ag.tensor([1.0, 2.0, 3.0]), 1)
+    tensor([3., 1., 2.])
+    """
+    x = as_tensor("roll", x)
+    if axis is None:
+        total = sum(shift) if isinstance(shift, (tuple, list)) else shift
+        return reshape(roll(reshape(x, (-1,) if x.size else (0,)), total, axis=0), x.shape)
+    axes = [normalize_axis("roll", a, len(x.shape)) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    shifts = tuple(shift) if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
+    if len(shifts) != len(axes):
+        raise ArgumentError(f"roll: {len(shifts)} shifts {shift} given for {len(axes)} axes {axis}")
+    shifts = tuple(int(s.__index__()) for s in shifts)
+    return bind(roll_p, (x,), {"shift": shifts, "axis": tuple(axes)}) if axes else x
+
+
+def tile(x: Any, repetitions: int | tuple[int, ...], /) -> Any:
+    """``x`` as a whole repeated along each axis; missing axes count from the left. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.tile(ag.tensor([1.0, 2.0]), 2)
+    tensor([1., 2., 1., 2.])
+    """
+    x = as_tensor("tile", x)
+    repetitions = as_shape("tile", repetitions)
+    n = max(len(x.shape), len(repetitions))
+    shape = (1,) * (n - len(x.shape)) + x.shape
+    repetitions = (1,) * (n - len(repetitions)) + repetitions
+    paired = tuple(k for pair in zip(repetitions, shape, strict=True) for k in pair)
+    spread = reshape(x, tuple(k for m in shape for k in (1, m)))
+    return reshape(broadcast_to(spread, paired), tuple(r * m for r, m in zip(repetitions, shape, strict=True)))
+
+
+def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
+    """Every element repeated, next to itself, along ``axis`` (None: of the flattened tensor).
+
+    repeats: an int, or a number for each position along the axis. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.repeat(ag.tensor([1.0, 2.0]), 2)
+    tensor([1., 1., 2., 2.])
+    """
+    x = as_tensor("repeat", x)
+    if axis is None:
+        x, axis = reshape(x, (-1,) if x.size else (0,)), 0
+    axis = normalize_axis("repeat", axis, len(x.shape))
+    before, length, after = x.shape[:axis], x.shape[axis], x.shape[axis + 1 :]
+    if isinstance(repeats, int):
+        (repeats,) = as_shape("repeat", repeats)
+        spread = broadcast_to(reshape(x, (*before, length, 1, *after)), (*before, length, repeats, *after))
+        return reshape(spread, (*before, length * repeats, *after))
+    counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iu" or counts.shape not in ((), (1,), (length,)) or (counts < 0).any():
+        raise ArgumentError(
+            f"repeat: repeats is a non-negative int or one for each of the {length} positions, got {repeats!r}"
+        )
+    return x.take(np.repeat(np.arange(length), counts), axis=axis)
+
+
+# ----------------------------------------------------------------------------------------- triangles
+
+
+def _require_matrix(op: str, x: Any) -> Any:
+    x = as_tensor(op, x)
+    if len(x.shape) < 2:
+        raise ShapeError(f"{op}: needs at least 2 dimensions, got shape {x.shape}")
+    return x
+
+
+tril_p = multilinear(
+    "tril",
+    lambda xp, x, *, k: xp.tril(x, k),
+    transposes=(lambda g, k: tril(g, k=k),),
+    shape=lambda x, *, k: x,
+)
+
+
+def tril(x: Any, /, *, k: int = 0) -> Any:
+    """The elements on and below the k-th diagonal of matrices (..., n, m), 0 elsewhere. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.tril(ag.ones((2, 2)))
+    tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return bind(tril_p, (_require_matrix("tril", x),), {"k": k})
+
+
+triu_p = multilinear(
+    "triu",
+    lambda xp, x, *, k: xp.triu(x, k),
+    transposes=(lambda g, k: triu(g, k=k),),
+    shape=lambda x, *, k: x,
+)
+
+
+def triu(x: Any, /, *, k: int = 0) -> Any:
+    """The elements on and above the k-th diagonal of matrices (..., n, m), 0 elsewhere. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.triu(ag.ones((2, 2)))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    return bind(triu_p, (_require_matrix("triu", x),), {"k": k})
+
+
+# ------------------------------------------------------------------------------------------- padding
+
+
+def _interior(shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
+    return tuple(slice(before, before + n) for n, (before, _) in zip(shape, widths, strict=True))
+
+
+def _pad_shape(x: Aval, *, widths: tuple[tuple[int, int], ...], value: Any) -> Aval:
+    return Aval(tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)), x.dtype)
+
+
+def _pad_forward(xp: Any, x: Any, *, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
+    padded = xp.full(_pad_shape(x, widths=widths, value=value).shape, value, dtype=x.dtype)
+    padded[_interior(x.shape, widths)] = x
+    return padded
+
+
+pad_p = general(
+    "pad",
+    _pad_forward,
+    _pad_shape,
+    vjp=(lambda g, avals, widths: g[_interior(avals[0].shape, widths)],),
+    jvp=lambda ts, widths: bind(pad_p, (ts[0],), {"widths": widths, "value": 0}),
+    signals=False,
+)
+
+
+def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+    """NumPy's forms of pad_width as a pair for every axis."""
+    given = [pad_width] if isinstance(pad_width, int) else list(pad_width)
+    if len(given) == 2 and all(isinstance(n, int) for n in given):
+        given = [tuple(given)]
+    pairs = [(n, n) if isinstance(n, int) else tuple(n) * (3 - len(tuple(n))) for n in given]
+    if len(pairs) == 1:
+        pairs *= ndim
+    if len(pairs) != ndim or any(len(pair) != 2 or not all(isinstance(n, int) for n in pair) for pair in pairs):
+        raise ArgumentError(
+            f"pad: pad_width is an int, a pair (before, after) or a pair for each of {ndim} axes, got {pad_width!r}"
+        )
+    return tuple(pairs)
+
+
+_MODES = {"replicate": "edge", "circular": "wrap"}
+
+
+def _pad_axis(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
+    """One axis continued by its own elements."""
+    n = x.shape[axis]
+    limit = {"reflect": n - 1, "wrap": n, "edge": max(before, after) if n else 0}[mode]
+    if max(before, after) > limit or min(before, after) < 0:
+        raise ShapeError(
+            f"pad: mode {mode!r} can add 0 to {limit} elements at an end of axis {axis} of shape {x.shape}, "
+            f"asked for {before} and {after}"
+        )
+
+    def part(start: int, stop: int) -> Any:
+        return x[(slice(None),) * axis + (slice(start, stop),)]
+
+    def edge(piece: Any, length: int) -> Any:
+        return broadcast_to(piece, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
+
+    if mode == "reflect":
+        ends = flip(part(1, before + 1), axis=axis), flip(part(n - 1 - after, n - 1), axis=axis)
+    elif mode == "wrap":
+        ends = part(n - before, n), part(0, after)
+    else:
+        ends = edge(part(0, 1), before), edge(part(n - 1, n), after)
+    return concat([ends[0], x, ends[1]], axis=axis)
+
+
+def pad(x: Any, pad_width: Any, /, *, mode: str = "constant", constant_value: float = 0) -> Any:
+    """``x`` with elements added at the ends of its axes. NumPy's ``pad``.
+
+    pad_width: an int for all ends, a pair (before, after) for all axes, or a pair for each axis; a negative number
+    removes elements (mode "constant" alone). mode: "constant" (``constant_value``), "reflect" (mirrored without the
+    edge), "edge" or "replicate", "wrap" or "circular". ShapeError where an axis is too short for the mode.
+
+    >>> import autograd_core as ag
+    >>> ag.pad(ag.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
+    tensor([3., 2., 1., 2., 3., 2.])
+    """
+    x = as_tensor("pad", x)
+    widths = _widths(pad_width, len(x.shape))
+    mode = _MODES.get(mode, mode)
+    if mode in ("reflect", "edge", "wrap"):
+        for axis, (before, after) in enumerate(widths):
+            if before or after:
+                x = _pad_axis(x, axis, before, after, mode)
+        return x
+    if mode != "constant":
+        raise ArgumentError(f"pad: mode must be 'constant', 'reflect', 'edge' or 'wrap', got {mode!r}")
+    if any(before + n + after < 0 for n, (before, after) in zip(x.shape, widths, strict=True)):
+        raise ShapeError(f"pad: pad_width {pad_width!r} removes more than there is of shape {x.shape}")
+    if any(n < 0 for pair in widths for n in pair):
+        x = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))]
+        widths = tuple((max(a, 0), max(b, 0)) for a, b in widths)
+    return bind(pad_p, (x,), {"widths": widths, "value": constant_value}) if any(map(any, widths)) else x
