@@ -1,0 +1,123 @@
+"""What optimizers compute: one primitive an update, so that a backend can do all of it in one pass over memory.
+
+What changes from step to step (learning rate, step count) comes in as 0-d arrays, never as a parameter: a compiled
+step takes them as inputs. Parameters (``momentum``, ``beta1``) are static. Updates have no derivative.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ..aval import DEFAULT_FLOAT, Aval, promote
+from ..primitive import general
+
+
+def _sgd(
+    xp: Any,
+    param: Any,
+    grad: Any,
+    lr: Any,
+    buffer: Any = None,
+    step: Any = None,
+    *,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> tuple[Any, ...]:
+    """(param[, buffer[, step]]) after one step; ``buffer`` is given where momentum is used, ``step`` where "
+    "dampening is."""
+    d = -grad if maximize else grad
+    if weight_decay:
+        d = d + param * weight_decay
+    rate = lr.astype(param.dtype)
+    if buffer is None:
+        return (param - d * rate,)
+    if step is None:
+        buffer = buffer * momentum + d
+    else:
+        # the first gradient enters the buffer undamped
+        buffer = buffer * momentum + d * xp.where(step == 0, 1.0, 1.0 - dampening).astype(param.dtype)
+    new_param = param - (d + buffer * momentum if nesterov else buffer) * rate
+    return (new_param, buffer) if step is None else (new_param, buffer, step + 1)
+
+
+def _sgd_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) -> tuple[Aval, ...]:
+    return (param, *state)
+
+
+sgd_update_p = general("sgd_update", _sgd, _sgd_avals)
+
+
+def _adam(
+    xp: Any,
+    param: Any,
+    grad: Any,
+    lr: Any,
+    exp_avg: Any,
+    exp_avg_sq: Any,
+    step: Any,
+    max_exp_avg_sq: Any = None,
+    *,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled_weight_decay: bool,
+    maximize: bool,
+) -> tuple[Any, ...]:
+    """(param, exp_avg, exp_avg_sq, step[, max_exp_avg_sq]) after one step; the last only for AMSGrad.
+
+    Both bias corrections are scalars, worked out in float64 and moved into the step size and eps:
+    lr / b1 * m / (sqrt(v) / sqrt(b2) + eps) = (lr sqrt(b2) / b1) * m / (sqrt(v) + eps sqrt(b2)),
+    which spares a pass over the array.
+    """
+    d = -grad if maximize else grad
+    step = step + 1
+    count = step.astype(xp.float64)
+    scale = (1 - beta2**count) ** 0.5
+    step_size = (lr * scale / (1 - beta1**count)).astype(param.dtype)
+    if weight_decay and not decoupled_weight_decay:
+        d = d + param * weight_decay
+    elif weight_decay:
+        param = param * (1 - lr * weight_decay).astype(param.dtype)
+    exp_avg = exp_avg + (d - exp_avg) * (1 - beta1)
+    exp_avg_sq = exp_avg_sq * beta2 + d * d * (1 - beta2)
+    if max_exp_avg_sq is None:
+        second, peak = exp_avg_sq, ()
+    else:
+        second = xp.maximum(max_exp_avg_sq, exp_avg_sq)
+        peak = (second,)
+    new_param = param - exp_avg / (xp.sqrt(second) + (scale * eps).astype(param.dtype)) * step_size
+    return (new_param, exp_avg, exp_avg_sq, step, *peak)
+
+
+def _adam_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) -> tuple[Aval, ...]:
+    return (param, *state)
+
+
+adam_update_p = general("adam_update", _adam, _adam_avals)
+
+
+def _norm(xp: Any, *arrays: Any, order: float) -> Any:
+    """(sum |x|^order)^(1/order) over all elements of all arrays together; 16-bit arrays are summed in float32."""
+    flat = [xp.reshape(x.astype(xp.float32) if x.dtype.itemsize == 2 else x, (-1,)) for x in arrays]
+    if order == 2:
+        return sum([xp.vdot(x, x).real for x in flat]) ** 0.5
+    if order == math.inf:
+        # an array without elements has no maximum of its own
+        return reduce(xp.maximum, [xp.max(xp.abs(x), initial=0) for x in flat])
+    return sum([xp.sum(xp.abs(x) ** order) for x in flat]) ** (1 / order)
+
+
+def _norm_aval(*arrays: Aval, order: float) -> Aval:
+    widened = [DEFAULT_FLOAT if a.dtype.itemsize == 2 else np.zeros(0, a.dtype).real.dtype for a in arrays]
+    return Aval((), promote(widened))
+
+
+global_norm_p = general("global_norm", _norm, _norm_aval)

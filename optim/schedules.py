@@ -1,0 +1,239 @@
+"""Learning-rate schedules: pure functions of the step, so that a resumed training needs only the step.
+
+A schedule is called with the number of steps taken so far: 0 gives the first step's learning rate. With an int it
+returns a float (to plot it, say); an optimizer calls it with a 0-d tensor and takes a 0-d float64 tensor, so that a
+compiled step works out the rate itself. Pass one as ``lr``:
+
+>>> import autograd_core as ag
+>>> from autograd_core import nn, optim
+>>> schedule = optim.schedules.warmup_cosine(0.1, warmup=10, total=100)
+>>> optimizer = optim.SGD([nn.Parameter(ag.zeros(2))], lr=schedule)
+>>> [round(schedule(step), 3) for step in (0, 5, 10, 55, 100)]
+[0.0, 0.05, 0.1, 0.05, 0.0]
+
+To count epochs, as PyTorch's schedulers do, multiply by the batches of one: ``step_decay(0.1, 30 * len(loader))``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import autograd_core as ag
+from autograd_core.errors import ArgumentError
+
+
+class Schedule:
+    """A function of the step, written once for numbers and for tensors.
+
+    formula: takes an array namespace (``numpy`` or ``autograd_core``) and the step as a float64 scalar or 0-d tensor.
+    text: how it was made, for ``repr``.
+
+    >>> Schedule(lambda xp, t: 0.1 / xp.sqrt(t + 1), "inverse square root")(3)
+    0.05
+    """
+
+    def __init__(self, formula: Callable[[Any, Any], Any], text: str):
+        self.formula = formula
+        self.text = text
+
+    def __call__(self, step: Any) -> Any:
+        if isinstance(step, ag.Tensor):
+            return self.formula(ag, step.astype(ag.float64))
+        return float(self.formula(np, float(step)))
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _check(name: str, **arguments: tuple[Any, float]) -> None:
+    """Each argument is given with the value that it must not be below."""
+    for key, (value, low) in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < math.inf:
+            raise ArgumentError(f"{name}: {key} must be a finite number of at least {low:g}, got {value!r}")
+
+
+def constant(lr: float) -> Schedule:
+    """The same rate always: ``lr``.
+
+    >>> constant(0.1)(1000)
+    0.1
+    """
+    _check("constant", lr=(lr, 0))
+    return Schedule(lambda xp, t: t * 0.0 + lr, f"constant({lr})")
+
+
+def step_decay(lr: float, step_size: int, gamma: float = 0.1) -> Schedule:
+    """Multiply by ``gamma`` every ``step_size`` steps: lr * gamma^floor(t / step_size). PyTorch's StepLR.
+
+    >>> [round(step_decay(1.0, step_size=2)(t), 3) for t in range(5)]
+    [1.0, 1.0, 0.1, 0.1, 0.01]
+    """
+    _check("step_decay", lr=(lr, 0), step_size=(step_size, 1), gamma=(gamma, 0))
+    return Schedule(lambda xp, t: lr * gamma ** xp.floor(t / step_size), f"step_decay({lr}, {step_size}, {gamma})")
+
+
+def multi_step(lr: float, milestones: Sequence[int], gamma: float = 0.1) -> Schedule:
+    """Multiply by ``gamma`` at each milestone: lr * gamma^(milestones up to t). PyTorch's MultiStepLR.
+
+    >>> [round(multi_step(1.0, [2, 3])(t), 3) for t in range(5)]
+    [1.0, 1.0, 0.1, 0.01, 0.01]
+    """
+    _check("multi_step", lr=(lr, 0), gamma=(gamma, 0))
+    marks = [float(m) for m in milestones]
+    if marks != sorted(marks):
+        raise ArgumentError(f"multi_step: milestones must increase, got {list(milestones)}")
+
+    def formula(xp: Any, t: Any) -> Any:
+        rate = t * 0.0 + lr
+        for mark in marks:
+            rate = xp.where(t >= mark, rate * gamma, rate)
+        return rate
+
+    return Schedule(formula, f"multi_step({lr}, {list(milestones)}, {gamma})")
+
+
+def exponential(lr: float, gamma: float) -> Schedule:
+    """Multiply by ``gamma`` every step: lr * gamma^t. PyTorch's ExponentialLR.
+
+    >>> exponential(1.0, 0.5)(3)
+    0.125
+    """
+    _check("exponential", lr=(lr, 0), gamma=(gamma, 0))
+    return Schedule(lambda xp, t: lr * gamma**t, f"exponential({lr}, {gamma})")
+
+
+def linear(start: float, end: float, total: int) -> Schedule:
+    """A straight line from ``start`` to ``end`` over ``total`` steps, then ``end``. PyTorch's LinearLR.
+
+    >>> [linear(1.0, 0.0, total=4)(t) for t in (0, 1, 4, 9)]
+    [1.0, 0.75, 0.0, 0.0]
+    """
+    _check("linear", start=(start, 0), end=(end, 0), total=(total, 1))
+    return Schedule(
+        lambda xp, t: start + (end - start) * xp.minimum(t / total, 1.0), f"linear({start}, {end}, {total})"
+    )
+
+
+def linear_warmup(lr: float, warmup: int, start: float = 0.0) -> Schedule:
+    """A straight line from ``start`` to ``lr`` over ``warmup`` steps, then ``lr``.
+
+    Source: Goyal et al., Accurate, large minibatch SGD, 2017.
+
+    >>> [linear_warmup(1.0, warmup=4)(t) for t in (0, 1, 4, 9)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+    return Schedule(linear(start, lr, warmup).formula, f"linear_warmup({lr}, {warmup}, {start})")
+
+
+def cosine(lr: float, total: int, min: float = 0.0) -> Schedule:
+    """Half a cosine from ``lr`` to ``min`` over ``total`` steps, then ``min``.
+
+    min + (lr - min) (1 + cos(pi t / total)) / 2. PyTorch's CosineAnnealingLR, which rises again after ``total``.
+    Source: Loshchilov and Hutter, SGDR, 2017.
+
+    >>> [cosine(1.0, total=4)(t) for t in (0, 2, 4, 9)]
+    [1.0, 0.5, 0.0, 0.0]
+    """
+    _check("cosine", lr=(lr, 0), total=(total, 1), min=(min, 0))
+
+    def formula(xp: Any, t: Any) -> Any:
+        return min + (lr - min) * 0.5 * (1.0 + xp.cos(math.pi * xp.minimum(t / total, 1.0)))
+
+    return Schedule(formula, f"cosine({lr}, {total}, {min})")
+
+
+def warmup_cosine(lr: float, warmup: int, total: int, min: float = 0.0, start: float = 0.0) -> Schedule:
+    """``linear_warmup`` from ``start`` over ``warmup`` steps, then ``cosine`` to ``min`` at step ``total``.
+
+    >>> [warmup_cosine(1.0, warmup=2, total=6)(t) for t in (0, 1, 2, 4, 6)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    _check("warmup_cosine", warmup=(warmup, 1), total=(total, warmup + 1))
+    joined = join([linear_warmup(lr, warmup, start), cosine(lr, total - warmup, min)], [warmup])
+    return Schedule(joined.formula, f"warmup_cosine({lr}, {warmup}, {total}, {min}, {start})")
+
+
+def one_cycle(lr: float, total: int, warm_fraction: float = 0.3, div: float = 25.0, final_div: float = 1e4) -> Schedule:
+    """Up and down once: half a cosine from lr / div up to ``lr``, then one down to lr / div / final_div.
+
+    The last step is number total - 1. PyTorch's OneCycleLR, without its cycling of momentum.
+    Source: Smith and Topin, Super-convergence, 2018.
+
+    >>> [round(one_cycle(1.0, total=11)(t), 3) for t in (0, 2, 10)]
+    [0.04, 1.0, 0.0]
+    """
+    _check(
+        "one_cycle",
+        lr=(lr, 0),
+        total=(total, 3),
+        warm_fraction=(warm_fraction, 0),
+        div=(div, 1),
+        final_div=(final_div, 1),
+    )
+    low, lowest = lr / div, lr / div / final_div
+    peak = warm_fraction * total - 1
+    if not 0 < peak < total - 1:
+        raise ArgumentError(
+            f"one_cycle: warm_fraction {warm_fraction} of {total} steps leaves no steps on one side of the peak"
+        )
+
+    def formula(xp: Any, t: Any) -> Any:
+        up = low + (lr - low) * 0.5 * (1.0 - xp.cos(math.pi * t / peak))
+        down = lowest + (lr - lowest) * 0.5 * (1.0 + xp.cos(math.pi * xp.minimum((t - peak) / (total - 1 - peak), 1.0)))
+        return xp.where(t <= peak, up, down)
+
+    return Schedule(formula, f"one_cycle({lr}, {total}, {warm_fraction}, {div}, {final_div})")
+
+
+def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
+    """One schedule after another; each starts from step 0 at its boundary. PyTorch's SequentialLR.
+
+    schedules: n; boundaries: the n - 1 steps at which the next one takes over, increasing.
+
+    >>> both = join([linear_warmup(1.0, warmup=2), constant(0.5)], boundaries=[2])
+    >>> [both(t) for t in range(4)]
+    [0.0, 0.5, 0.5, 0.5]
+    """
+    parts = _schedules("join", schedules)
+    marks = [float(b) for b in boundaries]
+    if len(marks) != len(parts) - 1 or marks != sorted(set(marks)) or any(m <= 0 for m in marks):
+        raise ArgumentError(
+            f"join: {len(parts)} schedules need {len(parts) - 1} increasing boundaries above 0, got {list(boundaries)}"
+        )
+
+    def formula(xp: Any, t: Any) -> Any:
+        rate = parts[0].formula(xp, t)
+        for mark, part in zip(marks, parts[1:], strict=True):
+            # clamped, so that no part is asked for a step below 0
+            rate = xp.where(t >= mark, part.formula(xp, xp.maximum(t - mark, 0.0)), rate)
+        return rate
+
+    return Schedule(formula, f"join({list(parts)}, {list(boundaries)})")
+
+
+def chain(*schedules: Schedule) -> Schedule:
+    """The product of schedules: the first gives rates, the others factors. PyTorch's ChainedScheduler.
+
+    >>> chain(cosine(0.1, total=100), linear_warmup(1.0, warmup=10))(5) == cosine(0.1, total=100)(5) / 2
+    True
+    """
+    parts = _schedules("chain", schedules)
+    return Schedule(
+        lambda xp, t: math.prod(part.formula(xp, t) for part in parts), f"chain({', '.join(map(repr, parts))})"
+    )
+
+
+def _schedules(name: str, given: Sequence[Any]) -> tuple[Schedule, ...]:
+    if not given:
+        raise ArgumentError(f"{name}: no schedules given")
+    for i, schedule in enumerate(given):
+        if not isinstance(schedule, Schedule):
+            raise ArgumentError(
+                f"{name}: schedule {i} is a {type(schedule).__name__}; use those of optim.schedules, such as "
+                "constant(0.1)"
+            )
+    return tuple(given)
