@@ -75,10 +75,8 @@ def scalar_dtype(value: object) -> np.dtype:
 
 def promote(dtypes: Iterable[np.dtype], scalars: Iterable[object] = ()) -> np.dtype:
     """The common dtype of tensors of ``dtypes`` and Python ``scalars`` (NEP 50: scalars are weak)."""
-    dtypes = list(dtypes)
-    if not dtypes:
-        return np.result_type(*map(scalar_dtype, scalars))
-    common = dtypes[0]
+    dtypes, scalars = list(dtypes), list(scalars)
+    common = dtypes[0] if dtypes else scalar_dtype(scalars[0])
     for dtype in dtypes[1:]:
         if dtype is not common:
             common = np.promote_types(common, dtype)
