@@ -403,8 +403,16 @@ def _detached(output: Any) -> Any:
 guarded_p = elementwise(
     "guarded",
     lambda xp, gate, x: xp.where(gate == 0, gate, gate * x),
-    # the gate stays the gate: its tangent meets x, and x's tangent, however singular, meets a closed gate
-    partials=(lambda g, x: guarded(g, x), lambda g, gate: guarded(gate, g)),
+    # x's cotangent or tangent may be singular itself, and must find the gate closed where it is
+    partials=(lambda g, x: guarded(g, x), lambda g, gate: bind(guarded_twice_p, (g, gate), {})),
+)
+guarded_twice_p = elementwise(
+    "guarded_twice",
+    lambda xp, x1, x2: xp.where((x1 == 0) | (x2 == 0), 0, x1 * x2),
+    partials=(
+        lambda g, x2: bind(guarded_twice_p, (g, x2), {}),
+        lambda g, x1: bind(guarded_twice_p, (g, x1), {}),
+    ),
 )
 
 
