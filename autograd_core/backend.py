@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -110,6 +111,10 @@ class Device:
     def __hash__(self) -> int:
         return hash(str(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy of a device is the device: operands are on one device if theirs is the same object."""
+        return get_device, (str(self),)
+
     def asarray(self, obj: Any, dtype: np.dtype | None = None) -> Any:
         return self.backend.asarray(obj, dtype=dtype, device=self)
 
@@ -126,42 +131,103 @@ class DeviceInfo(NamedTuple):
 
 
 @cache
-def _entry_points() -> dict[str, Any]:
+def _entry_points() -> dict[str, list[Any]]:
+    """name -> what is registered under it, first the one that counts: this package's own, else the path's first."""
     from importlib.metadata import entry_points  # costs as much as a third of NumPy's import: only when asked
 
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    found: dict[str, list[Any]] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        found.setdefault(point.name, []).append(point)
+    for points in found.values():
+        if len(points) > 1:
+            points.sort(key=lambda point: _package_of(point) != __package__.replace("_", "-"))
+    return found
 
 
-@cache
+def _package_of(point: Any) -> str:
+    return "an unnamed package" if point.dist is None else point.dist.name
+
+
+_BACKENDS: dict[str, Backend] = {}
+_DEVICES: dict[str, Device] = {}
+_REGISTERING = RLock()  # two threads that ask first must get the same device
+
+
 def load_backend(name: str) -> Backend:
-    """The backend registered under ``name``, constructed once, available or not."""
+    """The backend registered under ``name``, constructed once, available or not.
+
+    DeviceError if nothing has that name; BackendUnavailableError if what has it cannot be loaded.
+    """
+    with _REGISTERING:
+        if name not in _BACKENDS:
+            _BACKENDS[name] = _load(name)
+        return _BACKENDS[name]
+
+
+def _load(name: str) -> Backend:
     try:
-        point = _entry_points()[name]
+        point = _entry_points()[name][0]
     except KeyError:
         known = ", ".join(sorted(_entry_points())) or "none (is the package installed? try: pip install -e .)"
         raise DeviceError(f"no backend is named {name!r}; registered are: {known}") from None
-    return point.load()()
+    try:
+        backend = point.load()()
+        own_name = backend.name
+    except Exception as error:
+        raise BackendUnavailableError(
+            f"backend {name!r} ({point.value} of {_package_of(point)}) failed to load: {type(error).__name__}: {error}"
+        ) from error
+    if own_name != name:
+        raise BackendUnavailableError(f"backend {name!r} ({point.value}) calls itself {own_name!r}: names must agree")
+    return backend
 
 
-@cache
-def _kernel_table(name: str) -> KernelTable:
-    return KernelTable(load_backend(name))
+def _ask(name: str, question: str) -> Any:
+    """What backend ``name`` answers to a method without arguments; BackendUnavailableError if it raises instead."""
+    backend = load_backend(name)
+    try:
+        return getattr(backend, question)()
+    except Exception as error:
+        raise BackendUnavailableError(
+            f"backend {name!r} failed in {question}(): {type(error).__name__}: {error}"
+        ) from error
 
 
-@cache
+def _availability(name: str) -> Availability:
+    answer = _ask(name, "availability")
+    if not isinstance(answer, Availability):
+        raise BackendUnavailableError(f"backend {name!r}: availability() must return an Availability, got {answer!r}")
+    if answer and _ask(name, "device_count") < 1:
+        return Availability(False, "the backend counts no devices")
+    return answer
+
+
 def _device(name: str) -> Device:
-    backend_name, _, index_text = name.partition(":")
-    backend = load_backend(backend_name)
-    availability = backend.availability()
+    with _REGISTERING:
+        if name not in _DEVICES:
+            _DEVICES[name] = _find_device(name)
+        return _DEVICES[name]
+
+
+def _find_device(name: str) -> Device:
+    backend_name, colon, index_text = name.partition(":")
+    availability = _availability(backend_name)
     if not availability:
         raise BackendUnavailableError(f"device {name!r} cannot be used here: {availability.reason}")
-    if index_text and not index_text.isdecimal():
+    if colon and not index_text.isdecimal():
         raise DeviceError(f"device {name!r}: write the backend's name or name:index, such as '{backend_name}:0'")
-    index = int(index_text or 0)
-    if index >= backend.device_count():
-        raise DeviceError(f"device {name!r}: {backend_name} has {backend.device_count()} device(s), counted from 0")
+    index, count = int(index_text or 0), _ask(backend_name, "device_count")
+    if index >= count:
+        last = f" to '{backend_name}:{count - 1}'" if count > 1 else ""
+        raise DeviceError(
+            f"device {name!r} does not exist: {backend_name} has {count} device(s), '{backend_name}:0'{last}"
+        )
     canonical = f"{backend_name}:{index}" if index else backend_name
-    return Device(backend, index, _kernel_table(backend_name)) if canonical == name else _device(canonical)
+    if canonical != name:
+        return _device(canonical)
+    siblings = [device.kernels for device in _DEVICES.values() if device.backend.name == backend_name]
+    backend = load_backend(backend_name)
+    return Device(backend, index, siblings[0] if siblings else KernelTable(backend))
 
 
 def get_device(device: str | Device | None = None) -> Device:
@@ -172,7 +238,7 @@ def get_device(device: str | Device | None = None) -> Device:
         device = context.current().device
     if not isinstance(device, str):
         raise DeviceError(f"a device is a name such as 'cpu' or 'cuda:1', got {device!r}")
-    return _device(device)
+    return _DEVICES.get(device) or _device(device)
 
 
 def devices() -> list[DeviceInfo]:
@@ -183,16 +249,19 @@ def devices() -> list[DeviceInfo]:
     [True]
     """
     rows = []
-    for name in sorted(_entry_points()):
-        try:
-            backend = load_backend(name)
-            availability = backend.availability()
-        except Exception as error:  # a broken third-party plug-in must not hide the devices that work
-            rows.append(DeviceInfo(name, False, f"its backend failed to load: {type(error).__name__}: {error}"))
-            continue
-        if not availability:
-            rows.append(DeviceInfo(name, False, availability.reason))
-            continue
-        count = backend.device_count()
-        rows += [DeviceInfo(f"{name}:{i}" if i else name, True, availability.reason) for i in range(count)]
+    for name, points in sorted(_entry_points().items()):
+        rows += _rows(name)
+        rows += [
+            DeviceInfo(name, False, f"the name is taken: {_package_of(points[0])} comes before {_package_of(point)}")
+            for point in points[1:]
+        ]
     return rows
+
+
+def _rows(name: str) -> list[DeviceInfo]:
+    try:
+        availability = _availability(name)
+        count = _ask(name, "device_count") if availability else 1
+    except BackendUnavailableError as error:  # a broken plug-in must not hide the devices that work
+        return [DeviceInfo(name, False, str(error))]
+    return [DeviceInfo(f"{name}:{i}" if i else name, bool(availability), availability.reason) for i in range(count)]
