@@ -6,9 +6,10 @@ from typing import Any
 
 from ..aval import is_inexact
 from ..errors import DTypeError
-from ..primitive import Value, bind, elementwise
+from ..primitive import Value, bind, elementwise, guarded
 from ._apply import binary, broadcast, promoted, unary
 from .casting import alias_p
+from .exponential import xlogy
 from .selection import where
 
 __all__ = [
@@ -230,7 +231,7 @@ def square(x: Any, /) -> Any:
     return unary(square_p, x)
 
 
-reciprocal_p = elementwise("reciprocal", lambda xp, x: 1.0 / x, partials=(lambda y: -square(y),), singular=True)
+reciprocal_p = elementwise("reciprocal", lambda xp, x: 1.0 / x, partials=(lambda x: -pow(x, -2),), singular=True)
 
 
 def reciprocal(x: Any, /) -> Any:
@@ -258,6 +259,8 @@ def _number_power(xp: Any, x: Any, exponent: float) -> Any:
         return 1.0 / xp.sqrt(x)
     if exponent == 1.5:
         return x * xp.sqrt(x)
+    if exponent == -1.5:
+        return 1.0 / (x * xp.sqrt(x))
     return x**exponent
 
 
@@ -281,9 +284,8 @@ power_p = elementwise(
     "power",
     lambda xp, x1, x2: x1**x2,
     partials=(
-        # at 0 ** 0, constant along x1, x2 - 1 would give 0 * inf
-        lambda x1, x2: x2 * pow(x1, where((x1 == 0) & (x2 == 0), x2, x2 - 1)),
-        lambda x1, y: y * where(x1 == 0, 1, x1).log(),
+        lambda x1, x2: guarded(x2, pow(x1, x2 - 1)),
+        lambda x1, y: xlogy(y, where(x1 == 0, 1, x1)),
     ),
     singular=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..primitive import elementwise
+from ..primitive import bind, elementwise
 from ._apply import binary, unary
 from ._error_function import erf, erfc
 from .selection import where
@@ -22,7 +22,6 @@ __all__ = [
     "xlogy",
     "sqrt",
     "rsqrt",
-    "cbrt",
     "erf",
     "erfc",
 ]
@@ -124,16 +123,20 @@ def log1p(x: Any, /) -> Any:
     return unary(log1p_p, x, floating=True)
 
 
+# e^x1 / (e^x1 + e^x2); equal operands share equally, infinite ones too
+logaddexp_share_p = elementwise(
+    "logaddexp_share",
+    lambda xp, x1, x2: 1.0 / (1.0 + xp.exp(xp.where(x1 == x2, 0, x2 - x1))),
+    partials=(lambda y: y * (1 - y), lambda y: y * (y - 1)),
+)
 logaddexp_p = elementwise(
     "logaddexp",
     lambda xp, x1, x2: xp.logaddexp(x1, x2),
-    partials=(lambda x1, x2: _share_of_exp(x1, x2), lambda x1, x2: _share_of_exp(x2, x1)),
+    partials=(
+        lambda x1, x2: bind(logaddexp_share_p, (x1, x2), {}),
+        lambda x1, x2: bind(logaddexp_share_p, (x2, x1), {}),
+    ),
 )
-
-
-def _share_of_exp(x1: Any, x2: Any) -> Any:
-    """e^x1 / (e^x1 + e^x2); equal operands share equally, infinite ones too."""
-    return where(x1 == x2, 0, x1 - x2).sigmoid()
 
 
 def logaddexp(x1: Any, x2: Any, /) -> Any:
@@ -184,7 +187,7 @@ def sqrt(x: Any, /) -> Any:
     return unary(sqrt_p, x, floating=True)
 
 
-rsqrt_p = elementwise("rsqrt", lambda xp, x: 1.0 / xp.sqrt(x), partials=(lambda y: (y * y * y) * -0.5,), singular=True)
+rsqrt_p = elementwise("rsqrt", lambda xp, x: 1.0 / xp.sqrt(x), partials=(lambda x: x**-1.5 * -0.5,), singular=True)
 
 
 def rsqrt(x: Any, /) -> Any:
@@ -195,16 +198,3 @@ def rsqrt(x: Any, /) -> Any:
     tensor([0.5, 2. ])
     """
     return unary(rsqrt_p, x, floating=True)
-
-
-cbrt_p = elementwise("cbrt", lambda xp, x: xp.cbrt(x), partials=(lambda y: (y * y * 3).reciprocal(),), singular=True)
-
-
-def cbrt(x: Any, /) -> Any:
-    """Element-wise cube root, negative for negative x; its slope at 0 is infinite. Integers as float32. NumPy.
-
-    >>> import autograd_core as ag
-    >>> ag.round(ag.cbrt(ag.tensor([8.0, -27.0])), decimals=4)
-    tensor([ 2., -3.])
-    """
-    return unary(cbrt_p, x, floating=True)

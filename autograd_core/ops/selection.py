@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import context
 from ..aval import Aval, broadcast_shapes, is_inexact, promote
 from ..errors import ArgumentError
 from ..primitive import Value, bind, elementwise, multilinear
-from ._apply import SCALARS, as_tensor, binary, broadcast, check_devices, promoted, require_bool, unary
+from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, require_bool, unary
 
 __all__ = ["where", "minimum", "maximum", "clip", "nan_to_num"]
 
@@ -42,13 +43,21 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
     like = next((x for x in (condition, x1, x2) if isinstance(x, Value)), None)
     condition = as_tensor("where", condition, like)
     require_bool("where", "condition", condition)
-    if isinstance(x1, SCALARS) and isinstance(x2, SCALARS):
-        dtype = promote([], (x1, x2))
-        x1, x2 = (as_tensor("where", x, condition).astype(dtype) for x in (x1, x2))
-    else:
-        x1, x2 = promoted("where", (x1, x2))
+    x1, x2 = _branches(condition, x1, x2)
     check_devices("where", (condition, x1, x2))
-    return bind(where_p, broadcast("where", (condition, x1, x2)), {})
+    return bind(where_p, broadcast("where", (condition, x1, x2)), NO_PARAMS)
+
+
+def _branches(condition: Any, x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Both branches as tensors of one dtype; numbers alone go where the condition is."""
+    x1, x2 = (x if type(x) in SCALARS else as_tensor("where", x, condition) for x in (x1, x2))
+    dtype = promote([x.dtype for x in (x1, x2) if isinstance(x, Value)], [x for x in (x1, x2) if type(x) in SCALARS])
+    constant = context.current().interpreter.base.constant
+    x1, x2 = (
+        x.astype(dtype) if isinstance(x, Value) else constant(x, dtype=dtype, device=condition.device, op="where")
+        for x in (x1, x2)
+    )
+    return x1, x2
 
 
 share_p = elementwise(

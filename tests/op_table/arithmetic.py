@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 import autograd_core as ag
-from autograd_core.primitive import guarded
+from autograd_core.primitive import bind, guarded, guarded_twice_p
 
 from .case import OpCase, integers, normal, operands, uniform
 
@@ -184,6 +184,13 @@ CASES = [
         "guarded",
         guarded,
         operands(away_from_zero(2, 3), normal(2, 3)),
+        np.multiply,
+        no_torch="an inner product of the rules",
+    ),
+    OpCase(
+        "guarded_twice",
+        lambda x, y: bind(guarded_twice_p, (x, y), {}),
+        operands(away_from_zero(2, 3), away_from_zero(2, 3)),
         np.multiply,
         no_torch="an inner product of the rules",
     ),
