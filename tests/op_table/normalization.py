@@ -1,0 +1,129 @@
+"""Cases of normalization. References normalize one group of elements at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from autograd_core.ops import normalization
+
+from .case import OpCase, normal, operands, uniform
+
+EPS = 1e-2
+
+
+def by_groups(
+    x: np.ndarray, groups: list[tuple[Any, ...]], weight: np.ndarray | None, bias: np.ndarray | None
+) -> np.ndarray:
+    y = np.empty_like(x)
+    for group in groups:
+        values = x[group]
+        y[group] = (values - values.mean()) / np.sqrt(np.var(values) + EPS)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+def along_channels(v: np.ndarray | None, ndim: int) -> np.ndarray | None:
+    return None if v is None else v.reshape(-1, *(1,) * (ndim - 2))
+
+
+def batch_reference(x: np.ndarray, weight: Any = None, bias: Any = None) -> np.ndarray:
+    groups = [(slice(None), c) for c in range(x.shape[1])]
+    return by_groups(x, groups, along_channels(weight, x.ndim), along_channels(bias, x.ndim))
+
+
+def group_reference(n_groups: int) -> Callable[..., np.ndarray]:
+    def reference(x: np.ndarray, weight: Any = None, bias: Any = None) -> np.ndarray:
+        width = x.shape[1] // n_groups
+        starts = range(0, x.shape[1], width)
+        groups = [(n, slice(c, c + width)) for n, c in product(range(x.shape[0]), starts)]
+        return by_groups(x, groups, along_channels(weight, x.ndim), along_channels(bias, x.ndim))
+
+    return reference
+
+
+def layer_reference(n_axes: int) -> Callable[..., np.ndarray]:
+    def reference(x: np.ndarray, weight: Any = None, bias: Any = None) -> np.ndarray:
+        return by_groups(x, list(np.ndindex(x.shape[: x.ndim - n_axes])), weight, bias)
+
+    return reference
+
+
+def batch_case(variant: str, *shape: int, affine: bool = True) -> OpCase:
+    vectors = (normal(shape[1]),) * (2 if affine else 0)
+    return OpCase(
+        f"batch_norm/{variant}",
+        lambda x, w=None, b=None: normalization.batch_norm(x, None, None, w, b, training=True, eps=EPS),
+        operands(normal(*shape), *vectors),
+        batch_reference,
+        torch=lambda torch, x, w=None, b=None: torch.nn.functional.batch_norm(
+            x, None, None, w, b, training=True, eps=EPS
+        ),
+    )
+
+
+def given_moments_reference(x: np.ndarray, mean: Any, var: Any, w: Any, b: Any) -> np.ndarray:
+    return np.stack([(x[:, c] - mean[c]) / np.sqrt(var[c] + EPS) * w[c] + b[c] for c in range(x.shape[1])], axis=1)
+
+
+def layer_case(variant: str, shape: tuple[int, ...], normalized: Any, n_vectors: int = 2) -> OpCase:
+    trailing = normalized if isinstance(normalized, tuple) else (normalized,)
+    return OpCase(
+        f"layer_norm/{variant}",
+        lambda x, w=None, b=None: normalization.layer_norm(x, normalized, w, b, EPS),
+        operands(normal(*shape), *[normal(*trailing)] * n_vectors),
+        layer_reference(len(trailing)),
+        torch=lambda torch, x, w=None, b=None: torch.nn.functional.layer_norm(x, trailing, w, b, EPS),
+    )
+
+
+def group_case(variant: str, n_groups: int, *shape: int, affine: bool = True) -> OpCase:
+    return OpCase(
+        f"group_norm/{variant}",
+        lambda x, w=None, b=None: normalization.group_norm(x, n_groups, w, b, EPS),
+        operands(normal(*shape), *[normal(shape[1])] * (2 if affine else 0)),
+        group_reference(n_groups),
+        torch=lambda torch, x, w=None, b=None: torch.nn.functional.group_norm(x, n_groups, w, b, EPS),
+    )
+
+
+CASES = [
+    batch_case("image", 2, 3, 2, 2),
+    batch_case("vector", 4, 3),
+    batch_case("one-channel", 3, 1, 2),
+    batch_case("no-affine", 3, 2, 2, affine=False),
+    OpCase(
+        "batch_norm/given-moments",
+        lambda x, mean, var, w, b: normalization.batch_norm(x, mean, var, w, b, eps=EPS),
+        operands(normal(2, 3, 2), normal(3), uniform(0.5, 2.0, 3), normal(3), normal(3)),
+        given_moments_reference,
+        no_torch="there, no gradient reaches the running statistics; values are compared in tests/test_nn_normalization.py",
+    ),
+    layer_case("last", (3, 4), 4),
+    layer_case("two-axes", (2, 2, 3), (2, 3)),
+    layer_case("all-axes", (2, 3), (2, 3)),
+    layer_case("no-affine", (2, 3), 3, n_vectors=0),
+    layer_case("no-bias", (2, 3), 3, n_vectors=1),
+    layer_case("one-element", (3, 1), 1),
+    group_case("image", 2, 2, 4, 2, 2),
+    group_case("vector", 2, 3, 4),
+    group_case("one-group", 1, 2, 3, 2),
+    group_case("no-affine", 2, 2, 4, 2, affine=False),
+    OpCase(
+        "instance_norm",
+        lambda x, w, b: normalization.instance_norm(x, w, b, EPS),
+        operands(normal(2, 3, 4), normal(3), normal(3)),
+        lambda x, w, b: group_reference(3)(x, w, b),
+        torch=lambda torch, x, w, b: torch.nn.functional.instance_norm(x, weight=w, bias=b, eps=EPS),
+    ),
+    OpCase(
+        "instance_norm/image",
+        lambda x: normalization.instance_norm(x, eps=EPS),
+        operands(normal(2, 2, 2, 3)),
+        group_reference(2),
+        torch=lambda torch, x: torch.nn.functional.instance_norm(x, eps=EPS),
+    ),
+]
