@@ -32,13 +32,27 @@ def _log_softmax_formula(xp: Any, x: Any, axis: int) -> Any:
     return y if y.dtype == x.dtype else y.astype(x.dtype)
 
 
+def _softmax_slope(xp: Any, slopes: Any, y: Any, axis: int) -> Any:
+    product = slopes * y
+    product -= y * product.sum(axis=axis, keepdims=True)
+    return product
+
+
+# the Jacobian diag(y) - y y^T is symmetric: times a cotangent or a tangent, it is one operation
+softmax_slope_p = general(
+    "softmax_slope",
+    lambda xp, slopes, outputs, *, axis: _softmax_slope(xp, slopes, outputs, axis),
+    lambda slopes, outputs, *, axis: outputs,
+    composed=lambda slopes, outputs, *, axis: outputs * (slopes - (slopes * outputs).sum(axis=axis, keepdims=True)),
+    signals=False,
+)
+
 softmax_p = general(
     "softmax",
     lambda xp, x, *, axis: softmax_formula(xp, x, axis),
     lambda x, *, axis: x,
-    vjp=(lambda g, y, axis: y * (g - (g * y).sum(axis=axis, keepdims=True)),),
-    # the Jacobian is symmetric: the jvp is the vjp
-    jvp=lambda ts, y, axis: y * (ts[0] - (ts[0] * y).sum(axis=axis, keepdims=True)),
+    vjp=(lambda g, y, axis: bind(softmax_slope_p, (g, y), {"axis": axis}),),
+    jvp=lambda ts, y, axis: bind(softmax_slope_p, (ts[0], y), {"axis": axis}),
 )
 
 
@@ -57,11 +71,25 @@ def softmax(x: Any, /, *, axis: int = -1) -> Any:
     return bind(softmax_p, (x,), {"axis": axis}) if x.shape[axis] else x
 
 
+def _log_softmax_slope(xp: Any, slopes: Any, y: Any, axis: int) -> Any:
+    spread = xp.exp(y)
+    spread *= slopes.sum(axis=axis, keepdims=True)
+    return xp.subtract(slopes, spread, out=spread)
+
+
+log_softmax_slope_p = general(
+    "log_softmax_slope",
+    lambda xp, slopes, outputs, *, axis: _log_softmax_slope(xp, slopes, outputs, axis),
+    lambda slopes, outputs, *, axis: outputs,
+    composed=lambda slopes, outputs, *, axis: slopes - outputs.exp() * slopes.sum(axis=axis, keepdims=True),
+    signals=False,
+)
+
 log_softmax_p = general(
     "log_softmax",
     lambda xp, x, *, axis: _log_softmax_formula(xp, x, axis),
     lambda x, *, axis: x,
-    vjp=(lambda g, y, axis: g - y.exp() * g.sum(axis=axis, keepdims=True),),
+    vjp=(lambda g, y, axis: bind(log_softmax_slope_p, (g, y), {"axis": axis}),),
     jvp=lambda ts, y, axis: ts[0] - (ts[0] * y.exp()).sum(axis=axis, keepdims=True),
 )
 
