@@ -194,6 +194,16 @@ def test_erf_and_erfc_are_within_the_stated_error(dtype: type, erf_ulps: int, er
         assert np.max(np.abs(y.astype(np.float64) - wanted) / np.spacing(np.abs(wanted).astype(dtype))) <= limit
 
 
+def test_gelu_in_single_precision_is_within_the_stated_error() -> None:
+    x = np.linspace(-8, 8, 100_001, dtype=np.float32)
+    wanted = np.array([v * math.erfc(-v / math.sqrt(2)) / 2 for v in x.tolist()])
+    y = F.gelu(ag.tensor(x)).numpy()
+    assert y.dtype == np.float32
+    assert np.max(np.abs(y - wanted) / np.maximum(1, np.abs(wanted))) < 1e-6
+    assert (y[x < -6] == 0).all()
+    assert (y[x > 6] == x[x > 6]).all()
+
+
 def test_erf_and_erfc_at_the_ends() -> None:
     ends = f64(0.0, -0.0, INF, -INF, math.nan)
     np.testing.assert_array_equal(erf(ends).numpy(), [0.0, -0.0, 1.0, -1.0, math.nan])

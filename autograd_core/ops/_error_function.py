@@ -94,6 +94,21 @@ def erf_formula(xp: Any, x: Any) -> Any:
     return xp.where(xp.abs(x) <= _SMALL, _small(xp, x), xp.copysign(1.0 - tail, x))
 
 
+# erf(x) = x P(x^2) / Q(x^2) for |x| <= 3.8326, beyond which it is 1 in single precision: fitted for the least greatest
+# relative error, 2.1e-8; Q's constant term is 1
+_P_SINGLE = (2.290486988e-4, 3.408357479e-3, 5.095589736e-2, 1.852104554e-1, 1.1283791436)
+_Q_SINGLE = (-1.179106727e-7, 2.354744037e-5, 1.017971206e-3, 1.407061051e-2, 1.109858605e-1, 4.974711417e-1, 1.0)
+_SATURATED = 3.8326
+
+
+def single_erf_formula(xp: Any, x: Any) -> Any:
+    """erf(x) for formulas in single precision: at most 7 units in the last place off, and half the work of ``erf``."""
+    x = xp.minimum(xp.maximum(x, -_SATURATED), _SATURATED)
+    z = x * x
+    y = x * (_polynomial(z, _P_SINGLE) / _polynomial(z, _Q_SINGLE))
+    return xp.minimum(xp.maximum(y, -1.0), 1.0)
+
+
 def _erfc(xp: Any, x: Any) -> Any:
     magnitude = xp.minimum(xp.maximum(xp.abs(x), _SMALL), 30.0)
     middle = xp.minimum(magnitude, _MIDDLE)

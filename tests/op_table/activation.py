@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from autograd_core.ops import activation
 from autograd_core.ops.trigonometric import tanh_slope_p
 from autograd_core.primitive import Elementwise, bind
@@ -121,6 +123,15 @@ CASES += [
         operands(steps(5)),
         by_elements(lambda x: cdf(x) + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)),
         no_torch="an inner step of the rules",
+    ),
+    OpCase(
+        "single_gelu",
+        lambda x: bind(activation.single_gelu_p, (x,), {}).astype("float32"),
+        operands(steps(5)),
+        lambda x: by_elements(lambda x: x * cdf(x))(x).astype(np.float32),
+        no_torch="gelu, as it is computed in single precision",
+        differentiable=(),
+        why_not="its derivatives are those of gelu; its rounding is too coarse for finite differences",
     ),
     OpCase(
         "tanh_gelu_slope",
