@@ -47,7 +47,13 @@ def _spell(sublist: object) -> str:
 
 
 @lru_cache(maxsize=1024)  # a program has few, and runs each of them often
-def parse(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[Labels], Labels]:
+def read(subscripts: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[Labels], Labels, dict[Label, int]]:
+    """The labels of every operand's axes, those of the output, and the length of every label; not to be changed."""
+    inputs, output = _parse(subscripts, [len(shape) for shape in shapes])
+    return inputs, output, _axis_lengths(inputs, shapes)
+
+
+def _parse(subscripts: str, ndims: Sequence[int]) -> tuple[list[Labels], Labels]:
     """The labels of every operand's axes, and those of the output. Errors name the operand and the letter."""
     spelled = subscripts.replace(" ", "")
     left, arrow, right = spelled.partition("->")
@@ -102,7 +108,7 @@ def _hidden(labels: Labels) -> int:
     return sum(isinstance(label, int) for label in labels)
 
 
-def axis_lengths(inputs: Sequence[Labels], shapes: Sequence[tuple[int, ...]]) -> dict[Label, int]:
+def _axis_lengths(inputs: Sequence[Labels], shapes: Sequence[tuple[int, ...]]) -> dict[Label, int]:
     """The length of every label; axes of length 1 stretch as in broadcasting, except along a diagonal."""
     found: dict[Label, tuple[int, int]] = {}
     for i, (labels, shape) in enumerate(zip(inputs, shapes)):

@@ -18,7 +18,7 @@ from .comparison import equal
 from .creation import arange
 from .losses import check_reduction, require_scores
 from .selection import where
-from .softmax import accumulated, log_softmax, softmax, softmax_formula
+from .softmax import accumulated, log_softmax, softmax
 
 __all__ = ["cross_entropy", "nll_loss"]
 
@@ -27,6 +27,8 @@ __all__ = ["cross_entropy", "nll_loss"]
 
 def _at_labels(xp: Any, labels: Any, axis: int) -> tuple[Any, ...]:
     """The index of every sample's own class in an array of scores with classes along ``axis``."""
+    if labels.ndim == 1:
+        return xp.arange(labels.shape[0]), labels
     index = list(xp.ix_(*(xp.arange(n) for n in labels.shape)))
     index.insert(axis, labels)
     return tuple(index)
@@ -41,10 +43,12 @@ def _cross_entropy(xp: Any, x: Any, labels: Any, axis: int) -> Any:
 
 
 def _cross_entropy_slope(xp: Any, scale: Any, logits: Any, labels: Any, axis: int) -> Any:
-    y = softmax_formula(xp, logits, axis)
-    y[_at_labels(xp, labels, axis)] -= 1
-    y *= xp.expand_dims(scale, axis)
-    return y
+    wide, scale = accumulated(xp, logits), accumulated(xp, scale)
+    y = wide - wide.max(axis=axis, keepdims=True)
+    xp.exp(y, out=y)
+    y *= _with_axis(scale / y.sum(axis=axis), axis)
+    y[_at_labels(xp, labels, axis)] -= scale
+    return y if y.dtype == logits.dtype else y.astype(logits.dtype)
 
 
 def _with_axis(x: Any, axis: int) -> Any:

@@ -10,7 +10,7 @@ from ..aval import Aval, Axis, broadcast_shapes, normalize_axes, normalize_axis,
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..primitive import Value, bind, general, multilinear
 from ._apply import NO_PARAMS, as_tensor, promoted, to_float
-from ._subscripts import Label, Labels, axis_lengths, cheapest_pair, from_sublists, parse
+from ._subscripts import Label, Labels, cheapest_pair, from_sublists, read
 from .reductions import expand_reduced
 from .selection import where
 from .shaping import sum_to
@@ -227,8 +227,7 @@ def einsum(subscripts: Any, /, *operands: Any) -> Any:
     if not operands:
         raise ArgumentError(f"einsum: no operands for subscripts {subscripts!r}")
     tensors = promoted("einsum", operands)
-    inputs, output = parse(subscripts, tuple(len(x.shape) for x in tensors))
-    lengths = axis_lengths(inputs, [x.shape for x in tensors])
+    inputs, output, lengths = read(subscripts, tuple(x.shape for x in tensors))
     kept = tuple(label for label in output if lengths[label] != 1)
     terms = [_simple_term(x, labels) for x, labels in zip(tensors, inputs)]
     terms = [
@@ -241,7 +240,7 @@ def einsum(subscripts: Any, /, *operands: Any) -> Any:
         needed = set(kept).union(*(labels for _, labels in rest))
         terms = [*rest, _contract(*terms[i], *terms[j], needed, kept)]
     ((y, labels),) = terms
-    return y.permute(tuple(labels.index(label) for label in kept)).reshape(tuple(lengths[label] for label in output))
+    return _arranged(y, labels, kept, tuple(lengths[label] for label in output))
 
 
 Term = tuple[Any, Labels]
@@ -277,28 +276,36 @@ def _contract(x1: Any, labels1: Labels, x2: Any, labels2: Labels, needed: set[La
     rows = [label for label in labels1 if label not in labels2]
     columns = [label for label in labels2 if label not in labels1]
     if not summed or (batch and not rows and not columns):
-        order = sorted({*labels1, *labels2}, key=lambda label: output.index(label) if label in output else len(output))
+        order = dict.fromkeys((*labels1, *labels2))
+        order = sorted(order, key=lambda label: output.index(label) if label in output else len(output))
         y = _spread(x1, labels1, order) * _spread(x2, labels2, order)
         return _sum_labels(y, tuple(order), needed)
-    if rows and columns and rows[-1:] == list(output[-1:]):  # so that the result lies in memory in its final order
+    if rows and columns and rows[-1:] == [*output[-1:]]:  # so that the result lies in memory in its final order
         return _contract(x2, labels2, x1, labels1, needed, output)
     length = {**dict(zip(labels1, x1.shape)), **dict(zip(labels2, x2.shape))}
 
-    def grouped(x: Any, labels: Labels, *groups: Sequence[Label]) -> Any:
-        order = [*batch, *(label for group in groups for label in group)]
-        shape = [length[label] for label in batch] + [math.prod(length[label] for label in group) for group in groups]
-        return x.permute(tuple(labels.index(label) for label in order)).reshape(tuple(shape))
+    def grouped(x: Any, labels: Labels, first: list[Label], second: list[Label]) -> Any:
+        shape = [length[label] for label in batch]
+        shape += [math.prod([length[label] for label in group]) for group in (first, second)]
+        return _arranged(x, labels, (*batch, *first, *second), tuple(shape))
 
     y = matmul(grouped(x1, labels1, rows, summed), grouped(x2, labels2, summed, columns))
     labels = (*batch, *rows, *columns)
-    return y.reshape(tuple(length[label] for label in labels)), labels
+    return _arranged(y, labels, labels, tuple([length[label] for label in labels])), labels
 
 
 def _spread(x: Any, labels: Labels, order: Sequence[Label]) -> Any:
     """``x`` with its axes in ``order``, length 1 where it has no such axis."""
     length = dict(zip(labels, x.shape))
-    x = x.permute(tuple(labels.index(label) for label in order if label in labels))
-    return x.reshape(tuple(length.get(label, 1) for label in order))
+    present = tuple([label for label in order if label in length])
+    return _arranged(x, labels, present, tuple([length.get(label, 1) for label in order]))
+
+
+def _arranged(x: Any, labels: Labels, order: Labels, shape: tuple[int, ...]) -> Any:
+    """``x`` with its axes in ``order`` under another shape."""
+    if labels != order:
+        x = x.permute(tuple([labels.index(label) for label in order]))
+    return x if x.shape == shape else x.reshape(shape)
 
 
 # ------------------------------------------------------------------------------------------- other products

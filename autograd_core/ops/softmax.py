@@ -17,7 +17,7 @@ def accumulated(xp: Any, x: Any) -> Any:
     return x.astype(xp.float32) if x.dtype.itemsize == 2 else x
 
 
-def softmax_formula(xp: Any, x: Any, axis: int) -> Any:
+def _softmax_formula(xp: Any, x: Any, axis: int) -> Any:
     wide = accumulated(xp, x)
     y = wide - wide.max(axis=axis, keepdims=True)
     xp.exp(y, out=y)
@@ -49,7 +49,7 @@ softmax_slope_p = general(
 
 softmax_p = general(
     "softmax",
-    lambda xp, x, *, axis: softmax_formula(xp, x, axis),
+    lambda xp, x, *, axis: _softmax_formula(xp, x, axis),
     lambda x, *, axis: x,
     vjp=(lambda g, y, axis: bind(softmax_slope_p, (g, y), {"axis": axis}),),
     jvp=lambda ts, y, axis: bind(softmax_slope_p, (ts[0], y), {"axis": axis}),
