@@ -16,6 +16,10 @@ class ShapeError(AutogradError, ValueError):
     """Operand shapes do not fit the operation, or an axis is out of range."""
 
 
+class IndexingError(ShapeError, IndexError):
+    """An index is out of range, or does not fit the shape that it is used on."""
+
+
 class DTypeError(AutogradError, TypeError):
     """Operand dtypes do not fit the operation."""
 

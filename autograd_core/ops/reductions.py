@@ -133,9 +133,7 @@ std_p = general(
 def _spread(op: str, primitive: Any, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
     x = to_float(as_tensor(op, x))
     if x.dtype.kind == "c":
-        raise DTypeError(
-            f"{op}: takes real dtypes, got {x.dtype}; write ag.{op}(abs(x))"
-        )
+        raise DTypeError(f"{op}: takes real dtypes, got {x.dtype}; write ag.{op}(abs(x))")
     axes = normalize_axes(op, axis, len(x.shape))
     divisor = builtins.max(0.0, _group_size(x.shape, axes) - correction)
     return bind(primitive, (x,), {"axis": axes, "divisor": divisor, "keepdims": keepdims})

@@ -1,0 +1,179 @@
+"""What stands between the brackets of ``x[...]``, read by NumPy's rules and brought to a plain form.
+
+A key is read into two steps. The first is *basic*: integers, slices and new axes, which give a view. The second takes
+whole slices of that view by integer arrays. A boolean mask of k axes is an integer array, of the positions where it is
+true, on those k axes joined into one; so masks cost the second step nothing of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..aval import Shape
+from ..errors import ArgumentError, DTypeError, IndexingError
+from ..primitive import Value
+from ._apply import as_tensor, check_devices
+
+# an axis of the indexed tensor: the position taken, or the (start, stop, step) of a slice; None: a new axis
+BasicItem = int | tuple[int, int | None, int] | None
+BasicKey = tuple[BasicItem, ...]
+
+
+class Array(NamedTuple):
+    """An integer array of the key (or the mask that it is to be made from) and the axis that it indexes."""
+
+    index: Any
+    axis: int
+    is_mask: bool
+
+
+class Key(NamedTuple):
+    """A key, read for one shape."""
+
+    joined: Shape  # the shape indexed, the axes under each mask joined into one
+    basic: BasicKey
+    arrays: list[Array]  # their axes are those of the basic step's result
+    in_front: bool  # whether the arrays' axes come first in the result, or where the first array stood
+
+
+def position(index: int, axis: int, length: int) -> int:
+    """``index``, possibly negative, as a position along an axis; IndexingError if there is none."""
+    if not -length <= index < length:
+        raise IndexingError(
+            f"index {index} is out of range for axis {axis} with length {length}"
+            + (f"; use {-length} to {length - 1}" if length else "")
+        )
+    return index % length
+
+
+def _slice(item: slice, axis: int, length: int) -> tuple[int, int | None, int]:
+    try:
+        start, stop, step = item.indices(length)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"slice {item} of axis {axis} cannot be used: {error}") from None
+    if not len(range(start, stop, step)):
+        return 0, 0, 1
+    return start, (None if stop < 0 else stop), step
+
+
+def basic_shape(shape: Shape, key: BasicKey) -> Shape:
+    """The shape that a basic step gives."""
+    axis, result = 0, []
+    for item in key:
+        if item is None:
+            result.append(1)
+            continue
+        if type(item) is tuple:
+            start, stop, step = item
+            result.append(len(range(start, -1 if stop is None else stop, step)))
+        axis += 1
+    return (*result, *shape[axis:])
+
+
+def native(key: BasicKey) -> tuple[Any, ...]:
+    """The key as array libraries take it; the Ellipsis makes 0-d results arrays, not scalars."""
+    return (*[slice(*item) if type(item) is tuple else item for item in key], ...)
+
+
+def is_whole(shape: Shape, key: BasicKey) -> bool:
+    """Whether a basic step changes nothing."""
+    return all(type(item) is tuple and item == (0, n, 1) for item, n in zip(key, shape, strict=False)) and (
+        len(key) <= len(shape)
+    )
+
+
+def read(x: Value, key: Any) -> Key:
+    """``key`` read for the shape of ``x``."""
+    items = key if type(key) is tuple else (key,)
+    items = [item if _is_basic(item) else _as_index(x, item) for item in items]
+    hidden = _axes_of_ellipsis(x.shape, items)
+    axis = new_axis = 0
+    joined: list[int] = []
+    basic: list[BasicItem] = []
+    arrays: list[Array] = []
+    pattern: list[bool] = []  # for each item whether it is an index (integers count where there are arrays)
+    for item in items:
+        length = x.shape[axis] if axis < len(x.shape) else 0
+        pattern.append(not (item is None or item is Ellipsis or isinstance(item, slice)))
+        if item is Ellipsis:  # parts two indices even where it stands for no axis
+            lengths = x.shape[axis : axis + hidden]
+            basic += [(0, n, 1) for n in lengths]
+            joined += lengths
+            axis, new_axis = axis + hidden, new_axis + hidden
+            continue
+        if item is None:
+            basic.append(None)
+            new_axis += 1
+            continue
+        if isinstance(item, slice):
+            basic.append(_slice(item, axis, length))
+        elif isinstance(item, Value) and item.dtype.kind == "b":
+            covered = x.shape[axis : axis + len(item.shape)]
+            if item.shape != covered:
+                raise IndexingError(
+                    f"a boolean index of shape {item.shape} was used on axes of lengths {covered} (from axis {axis} of "
+                    f"shape {x.shape}): a mask must have the shape of what it chooses from"
+                )
+            length = prod(covered)
+            arrays.append(Array(item, new_axis, True))
+            if covered:
+                basic.append((0, length, 1))
+                axis += len(covered) - 1
+            else:  # a single truth value chooses all or nothing: along a new axis of length 1
+                basic.append(None)
+                new_axis += 1
+                continue
+        elif isinstance(item, Value):
+            arrays.append(Array(item, new_axis, False))
+            basic.append((0, length, 1))
+        else:
+            basic.append(position(item, axis, length))
+            new_axis -= 1
+        new_axis += 1
+        axis += 1
+        joined.append(length)
+    return Key((*joined, *x.shape[axis:]), tuple(basic), arrays, _parted(pattern))
+
+
+def _is_basic(item: Any) -> bool:
+    if item is None or item is Ellipsis or isinstance(item, slice):
+        return True
+    return isinstance(item, (int, np.integer)) and not isinstance(item, bool)
+
+
+def _as_index(x: Value, item: Any) -> Any:
+    """An integer or boolean tensor from whatever stands in a key."""
+    index = as_tensor("an index", item, x)
+    check_devices("indexing", (x, index))
+    if not index.size and not isinstance(item, (Value, np.ndarray)):
+        index = index.astype("int64")  # an empty list has no dtype of its own
+    if index.dtype.kind not in "biu":
+        raise DTypeError(
+            f"an index holds integers or booleans, got {index.dtype}{list(index.shape)}; write .astype('int64')"
+        )
+    return index
+
+
+def _axes_of_ellipsis(shape: Shape, items: list[Any]) -> int:
+    """How many axes are left for an Ellipsis."""
+    if sum(item is Ellipsis for item in items) > 1:
+        raise ArgumentError("an index can have one Ellipsis (...) only")
+    used = sum(
+        len(item.shape) if isinstance(item, Value) and item.dtype.kind == "b" else 1
+        for item in items
+        if item is not None and item is not Ellipsis
+    )
+    if used > len(shape):
+        raise IndexingError(f"{used} indices were used on a tensor of {len(shape)} dimension(s), shape {shape}")
+    return len(shape) - used
+
+
+def _parted(pattern: Sequence[bool]) -> bool:
+    """Whether a slice or a new axis stands between two indices."""
+    first = pattern.index(True) if True in pattern else 0
+    last = len(pattern) - pattern[::-1].index(True) if True in pattern else 0
+    return not all(pattern[first:last])
