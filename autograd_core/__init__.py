@@ -23,6 +23,7 @@ from .errors import (
     DTypeError,
     GradientCheckError,
     GradientError,
+    IndexingError,
     ShapeError,
     StateDictError,
 )
@@ -33,11 +34,13 @@ from .ops.casting import *
 from .ops.comparison import *
 from .ops.creation import *
 from .ops.exponential import *
+from .ops.indexing import *
 from .ops.linear_algebra import *
 from .ops.reductions import *
 from .ops.rounding import *
 from .ops.selection import *
 from .ops.shaping import *
+from .ops.sorting import *
 from .ops.trigonometric import *
 from .tensor import Tensor, Variable, tensor
 from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
