@@ -25,7 +25,9 @@ class NumpyBackend:
         return 1
 
     def asarray(self, obj: Any, *, dtype: np.dtype | None, device: Device) -> np.ndarray:
-        return np.asarray(obj, dtype=dtype)
+        array = np.asarray(obj, dtype=dtype)
+        # files are read in their own byte order; values are computed with, and kernels compiled for, this machine's
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
     def to_numpy(self, array: np.ndarray) -> np.ndarray:
         return array
