@@ -6,7 +6,7 @@ parameters. Draws have no derivative; what is made of them has: ``mean + std * n
 
 from __future__ import annotations
 
-from math import isfinite, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
 
 _UNIFORM = {np.dtype(np.float32): philox.uniform_float32, np.dtype(np.float64): philox.uniform_float64}
 _NORMAL = {np.dtype(np.float32): philox.normal_float32, np.dtype(np.float64): philox.normal_float64}
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in _UNIFORM}
 _DOUBLE = np.dtype(np.float64)
 
 random_uniform_p = general(
@@ -69,7 +70,7 @@ def uniform(
     dtype, shape = _float_dtype(op, dtype), as_shape(op, shape)
     low, high = _number(op, "low", low, dtype), _number(op, "high", high, dtype)
     width = high - low
-    if not (low < high and width <= float(np.finfo(dtype).max)):
+    if not (low < high and width <= _LARGEST[dtype]):
         raise ArgumentError(f"{op}: needs low < high, and high - low finite, as {dtype}; got low={low}, high={high}")
     y = bind(random_uniform_p, (_key(op, generator, device),), {"shape": shape, "dtype": dtype})
     if low == 0 and high == 1:
@@ -247,13 +248,12 @@ def _number(op: str, name: str, value: Any, dtype: np.dtype) -> float:
             "scale a standard draw instead, such as low + (high - low) * u or mean + std * z"
         )
     try:
-        with np.errstate(over="ignore"):
-            number = float(dtype.type(float(value)))
+        number = float(value)
     except (TypeError, ValueError):
         raise ArgumentError(f"{op}: {name} must be a number, got {value!r}") from None
-    if not isfinite(number):
+    if not abs(number) <= _LARGEST[dtype]:
         raise ArgumentError(f"{op}: {name} must be finite as {dtype}, got {value!r}")
-    return number
+    return float(dtype.type(number))
 
 
 def _integer(op: str, name: str, value: Any) -> int:

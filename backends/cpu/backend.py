@@ -2,10 +2,67 @@
 
 from __future__ import annotations
 
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+
+from autograd_core.backend import Availability, Kernel
 from autograd_core.backends.numpy import NumpyBackend
+from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
+from autograd_core.ops.random import (
+    random_bernoulli_p,
+    random_integers_p,
+    random_normal_p,
+    random_permutation_p,
+    random_uniform_p,
+)
+from autograd_core.primitive import Primitive
+
+# Each module's KERNELS, by name: importing one imports Numba, which waits until one of its primitives is first run.
+HOMES: dict[Primitive, str] = {
+    primitive: module
+    for module, primitives in {
+        "convolution_kernels": (convolution_p, convolution_bias_p, convolution_input_p, convolution_weight_p),
+        "random": (
+            random_uniform_p,
+            random_normal_p,
+            random_bernoulli_p,
+            random_integers_p,
+            random_permutation_p,
+        ),
+    }.items()
+    for primitive in primitives
+}
 
 
 class CpuBackend(NumpyBackend):
     """The reference backend under the name that users write, with faster kernels where there are any."""
 
     name = "cpu"
+
+    def __init__(self) -> None:
+        self._without_kernels = "" if _installed("numba") else "Numba is not installed (pip install numba)"
+
+    def availability(self) -> Availability:
+        """Always available; without Numba, the reason says what is missing."""
+        if self._without_kernels:
+            return Availability(True, f"without compiled kernels, by NumPy alone: {self._without_kernels}")
+        return Availability(True)
+
+    def kernel(self, primitive: Primitive) -> Kernel | None:
+        """The compiled kernel if there is one, else what the reference backend runs."""
+        home = HOMES.get(primitive)
+        if home is not None and not self._without_kernels:
+            try:
+                return import_module(f".{home}", __package__).KERNELS[primitive]
+            except (ImportError, RuntimeError) as error:  # a Numba that does not fit NumPy, or has nowhere to cache
+                self._without_kernels = f"Numba cannot be used here: {error}"
+                warnings.warn(f"{self.name}: {self.availability().reason}", RuntimeWarning, stacklevel=2)
+        return super().kernel(primitive)
+
+
+def _installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # it has been made unimportable
+        return False
