@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
 
 import autograd_core as ag
 from autograd_core.errors import ArgumentError, DTypeError
+from autograd_core.interpreters.eager import Eager
 from autograd_core.ops import activation as F
 from autograd_core.ops._error_function import erf, erfc
+from autograd_core.primitive import Elementwise
 
 INF = math.inf
 
@@ -105,6 +109,57 @@ def test_what_a_choice_stops_cannot_leak() -> None:
     """An infinite cotangent that meets an inactive unit is dropped, not multiplied by 0."""
     for stop in (F.relu, F.relu6, lambda x: ag.clip(x, 0.0, 1.0), lambda x: ag.maximum(x, 0.0)):
         assert ag.grad(lambda x, stop=stop: ag.sqrt(stop(x)).sum())(f64(-1.0)).tolist() == [0.0]
+
+
+# Formulas ------------------------------------------------------------------------------------------------------
+
+
+class Expression:
+    """What a code generator passes for operands: it can be combined, but holds no value to branch on."""
+
+    def __bool__(self) -> bool:
+        raise AssertionError("a formula branches on a value")
+
+    def combined(self, *others: Any) -> Expression:
+        return Expression()
+
+    __hash__ = None
+    __neg__ = __abs__ = __invert__ = combined
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = combined
+    __pow__ = __rpow__ = __and__ = __or__ = __xor__ = __lshift__ = __rshift__ = combined
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = combined
+
+
+class ExpressionNamespace:
+    """Functions of expressions; ``used`` collects their names."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable:
+        self.used.add(name)
+        return lambda *operands: Expression()
+
+
+def test_formulas_are_expressions_that_numpy_and_code_generators_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, programs = Eager.run, {}
+
+    def spy(self: Eager, primitive: Any, inputs: Any, params: dict) -> Any:
+        if isinstance(primitive, Elementwise) and primitive.name != "truncating_cast":
+            programs[primitive, tuple(sorted(params.items()))] = len(inputs)
+        return run(self, primitive, inputs, params)
+
+    monkeypatch.setattr(Eager, "run", spy)
+    families = ("arithmetic", "exponential", "trigonometric", "rounding", "comparison", "selection", "activation")
+    for family in families:
+        for case in import_module(f"op_table.{family}").CASES:
+            operands = case.make(np.random.default_rng(0))
+            case.fn(*[ag.tensor(x) for x in operands])
+    xp = ExpressionNamespace()
+    for (primitive, params), arity in programs.items():
+        assert isinstance(primitive.forward(xp, *[Expression() for _ in range(arity)], **dict(params)), Expression)
+    assert len(programs) > 90
+    assert all(isinstance(getattr(np, name), np.ufunc) for name in xp.used - {"where"})
 
 
 # Ties and kinks -------------------------------------------------------------------------------------------------
@@ -211,15 +266,36 @@ def test_erf_and_erfc_at_the_ends() -> None:
     assert ag.signbit(erf(ends)).tolist()[1]
 
 
+def test_anything_to_the_power_0_is_1() -> None:
+    assert (f64(math.nan, INF, 0.0, -2.0) ** 0).tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert (ag.tensor([0, 3]) ** 0).tolist() == [1, 1]
+
+
 # Dtypes -----------------------------------------------------------------------------------------------------------
 
-FLOATING = (ag.exp, ag.log1p, ag.sqrt, ag.erf, ag.sin, ag.atan, ag.reciprocal, F.sigmoid, F.gelu, F.elu, F.leaky_relu)
-KEPT = (ag.abs, ag.sign, ag.square, ag.negative, ag.positive, ag.floor, F.relu, lambda x: x**3, lambda x: x % 2)
+FLOATING = (
+    *(ag.exp, ag.log1p, ag.sqrt, ag.erf, ag.sin, ag.atan, ag.reciprocal, ag.deg2rad),
+    *(F.sigmoid, F.logsigmoid, F.softplus, F.silu, F.mish, F.gelu, F.leaky_relu, F.hardtanh, F.relu6, F.hardsigmoid),
+    *(F.hardswish, F.elu, F.selu, F.celu, F.softsign, F.tanhshrink, F.softshrink),
+)
+KEPT = (
+    ag.abs,
+    ag.sign,
+    ag.square,
+    ag.negative,
+    ag.positive,
+    ag.floor,
+    F.relu,
+    F.hardshrink,
+    lambda x: x**3,
+    lambda x: x % 2,
+)
 
 
 @pytest.mark.parametrize("f", FLOATING)
 def test_integers_become_float32_where_a_result_is_fractional(f: Callable) -> None:
     assert f(ag.tensor([1, 2])).dtype == np.float32
+    assert f([1, 2]).tolist() == f(ag.tensor([1, 2])).tolist()
 
 
 @pytest.mark.parametrize("f", KEPT)

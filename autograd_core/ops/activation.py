@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..primitive import bind, elementwise
-from ._apply import as_tensor, unary
+from ._apply import as_tensor, to_float, unary
 from ._error_function import erf_formula, single_erf_formula
 from .arithmetic import abs as absolute
+from .arithmetic import add, divide
 from .exponential import exp
 from .selection import clip, where
 from .trigonometric import tanh
@@ -305,6 +306,7 @@ def threshold(x: Any, /, threshold: float, value: float) -> Any:
     >>> F.threshold(ag.tensor([0.5, 2.0]), 1.0, -1.0)
     tensor([-1.,  2.])
     """
+    x = as_tensor("threshold", x)
     return where(x <= threshold, value, x)
 
 
@@ -354,7 +356,7 @@ def hardsigmoid(x: Any, /) -> Any:
     >>> F.hardsigmoid(ag.tensor([-4.0, 0.0, 4.0]))
     tensor([0. , 0.5, 1. ])
     """
-    return relu6(x + 3) / 6
+    return relu6(add(x, 3)) / 6
 
 
 def hardswish(x: Any, /) -> Any:
@@ -367,6 +369,7 @@ def hardswish(x: Any, /) -> Any:
     >>> F.hardswish(ag.tensor([-4.0, 1.5, 4.0]))
     tensor([-0.   ,  1.125,  4.   ])
     """
+    x = to_float(as_tensor("hardswish", x))
     return x * relu6(x + 3) / 6
 
 
@@ -438,7 +441,7 @@ def softsign(x: Any, /) -> Any:
     >>> F.softsign(ag.tensor([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
     """
-    return x / (1 + absolute(x))
+    return divide(x, 1 + absolute(x))
 
 
 def tanhshrink(x: Any, /) -> Any:
@@ -449,6 +452,7 @@ def tanhshrink(x: Any, /) -> Any:
     >>> F.tanhshrink(ag.tensor([0.0, 100.0]))
     tensor([ 0., 99.])
     """
+    x = to_float(as_tensor("tanhshrink", x))
     return x - tanh(x)
 
 
@@ -466,11 +470,12 @@ def hardshrink(x: Any, /, lambd: float = 0.5) -> Any:
     tensor([-2.,  0.,  1.])
     """
     _check_lambd("hardshrink", lambd)
+    x = as_tensor("hardshrink", x)
     return where(absolute(x) <= lambd, 0, x)
 
 
 def softshrink(x: Any, /, lambd: float = 0.5) -> Any:
-    """y = x - lambd where x > lambd, x + lambd where x < -lambd, 0 between.
+    """y = x - lambd where x > lambd, x + lambd where x < -lambd, 0 between. Integers as float32.
 
     >>> import autograd_core as ag
     >>> from autograd_core.ops import activation as F
@@ -478,4 +483,5 @@ def softshrink(x: Any, /, lambd: float = 0.5) -> Any:
     tensor([-1.5,  0. ,  0.5])
     """
     _check_lambd("softshrink", lambd)
+    x = to_float(as_tensor("softshrink", x))
     return x - clip(x, -lambd, lambd)

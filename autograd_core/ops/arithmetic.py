@@ -265,7 +265,7 @@ def _number_power(xp: Any, x: Any, exponent: float) -> Any:
 
 
 def _number_power_slope(x: Any, exponent: float) -> Any:
-    return exponent * pow(x, exponent - 1)
+    return exponent * pow(x, exponent - 1) if exponent else x.new_zeros(x.shape)
 
 
 number_power_p = elementwise(
@@ -274,7 +274,7 @@ number_power_p = elementwise(
     partials=(_number_power_slope,),
     singular=True,
 )
-# whole exponents above 1: the slope is finite wherever the power is
+# whole exponents, none negative: the slope is finite wherever the power is
 whole_power_p = elementwise(
     "whole_power",
     lambda xp, x, *, exponent: _number_power(xp, x, exponent),
@@ -322,11 +322,9 @@ def _pow_number(x: Any, exponent: float) -> Any:
         return square(x)
     if exponent == 1:
         return positive(x)
-    if exponent == 0:
-        return x.new_ones(x.shape) if x.node is None and not x.level else where(x == x, 1, x * 0)
     if exponent == -1:
         return reciprocal(x)
-    primitive = whole_power_p if exponent > 1 and exponent == int(exponent) else number_power_p
+    primitive = whole_power_p if exponent >= 0 and float(exponent).is_integer() else number_power_p
     return unary(primitive, x, exponent=exponent)
 
 

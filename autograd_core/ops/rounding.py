@@ -77,8 +77,9 @@ def round(x: Any, /, *, decimals: int = 0) -> Any:
     """
     if not decimals:
         return _rounded(round_p, x)
+    x = as_tensor("round", x)
     scale = 10.0**decimals
-    return round(x * scale) / scale
+    return round(x * scale) / scale if is_inexact(x.dtype) or decimals < 0 else x
 
 
 isnan_p = elementwise("isnan", lambda xp, x: xp.isnan(x), None, result=BOOL, signals=False)

@@ -159,7 +159,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
 nan_to_num_p = elementwise(
     "nan_to_num",
     lambda xp, x, *, nan, posinf, neginf: xp.where(
-        xp.isfinite(x), x, xp.where(x > 0, posinf, xp.where(x < 0, neginf, nan * xp.ones_like(x)))
+        x != x, nan, xp.where(x == np.inf, posinf, xp.where(x == -np.inf, neginf, x))
     ),
     partials=(lambda g, x: where(abs(x) < np.inf, g, 0),),
     signals=False,

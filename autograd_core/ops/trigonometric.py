@@ -7,6 +7,7 @@ from typing import Any
 
 from ..primitive import bind, elementwise
 from ._apply import binary, unary
+from .arithmetic import multiply
 from .exponential import rsqrt
 from .selection import where
 
@@ -235,7 +236,7 @@ def deg2rad(x: Any, /) -> Any:
     >>> ag.round(ag.deg2rad(ag.tensor([180.0])), decimals=4)
     tensor([3.1416])
     """
-    return x * (math.pi / 180)
+    return multiply(x, math.pi / 180)
 
 
 def rad2deg(x: Any, /) -> Any:
@@ -245,4 +246,4 @@ def rad2deg(x: Any, /) -> Any:
     >>> ag.round(ag.rad2deg(ag.tensor([1.0])), decimals=4)
     tensor([57.2958])
     """
-    return x * (180 / math.pi)
+    return multiply(x, 180 / math.pi)
