@@ -21,6 +21,7 @@ What rules name is what is saved; nothing else is kept alive.
 Choices that leave a value unused (``where(x > 0, sqrt(x), 0)``) send it a cotangent of exactly 0, and then 0 times an
 infinite slope must be 0, not NaN. An elementwise primitive whose slope can be infinite or NaN (log, sqrt, divide) says
 ``singular=True``: its products are ``guarded``: exactly 0 wherever the cotangent (or tangent) is, whatever the slope.
+For higher derivatives its rules keep infinities inside such primitives too (x ** -2, not y * y for an infinite y).
 Additions and multiplications stay as they are and cost nothing more.
 """
 

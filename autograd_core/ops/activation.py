@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ..primitive import bind, elementwise
+from ..primitive import Elementwise, bind, elementwise
 from ._apply import as_tensor, to_float, unary
 from ._error_function import erf_formula, single_erf_formula
 from .arithmetic import abs as absolute
@@ -248,7 +248,7 @@ def gelu(x: Any, /, approximate: str = "none") -> Any:
 
 # -------------------------------------------------------------------------------------- piecewise linear
 
-where_positive_p = elementwise(
+where_positive_p: Elementwise = elementwise(
     "where_positive",
     lambda xp, c, x: xp.where(x > 0, c, 0),
     partials=(lambda g, x: bind(where_positive_p, (g, x), {}), 0),
@@ -273,7 +273,7 @@ def relu(x: Any, /) -> Any:
     return unary(relu_p, x)
 
 
-leak_p = elementwise(
+leak_p: Elementwise = elementwise(
     "leak",
     lambda xp, c, x, *, negative_slope: xp.where(x > 0, c, c * negative_slope),
     partials=(lambda g, x, negative_slope: bind(leak_p, (g, x), {"negative_slope": negative_slope}), 0),
@@ -310,7 +310,7 @@ def threshold(x: Any, /, threshold: float, value: float) -> Any:
     return where(x <= threshold, value, x)
 
 
-between_p = elementwise(
+between_p: Elementwise = elementwise(
     "between",
     lambda xp, c, x, *, low, high: xp.where((x > low) & (x < high), c, 0),
     partials=(lambda g, x, low, high: bind(between_p, (g, x), {"low": low, "high": high}), 0),

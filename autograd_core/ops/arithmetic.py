@@ -6,7 +6,7 @@ from typing import Any
 
 from ..aval import is_inexact
 from ..errors import DTypeError
-from ..primitive import Value, bind, elementwise, guarded
+from ..primitive import Elementwise, Value, bind, elementwise, guarded
 from ._apply import binary, broadcast, promoted, unary
 from .casting import alias_p
 from .exponential import xlogy
@@ -82,7 +82,7 @@ divide_p = elementwise(
     singular=True,
 )
 # by a number known not to be 0 there is nothing singular, and nothing to guard
-divide_by_number_p = elementwise(
+divide_by_number_p: Elementwise = elementwise(
     "divide_by_number",
     lambda xp, x, *, number: x / number,
     partials=(lambda g, number: bind(divide_by_number_p, (g,), {"number": number}),),

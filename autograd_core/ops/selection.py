@@ -9,7 +9,7 @@ import numpy as np
 from .. import context
 from ..aval import Aval, broadcast_shapes, is_inexact, promote
 from ..errors import ArgumentError
-from ..primitive import Value, bind, elementwise, multilinear
+from ..primitive import Elementwise, Value, bind, elementwise, multilinear
 from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, require_bool, unary
 
 __all__ = ["where", "minimum", "maximum", "clip", "nan_to_num"]
@@ -50,14 +50,15 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Any:
 
 def _branches(condition: Any, x1: Any, x2: Any) -> tuple[Any, Any]:
     """Both branches as tensors of one dtype; numbers alone go where the condition is."""
-    x1, x2 = (x if type(x) in SCALARS else as_tensor("where", x, condition) for x in (x1, x2))
-    dtype = promote([x.dtype for x in (x1, x2) if isinstance(x, Value)], [x for x in (x1, x2) if type(x) in SCALARS])
+    branches = [x if type(x) in SCALARS else as_tensor("where", x, condition) for x in (x1, x2)]
+    tensors = [x for x in branches if type(x) not in SCALARS]
+    dtype = promote([x.dtype for x in tensors], [x for x in branches if type(x) in SCALARS])
     constant = context.current().interpreter.base.constant
-    x1, x2 = (
-        x.astype(dtype) if isinstance(x, Value) else constant(x, dtype=dtype, device=condition.device, op="where")
-        for x in (x1, x2)
+    first, second = (
+        constant(x, dtype=dtype, device=condition.device, op="where") if type(x) in SCALARS else x.astype(dtype)
+        for x in branches
     )
-    return x1, x2
+    return first, second
 
 
 share_p = elementwise(
@@ -113,7 +114,7 @@ def minimum(x1: Any, x2: Any, /) -> Any:
     return binary(minimum_p, x1, x2)
 
 
-inside_p = elementwise(
+inside_p: Elementwise = elementwise(
     "inside",
     lambda xp, c, x, *, low, high: xp.where((x >= low) & (x <= high), c, 0),
     partials=(lambda g, x, low, high: bind(inside_p, (g, x), {"low": low, "high": high}), 0),
