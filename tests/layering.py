@@ -221,6 +221,8 @@ def named_devices(sources: Mapping[str, Source]) -> list[str]:
         for node in ast.walk(source.tree):
             if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
                 continue
+            if area(source.name) in CONFINED.get(node.value, ()):
+                continue  # a package may be named where it may be imported
             if DEVICE_LITERAL.fullmatch(node.value) or node.value.startswith(f"{CORE}.backends."):
                 found.append(f"{source.name}:{node.lineno}: names {node.value!r}")
     return found
