@@ -1,6 +1,6 @@
 """Tensor: an immutable array value, where it lies, and how it was made.
 
-Its operators and methods are in ``methods``.
+Its operators and methods are in ``ops.methods``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .aval import Aval, is_inexact
 from .backend import Device, get_device
 from .errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 from .graph import AnyNode, Leaf
-from .methods import Methods
 from .ops import casting, creation
+from .ops.methods import Methods
 
 
 class Tensor(Methods):

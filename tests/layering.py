@@ -24,7 +24,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"methods", "random"}),
     frozenset({"tensor"}),
     frozenset({"interpreters"}),
-    frozenset({"transforms", "checking"}),
+    frozenset({"transforms", "checking", "custom"}),
     frozenset({"compile", "interop"}),
     frozenset({""}),  # the face: autograd_core/__init__.py
 )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from .aval import Axis
-from .errors import GradientError, ShapeError
-from .ops import (
+from ..aval import Axis
+from ..errors import GradientError, ShapeError
+from ..primitive import Value
+from . import (
     activation,
     arithmetic,
     comparison,
     exponential,
     indexing,
+    joining,
     linear_algebra,
     reductions,
     rounding,
@@ -21,10 +23,9 @@ from .ops import (
     softmax,
     trigonometric,
 )
-from .primitive import Value
 
 if TYPE_CHECKING:
-    from .tensor import Tensor
+    from ..tensor import Tensor
 
 
 class Methods(Value):
@@ -33,7 +34,7 @@ class Methods(Value):
     __slots__ = ()
 
     # ------------------------------------------------------------------------------ operators
-    # those that every network leans on are the functions themselves: one call less
+    # where a method takes what the function takes, it is the function itself: one call less
 
     __add__ = arithmetic.add
 
@@ -55,20 +56,17 @@ class Methods(Value):
     def __rtruediv__(self, other: Any) -> Tensor:
         return arithmetic.divide(other, self)
 
-    def __floordiv__(self, other: Any) -> Tensor:
-        return arithmetic.floor_divide(self, other)
+    __floordiv__ = arithmetic.floor_divide
 
     def __rfloordiv__(self, other: Any) -> Tensor:
         return arithmetic.floor_divide(other, self)
 
-    def __mod__(self, other: Any) -> Tensor:
-        return arithmetic.remainder(self, other)
+    __mod__ = arithmetic.remainder
 
     def __rmod__(self, other: Any) -> Tensor:
         return arithmetic.remainder(other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
-        return arithmetic.pow(self, other)
+    __pow__ = arithmetic.pow
 
     def __rpow__(self, other: Any) -> Tensor:
         return arithmetic.pow(other, self)
@@ -79,48 +77,26 @@ class Methods(Value):
         return linear_algebra.matmul(other, self)
 
     __neg__ = arithmetic.negative
-
-    def __pos__(self) -> Tensor:
-        return arithmetic.positive(self)
-
-    def __abs__(self) -> Tensor:
-        return arithmetic.abs(self)
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return comparison.equal(self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return comparison.not_equal(self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return comparison.less(self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return comparison.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return comparison.greater(self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return comparison.greater_equal(self, other)
-
-    def __invert__(self) -> Tensor:
-        return comparison.invert(self)
-
-    def __and__(self, other: Any) -> Tensor:
-        return comparison.bitwise_and(self, other)
+    __pos__ = arithmetic.positive
+    __abs__ = arithmetic.abs
+    __eq__ = comparison.equal
+    __ne__ = comparison.not_equal
+    __lt__ = comparison.less
+    __le__ = comparison.less_equal
+    __gt__ = comparison.greater
+    __ge__ = comparison.greater_equal
+    __invert__ = comparison.invert
+    __and__ = comparison.bitwise_and
 
     def __rand__(self, other: Any) -> Tensor:
         return comparison.bitwise_and(other, self)
 
-    def __or__(self, other: Any) -> Tensor:
-        return comparison.bitwise_or(self, other)
+    __or__ = comparison.bitwise_or
 
     def __ror__(self, other: Any) -> Tensor:
         return comparison.bitwise_or(other, self)
 
-    def __xor__(self, other: Any) -> Tensor:
-        return comparison.bitwise_xor(self, other)
+    __xor__ = comparison.bitwise_xor
 
     def __rxor__(self, other: Any) -> Tensor:
         return comparison.bitwise_xor(other, self)
@@ -201,10 +177,10 @@ class Methods(Value):
         return shaping.expand_dims(self, axis=axis)
 
     def split(self, sizes: Any, axis: builtins.int = 0) -> tuple[Tensor, ...]:
-        return shaping.split(self, sizes, axis=axis)
+        return joining.split(self, sizes, axis=axis)
 
     def unbind(self, axis: builtins.int = 0) -> tuple[Tensor, ...]:
-        return shaping.unstack(self, axis=axis)
+        return joining.unstack(self, axis=axis)
 
     def flip(self, axis: Axis = None) -> Tensor:
         return shaping.flip(self, axis=axis)
@@ -259,62 +235,28 @@ class Methods(Value):
 
     # ------------------------------------------------------------------------------ element by element
 
-    def abs(self) -> Tensor:
-        return arithmetic.abs(self)
-
-    def square(self) -> Tensor:
-        return arithmetic.square(self)
-
-    def reciprocal(self) -> Tensor:
-        return arithmetic.reciprocal(self)
-
-    def sign(self) -> Tensor:
-        return arithmetic.sign(self)
+    abs = arithmetic.abs
+    square = arithmetic.square
+    reciprocal = arithmetic.reciprocal
+    sign = arithmetic.sign
 
     def pow(self, exponent: Any) -> Tensor:
         return arithmetic.pow(self, exponent)
 
-    def exp(self) -> Tensor:
-        return exponential.exp(self)
-
-    def log(self) -> Tensor:
-        return exponential.log(self)
-
-    def log1p(self) -> Tensor:
-        return exponential.log1p(self)
-
-    def expm1(self) -> Tensor:
-        return exponential.expm1(self)
-
-    def sqrt(self) -> Tensor:
-        return exponential.sqrt(self)
-
-    def erf(self) -> Tensor:
-        return exponential.erf(self)
-
-    def sin(self) -> Tensor:
-        return trigonometric.sin(self)
-
-    def cos(self) -> Tensor:
-        return trigonometric.cos(self)
-
-    def tanh(self) -> Tensor:
-        return trigonometric.tanh(self)
-
-    def sigmoid(self) -> Tensor:
-        return activation.sigmoid(self)
-
-    def relu(self) -> Tensor:
-        return activation.relu(self)
-
-    def floor(self) -> Tensor:
-        return rounding.floor(self)
-
-    def ceil(self) -> Tensor:
-        return rounding.ceil(self)
-
-    def round(self) -> Tensor:
-        return rounding.round(self)
+    exp = exponential.exp
+    log = exponential.log
+    log1p = exponential.log1p
+    expm1 = exponential.expm1
+    sqrt = exponential.sqrt
+    erf = exponential.erf
+    sin = trigonometric.sin
+    cos = trigonometric.cos
+    tanh = trigonometric.tanh
+    sigmoid = activation.sigmoid
+    relu = activation.relu
+    floor = rounding.floor
+    ceil = rounding.ceil
+    round = rounding.round
 
     def clip(self, min: Any = None, max: Any = None) -> Tensor:
         return selection.clip(self, min, max)
