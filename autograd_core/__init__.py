@@ -27,6 +27,8 @@ from .errors import (
     ShapeError,
     StateDictError,
 )
+from .interop.checkpoint import load_checkpoint, save_checkpoint
+from .interop.safetensors import load, load_metadata, save
 from .interpreters import derived as _derived  # installs the interpreters
 from .interpreters.reverse import backward
 from .ops.arithmetic import *
