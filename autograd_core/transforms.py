@@ -17,7 +17,7 @@ from .errors import ArgumentError, DTypeError, GradientError, ShapeError
 from .graph import AnyNode, Leaf
 from .interpreters.forward import Dual, Forward
 from .interpreters.reverse import fresh, initial_cotangent, main_node, pull_back
-from .ops import creation, shaping
+from .ops import creation, joining
 from .tensor import Tensor
 
 Function = Callable[..., Any]
@@ -261,7 +261,7 @@ def jacrev(f: Function, argnums: int = 0) -> Function:
             ]
             if not found:
                 return y.new_zeros(y.shape + x.shape)
-            return shaping.stack(found).reshape(y.shape + x.shape)
+            return joining.stack(found).reshape(y.shape + x.shape)
 
         return tree.unflatten(call.output_structure, [rows(k, y) for k, y in enumerate(call.outputs)])
 
@@ -286,7 +286,7 @@ def jacfwd(f: Function, argnums: int = 0) -> Function:
             raise ArgumentError("jacfwd: the argument has no elements; use jacrev")
 
         def columns(*tangents: Tensor) -> Tensor:
-            return shaping.stack(list(tangents), axis=-1).reshape(tangents[0].shape + x.shape)
+            return joining.stack(list(tangents), axis=-1).reshape(tangents[0].shape + x.shape)
 
         return tree.tree_map(columns, *runs)
 

@@ -86,6 +86,33 @@ def is_whole(shape: Shape, key: BasicKey) -> bool:
     )
 
 
+def read_basic(shape: Shape, key: Any) -> BasicKey | None:
+    """``key`` as a basic key if it is a valid one, None otherwise: the short way for most."""
+    items = key if type(key) is tuple else (key,)
+    basic: list[BasicItem] = []
+    axis, ndim, seen = 0, len(shape), False
+    for item in items:
+        kind = type(item)
+        if item is None:
+            basic.append(None)
+        elif kind is int and axis < ndim:
+            basic.append(position(item, axis, shape[axis]))
+            axis += 1
+        elif kind is slice and axis < ndim:
+            basic.append(_slice(item, axis, shape[axis]))
+            axis += 1
+        elif item is Ellipsis:
+            hidden = ndim + 1 - sum([i is not None for i in items])
+            if hidden < 0 or seen:
+                return None
+            seen = True
+            basic += [(0, n, 1) for n in shape[axis : axis + hidden]]
+            axis += hidden
+        else:
+            return None
+    return tuple(basic)
+
+
 def read(x: Value, key: Any) -> Key:
     """``key`` read for the shape of ``x``."""
     items = key if type(key) is tuple else (key,)

@@ -1,8 +1,6 @@
 """Picking and placing elements: slices, integer and boolean indices, gather and scatter.
 
-Two pairs of primitives, each the other's transpose, do the work: ``slice``/``place`` for basic keys, which are views,
-and ``take``/``add_at`` for integer arrays along one axis. ``overwrite`` and ``put`` replace instead of adding. Every
-index, however it is written, is brought to these (see ``_keys``).
+However an index is written, ``_keys`` brings it to one form, and this file to the primitives in ``_elements``.
 """
 
 from __future__ import annotations
@@ -10,11 +8,22 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from ..aval import DEFAULT_INT, Aval, broadcast_shapes, is_inexact, normalize_axis
-from ..errors import DTypeError, GradientError, ShapeError
-from ..primitive import Value, bind, general, multilinear
+from ..aval import DEFAULT_INT, broadcast_shapes, is_inexact, normalize_axis
+from ..errors import DTypeError, ShapeError
+from ..primitive import Value, bind
 from ._apply import NO_PARAMS, SCALARS, as_tensor, check_devices, require_bool, require_integer
-from ._keys import Array, BasicKey, basic_shape, is_whole, native, position, read
+from ._elements import (
+    add_at_p,
+    joint_positions_p,
+    nonzero_p,
+    overwrite_p,
+    place_p,
+    positions_along_p,
+    put_p,
+    sliced,
+    take_p,
+)
+from ._keys import Array, basic_shape, is_whole, read, read_basic
 from .selection import where
 from .shaping import broadcast_to, permute_dims, reshape
 
@@ -28,211 +37,6 @@ __all__ = [
     "masked_fill",
     "masked_select",
 ]
-
-# ------------------------------------------------------------------------------------- basic keys
-
-slice_p = multilinear(
-    "slice",
-    lambda xp, x, *, key: x[native(key)],
-    transposes=(lambda g, avals, key: bind(place_p, (g,), {"key": key, "shape": avals[0].shape}),),
-    shape=lambda x, *, key: Aval(basic_shape(x.shape, key), x.dtype),
-)
-
-
-def _placed(xp: Any, v: Any, *, key: BasicKey, shape: tuple[int, ...]) -> Any:
-    result = xp.zeros(shape, v.dtype)
-    result[native(key)] = v
-    return result
-
-
-place_p = multilinear(
-    "place",
-    _placed,
-    transposes=(lambda g, key: bind(slice_p, (g,), {"key": key}),),
-    shape=lambda v, *, key, shape: Aval(shape, v.dtype),
-)
-
-
-def _overwritten(xp: Any, x: Any, v: Any, *, key: BasicKey) -> Any:
-    result = x.copy()
-    result[native(key)] = v
-    return result
-
-
-overwrite_p = multilinear(
-    "overwrite",
-    _overwritten,
-    transposes=(
-        lambda g, avals, key: bind(overwrite_p, (g, _zeros(g, avals[1].shape)), {"key": key}),
-        lambda g, key: bind(slice_p, (g,), {"key": key}),
-    ),
-    shape=lambda x, v, *, key: x,
-    joint=True,
-)
-
-
-def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros that take no room."""
-    return broadcast_to(like.new_zeros(()), shape)
-
-
-def _slice(x: Any, key: BasicKey) -> Any:
-    return x if is_whole(x.shape, key) else bind(slice_p, (x,), {"key": key})
-
-
-# ------------------------------------------------------------------------- integer arrays along an axis
-
-
-def _in_range(xp: Any, indices: Any, axis: int, length: int) -> Any:
-    """``indices`` counted from the front; IndexingError for one out of range."""
-    if not indices.size:
-        return indices
-    lowest = int(indices.min())
-    position(lowest, axis, length)
-    position(int(indices.max()), axis, length)
-    return indices if lowest >= 0 else xp.where(indices < 0, indices + length, indices)
-
-
-def _along(axis: int, indices: Any) -> tuple[Any, ...]:
-    return (*[slice(None)] * axis, indices)
-
-
-def _taken(xp: Any, x: Any, indices: Any, *, axis: int) -> Any:
-    try:
-        if x.flags.c_contiguous:
-            return xp.take(x, indices, axis=axis)
-        return x[_along(axis, indices)]  # take would first copy all of x
-    except IndexError:
-        _in_range(xp, indices, axis, x.shape[axis])
-        raise
-
-
-def _taken_shape(x: Aval, indices: Aval, *, axis: int) -> Aval:
-    return Aval((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
-
-
-take_p = multilinear(
-    "take",
-    _taken,
-    transposes=(
-        lambda g, indices, avals, axis: bind(add_at_p, (g, indices), {"axis": axis, "length": avals[0].shape[axis]}),
-        None,
-    ),
-    shape=_taken_shape,
-)
-
-_BLOCK = 1 << 16  # elements added at a time: their positions stay in the cache
-
-
-def _added_at(xp: Any, v: Any, indices: Any, *, axis: int, length: int) -> Any:
-    """Sums by index. One flat ``add.at`` over positions of elements is several times faster than one over rows."""
-    before, after = v.shape[:axis], v.shape[axis + indices.ndim :]
-    outer, inner = prod(before), prod(after)
-    result = xp.zeros(outer * length * inner, v.dtype)
-    rows = _in_range(xp, indices, axis, length).reshape(-1)
-    if outer != 1:
-        rows = (xp.arange(outer)[:, None] * length + rows).reshape(-1)
-    values = v.reshape(-1)
-    if inner == 1:
-        xp.add.at(result, rows, values)
-    elif inner:
-        count = max(1, _BLOCK // inner)
-        within = xp.arange(inner)
-        for start in range(0, rows.size, count):
-            block = rows[start : start + count]
-            at = (block[:, None] * inner + within).reshape(-1)
-            xp.add.at(result, at, values[start * inner : start * inner + at.size])
-    return result.reshape(*before, length, *after)
-
-
-add_at_p = multilinear(
-    "add_at",
-    _added_at,
-    transposes=(lambda g, indices, axis: bind(take_p, (g, indices), {"axis": axis}), None),
-    shape=lambda v, indices, *, axis, length: Aval((*v.shape[:axis], length, *v.shape[axis + indices.ndim :]), v.dtype),
-)
-
-
-def _put(xp: Any, x: Any, v: Any, indices: Any, *, axis: int) -> Any:
-    # in one line, so that of several values for one place the last stays
-    at = xp.ascontiguousarray(_in_range(xp, indices, axis, x.shape[axis])).reshape(-1)
-    result = x.copy()
-    result[_along(axis, at)] = v.reshape(*x.shape[:axis], at.size, *x.shape[axis + 1 :])
-    return result
-
-
-put_p = multilinear(
-    "put",
-    _put,
-    transposes=(
-        lambda g, indices, avals, axis: bind(put_p, (g, _zeros(g, avals[1].shape), indices), {"axis": axis}),
-        lambda g, indices, avals, axis: where(
-            _stays(indices, avals[0].shape, axis), bind(take_p, (g, indices), {"axis": axis}), 0
-        ),
-        None,
-    ),
-    shape=lambda x, v, indices, *, axis: x,
-    joint=True,
-)
-
-
-def _last(xp: Any, indices: Any, *, length: int) -> Any:
-    at = xp.ascontiguousarray(xp.where(indices < 0, indices + length, indices)).reshape(-1)
-    order = xp.arange(at.size)
-    writer = xp.zeros(length, order.dtype)
-    writer[at] = order
-    return (writer[at] == order).reshape(indices.shape)
-
-
-last_p = general("last", _last, lambda indices, *, length: Aval(indices.shape, "bool"), signals=False)
-
-
-def _stays(indices: Any, shape: tuple[int, ...], axis: int) -> Any:
-    """Which of the values that were put stay: of several for one place the last."""
-    stays = bind(last_p, (indices,), {"length": shape[axis]})
-    return reshape(stays, indices.shape + (1,) * (len(shape) - axis - 1))
-
-
-# ------------------------------------------------------------------------------ positions from indices
-
-
-def _joint_positions(xp: Any, *indices: Any, lengths: tuple[int, ...]) -> Any:
-    total = 0
-    for axis, (index, length) in enumerate(zip(indices, lengths, strict=True)):
-        total = total * length + _in_range(xp, index, axis, length).astype(DEFAULT_INT)
-    return total
-
-
-joint_positions_p = general(
-    "joint_positions",
-    _joint_positions,
-    lambda *indices, lengths: Aval(broadcast_shapes("indexing", *[i.shape for i in indices]), DEFAULT_INT),
-    signals=False,
-)
-
-
-def _positions_along(xp: Any, index: Any, *, shape: tuple[int, ...], axis: int) -> Any:
-    total = _in_range(xp, index, axis, shape[axis]).astype(DEFAULT_INT) * prod(shape[axis + 1 :])
-    for i, n in enumerate(index.shape):
-        if i != axis:
-            steps = xp.arange(n) * prod(shape[i + 1 :])
-            total = total + steps.reshape(-1, *[1] * (len(shape) - i - 1))
-    return total
-
-
-positions_along_p = general(
-    "positions_along", _positions_along, lambda index, *, shape, axis: Aval(index.shape, DEFAULT_INT), signals=False
-)
-
-
-def _nonzero_shape(x: Aval) -> Any:
-    raise GradientError(
-        "nonzero (and x[mask]) cannot be compiled: how many elements there are depends on values; "
-        "use where(mask, x, 0), whose shape does not"
-    )
-
-
-nonzero_p = general("nonzero", lambda xp, x: tuple(xp.nonzero(x)), _nonzero_shape, signals=False)
 
 
 def nonzero(x: Any, /) -> tuple[Any, ...]:
@@ -289,7 +93,7 @@ class _Selection:
             self.result_shape = (*shape, *before, *after)
 
     def get(self, x: Any) -> Any:
-        x = _slice(reshape(x, self.joined), self.basic)
+        x = sliced(reshape(x, self.joined), self.basic)
         if self.indices is None:
             return x
         y = bind(take_p, (self._rows(x), self.indices), {"axis": self.axis})
@@ -307,7 +111,7 @@ class _Selection:
     def set(self, x: Any, v: Any) -> Any:
         x = reshape(x, self.joined)
         if self.indices is not None:
-            rows = self._rows(_slice(x, self.basic))
+            rows = self._rows(sliced(x, self.basic))
             v = self._from_rows(bind(put_p, (rows, self._as_taken(v), self.indices), {"axis": self.axis}))
         if not is_whole(self.joined, self.basic):
             v = bind(overwrite_p, (x, v), {"key": self.basic})
@@ -338,7 +142,8 @@ def getitem(x: Any, key: Any) -> Any:
 
     IndexingError for an index out of range or too many indices; DTypeError for an index that is no integer.
     """
-    return _Selection(x, key).get(x)
+    basic = read_basic(x.shape, key)
+    return _Selection(x, key).get(x) if basic is None else sliced(x, basic)
 
 
 class At:
@@ -508,7 +313,7 @@ def _source(op: str, x: Any, index: Any, src: Any) -> Any:
         return broadcast_to(src, index.shape)
     if len(src.shape) != len(index.shape) or any(k > n for k, n in zip(index.shape, src.shape, strict=True)):
         raise ShapeError(f"{op}: src of shape {src.shape} has no value for every index of shape {index.shape}")
-    return _slice(src, tuple((0, n, 1) for n in index.shape))
+    return sliced(src, tuple((0, n, 1) for n in index.shape))
 
 
 def scatter(x: Any, dim: int, index: Any, src: Any, /) -> Any:

@@ -10,8 +10,9 @@ from ..aval import BOOL, DEFAULT_INT, Aval, Axis, as_dtype, normalize_axes, norm
 from ..errors import DTypeError, ShapeError
 from ..primitive import bind, general, multilinear
 from ._apply import as_tensor, to_float
+from .joining import concat, split
 from .selection import where
-from .shaping import concat, flip, reshape, split
+from .shaping import flip, reshape
 
 __all__ = [
     "sum",
@@ -79,6 +80,18 @@ def _group_size(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
     return math.prod(shape[a] for a in axes)
 
 
+mean_p = multilinear(
+    "mean",
+    lambda xp, x, *, axis, keepdims: x.sum(axis=axis, dtype=x.dtype, keepdims=keepdims) / _group_size(x.shape, axis),
+    transposes=(
+        lambda g, avals, axis, keepdims: expand_reduced(
+            g / _group_size(avals[0].shape, axis), avals[0].shape, axis, keepdims
+        ),
+    ),
+    shape=_reduced,
+)
+
+
 def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over ``axis`` (all axes by default): sum x / n; NaN for n = 0.
 
@@ -90,7 +103,9 @@ def mean(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     x = to_float(as_tensor("mean", x))
     axes = normalize_axes("mean", axis, len(x.shape))
-    return sum(x, axis=axes, keepdims=keepdims) / _group_size(x.shape, axes)
+    if not _group_size(x.shape, axes):
+        return sum(x, axis=axes, keepdims=keepdims) / 0.0
+    return bind(mean_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
 
 
 def _centered(x: Any, axis: tuple[int, ...]) -> Any:
@@ -403,7 +418,7 @@ def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
         raise DTypeError(f"logsumexp: takes real dtypes, got {x.dtype}; write ag.log(ag.sum(ag.exp(x)))")
     axes = normalize_axes("logsumexp", axis, len(x.shape))
     if _group_size(x.shape, axes) == 0:
-        return x.new_zeros(reduced_shape(x.shape, axes, keepdims)) - math.inf
+        return sum(x, axis=axes, keepdims=keepdims) - math.inf
     return bind(logsumexp_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
 
 

@@ -1,0 +1,248 @@
+"""Tensors joined to one, cut into several, and continued at their ends: concat, stack, split, unstack, pad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from ..aval import Aval, as_shape, normalize_axis
+from ..errors import ArgumentError, ShapeError
+from ..primitive import bind, general, multilinear
+from ._apply import as_tensor, promoted
+from .shaping import broadcast_to, flatten, flip
+
+__all__ = ["concat", "pad", "split", "stack", "unstack"]
+
+
+def _concat_shape(*xs: Aval, axis: int) -> Aval:
+    first = xs[0].shape
+    for x in xs:
+        if len(x.shape) != len(first) or x.shape[:axis] + x.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+            raise ShapeError(
+                f"concat: shapes {', '.join(str(x.shape) for x in xs)} must agree in every axis but axis {axis}"
+            )
+    return Aval((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), xs[0].dtype)
+
+
+concat_p = multilinear(
+    "concat",
+    lambda xp, *xs, axis: xp.concatenate(xs, axis=axis),
+    transposes=lambda g, avals, axis: split(g, [x.shape[axis] for x in avals], axis=axis),
+    shape=_concat_shape,
+    joint=True,
+)
+
+
+def _sequence(op: str, arrays: Any) -> list[Any]:
+    """The operands of a join, of one dtype."""
+    if not isinstance(arrays, (tuple, list)):
+        raise ArgumentError(f"{op}: takes a list or tuple of tensors, got {type(arrays).__name__}")
+    if not arrays:
+        raise ArgumentError(f"{op}: got no tensors; at least one is needed")
+    return promoted(op, arrays)
+
+
+def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
+    """Tensors joined along an existing axis; None: flattened first. Dtypes are promoted.
+
+    arrays: (..., n_k, ...) that agree in every other axis -> (..., sum n_k, ...). Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.concat([ag.tensor([1.0, 2.0]), ag.tensor([3.0])])
+    tensor([1., 2., 3.])
+    """
+    tensors = _sequence("concat", arrays)
+    if axis is None:
+        tensors, axis = [flatten(x) for x in tensors], 0
+    axis = normalize_axis("concat", axis, len(tensors[0].shape))
+    _concat_shape(*tensors, axis=axis)
+    return tensors[0] if len(tensors) == 1 else bind(concat_p, tensors, {"axis": axis})
+
+
+stack_p = multilinear(
+    "stack",
+    lambda xp, *xs, axis: xp.stack(xs, axis=axis),
+    transposes=lambda g, axis: unstack(g, axis=axis),
+    shape=lambda *xs, axis: Aval((*xs[0].shape[:axis], len(xs), *xs[0].shape[axis:]), xs[0].dtype),
+    joint=True,
+)
+
+
+def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
+    """Tensors of one shape joined along a new axis. Dtypes are promoted. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> ag.stack([ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0])])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    tensors = _sequence("stack", arrays)
+    shapes = [x.shape for x in tensors]
+    if len(set(shapes)) > 1:
+        raise ShapeError(f"stack: shapes {', '.join(map(str, shapes))} must be equal; ag.concat joins unequal ones")
+    return bind(stack_p, tensors, {"axis": normalize_axis("stack", axis, len(shapes[0]) + 1)})
+
+
+def _pieces(x: Any, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    ends = accumulate(sizes)
+    before = (slice(None),) * axis
+    return tuple([x[(*before, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True)])
+
+
+split_p = multilinear(
+    "split",
+    lambda xp, x, *, sizes, axis: _pieces(x, sizes, axis),
+    # all pieces' cotangents at once: a loop over the pieces costs what one pass over x does
+    transposes=(lambda g, axis: concat(g, axis=axis),),
+    shape=lambda x, *, sizes, axis: tuple(Aval((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes),
+)
+
+
+def split(x: Any, sizes: int | Sequence[int], /, *, axis: int = 0) -> tuple[Any, ...]:
+    """``x`` cut along ``axis`` into pieces of ``sizes``.
+
+    sizes: the length of every piece (the last may be shorter), or the list of all lengths. ShapeError if those do not
+    add up. PyTorch's ``split``.
+
+    >>> import autograd_core as ag
+    >>> ag.split(ag.tensor([1.0, 2.0, 3.0]), 2)
+    (tensor([1., 2.]), tensor([3.]))
+    """
+    x = as_tensor("split", x)
+    axis = normalize_axis("split", axis, len(x.shape))
+    length = x.shape[axis]
+    if isinstance(sizes, int):
+        if sizes <= 0:
+            raise ArgumentError(f"split: the size of a piece must be positive, got {sizes}")
+        sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
+    sizes = as_shape("split", tuple(sizes))
+    if sum(sizes) != length:
+        raise ShapeError(f"split: sizes {sizes} add up to {sum(sizes)}, but axis {axis} of {x.shape} has {length}")
+    return bind(split_p, (x,), {"sizes": sizes, "axis": axis}) if sizes else ()
+
+
+def _slices(x: Any, axis: int) -> tuple[Any, ...]:
+    before = (slice(None),) * axis
+    return tuple([x[(*before, i, ...)] for i in range(x.shape[axis])])
+
+
+unstack_p = multilinear(
+    "unstack",
+    lambda xp, x, *, axis: _slices(x, axis),
+    transposes=(lambda g, axis: stack(g, axis=axis),),
+    shape=lambda x, *, axis: (Aval(x.shape[:axis] + x.shape[axis + 1 :], x.dtype),) * x.shape[axis],
+)
+
+
+def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+    """The slices of ``x`` along ``axis``, as a tuple; ``unbind`` in PyTorch. Python array API standard.
+
+    Backward through a loop over the slices costs one pass over ``x``, where x[0], x[1], ... cost one each.
+
+    >>> import autograd_core as ag
+    >>> ag.unstack(ag.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    (tensor([1., 2.]), tensor([3., 4.]))
+    """
+    x = as_tensor("unstack", x)
+    axis = normalize_axis("unstack", axis, len(x.shape))
+    return bind(unstack_p, (x,), {"axis": axis}) if x.shape[axis] else ()
+
+
+# ------------------------------------------------------------------------------------------- padding
+
+
+def _interior(shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
+    return tuple(slice(before, before + n) for n, (before, _) in zip(shape, widths, strict=True))
+
+
+def _pad_shape(x: Aval, *, widths: tuple[tuple[int, int], ...], value: Any) -> Aval:
+    return Aval(tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)), x.dtype)
+
+
+def _pad_forward(xp: Any, x: Any, *, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
+    padded = xp.full(_pad_shape(x, widths=widths, value=value).shape, value, dtype=x.dtype)
+    padded[_interior(x.shape, widths)] = x
+    return padded
+
+
+pad_p = general(
+    "pad",
+    _pad_forward,
+    _pad_shape,
+    vjp=(lambda g, avals, widths: g[_interior(avals[0].shape, widths)],),
+    jvp=lambda ts, widths: bind(pad_p, (ts[0],), {"widths": widths, "value": 0}),
+    signals=False,
+)
+
+
+def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+    """NumPy's forms of pad_width as a pair for every axis."""
+    given = [pad_width] if isinstance(pad_width, int) else list(pad_width)
+    if len(given) == 2 and all(isinstance(n, int) for n in given):
+        given = [tuple(given)]
+    pairs = [(n, n) if isinstance(n, int) else tuple(n) * (3 - len(tuple(n))) for n in given]
+    if len(pairs) == 1:
+        pairs *= ndim
+    if len(pairs) != ndim or any(len(pair) != 2 or not all(isinstance(n, int) for n in pair) for pair in pairs):
+        raise ArgumentError(
+            f"pad: pad_width is an int, a pair (before, after) or a pair for each of {ndim} axes, got {pad_width!r}"
+        )
+    return tuple(pairs)
+
+
+_MODES = {"replicate": "edge", "circular": "wrap"}
+
+
+def _pad_axis(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
+    """One axis continued by its own elements."""
+    n = x.shape[axis]
+    limit = {"reflect": n - 1, "wrap": n, "edge": max(before, after) if n else 0}[mode]
+    if max(before, after) > limit or min(before, after) < 0:
+        raise ShapeError(
+            f"pad: mode {mode!r} can add 0 to {limit} elements at an end of axis {axis} of shape {x.shape}, "
+            f"asked for {before} and {after}"
+        )
+
+    def part(start: int, stop: int) -> Any:
+        return x[(slice(None),) * axis + (slice(start, stop),)]
+
+    def edge(piece: Any, length: int) -> Any:
+        return broadcast_to(piece, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
+
+    if mode == "reflect":
+        ends = flip(part(1, before + 1), axis=axis), flip(part(n - 1 - after, n - 1), axis=axis)
+    elif mode == "wrap":
+        ends = part(n - before, n), part(0, after)
+    else:
+        ends = edge(part(0, 1), before), edge(part(n - 1, n), after)
+    return concat([ends[0], x, ends[1]], axis=axis)
+
+
+def pad(x: Any, pad_width: Any, /, *, mode: str = "constant", constant_value: float = 0) -> Any:
+    """``x`` with elements added at the ends of its axes. NumPy's ``pad``.
+
+    pad_width: an int for all ends, a pair (before, after) for all axes, or a pair for each axis; a negative number
+    removes elements (mode "constant" alone). mode: "constant" (``constant_value``), "reflect" (mirrored without the
+    edge), "edge" or "replicate", "wrap" or "circular". ShapeError where an axis is too short for the mode.
+
+    >>> import autograd_core as ag
+    >>> ag.pad(ag.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
+    tensor([3., 2., 1., 2., 3., 2.])
+    """
+    x = as_tensor("pad", x)
+    widths = _widths(pad_width, len(x.shape))
+    mode = _MODES.get(mode, mode)
+    if mode in ("reflect", "edge", "wrap"):
+        for axis, (before, after) in enumerate(widths):
+            if before or after:
+                x = _pad_axis(x, axis, before, after, mode)
+        return x
+    if mode != "constant":
+        raise ArgumentError(f"pad: mode must be 'constant', 'reflect', 'edge' or 'wrap', got {mode!r}")
+    if any(before + n + after < 0 for n, (before, after) in zip(x.shape, widths, strict=True)):
+        raise ShapeError(f"pad: pad_width {pad_width!r} removes more than there is of shape {x.shape}")
+    if any(n < 0 for pair in widths for n in pair):
+        x = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))]
+        widths = tuple((max(a, 0), max(b, 0)) for a, b in widths)
+    return bind(pad_p, (x,), {"widths": widths, "value": constant_value}) if any(map(any, widths)) else x
