@@ -37,6 +37,7 @@ from .ops.comparison import *
 from .ops.creation import *
 from .ops.exponential import *
 from .ops.indexing import *
+from .ops.joining import *
 from .ops.linear_algebra import *
 from .ops.reductions import *
 from .ops.rounding import *
