@@ -442,7 +442,7 @@ def convolution_bias(
     n, c, o = x.shape[0], x.shape[1], w.shape[0]
     y = np.empty((n, o, *windows.output), x.dtype)
     plan = _forward_plan(_plane(windows), groups, n, c, o, x.itemsize, get_num_threads())
-    _run_product(plan, x.reshape(-1), w.reshape(-1), _NO_BIAS[x.dtype] if b is None else b, y.reshape(-1))
+    _run_product(plan, x.ravel(), w.ravel(), _NO_BIAS[x.dtype] if b is None else b, y.reshape(-1))
     return y
 
 
@@ -454,7 +454,7 @@ def convolution_input(v: np.ndarray, w: np.ndarray, *, windows: Windows, groups:
     plans, everywhere = _input_plans(_plane(windows), groups, n, c, o, v.itemsize, get_num_threads())
     x = (np.empty if everywhere else np.zeros)((n, c, *windows.size), v.dtype)
     for plan in plans:
-        _run_product(plan, v.reshape(-1), w.reshape(-1), _NO_BIAS[v.dtype], x.reshape(-1))
+        _run_product(plan, v.ravel(), w.ravel(), _NO_BIAS[v.dtype], x.reshape(-1))
     return x
 
 
@@ -463,7 +463,7 @@ def convolution_weight(x: np.ndarray, v: np.ndarray, *, windows: Windows, groups
         n, c, o = x.shape[0], x.shape[1], v.shape[1]
         plan = _weight_plan(_plane(windows), groups, n, c, o, x.itemsize, get_num_threads())
         w = np.empty((o, c // groups, *windows.kernel), x.dtype)
-        shared(_dot_jobs, _dot_parts, plan.jobs, plan.work, x.reshape(-1), v.reshape(-1), w.reshape(-1), *plan.arrays)
+        shared(_dot_jobs, _dot_parts, plan.jobs, plan.work, x.ravel(), v.ravel(), w.reshape(-1), *plan.arrays)
         # dropped positions meet a zero, which an infinity in x would have turned into NaN
         if np.isfinite(w).all():
             return w
