@@ -288,7 +288,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     return _normalize_over(grouped, weight, bias, (2, 3), (1, num_groups, width, 1), eps)[0].reshape(x.shape)
 
 
-def instance_norm(input: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def instance_norm(input: Any, *, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Normalization of every channel of every sample over its own elements; ``group_norm`` with groups of one channel.
 
     input: (N, C, ...), integers as float32, with more than one element per channel (ShapeError); weight, bias: (C,) or
