@@ -9,7 +9,7 @@ from typing import Any
 from autograd_core import context
 from autograd_core.errors import ArgumentError, GradientError
 from autograd_core.ops import casting, creation, selection
-from autograd_core.ops.optimizer_updates import global_norm_p
+from autograd_core.ops.optimizer_updates import global_norm_p, scaled_p
 from autograd_core.primitive import bind
 from autograd_core.tensor import Tensor
 
@@ -53,7 +53,7 @@ def clip_grad_norm_(
             )
         factor = selection.minimum(max_norm / (total + 1e-6), 1.0)
         for p in owners:
-            p.grad = p.grad * casting.transfer(casting.astype(factor, p.grad.dtype), p.device)
+            p.grad = bind(scaled_p, (p.grad, casting.transfer(factor, p.device)), {})
     return total
 
 

@@ -200,12 +200,13 @@ class Optimizer:
             )
 
     def _parameters(self) -> Iterator[tuple[str, Variable]]:
-        """Every parameter with what messages call it: its name, or its position among all of them."""
+        """Every parameter with what messages call it."""
         index = 0
         for group in self.param_groups:
             names = group.get("param_names")
             for i, p in enumerate(group["params"]):
-                yield repr(names[i]) if names else str(index), p
+                name = names[i] if names else getattr(p.node, "name", None)
+                yield str(index) if name is None else repr(name), p
                 index += 1
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -325,7 +326,7 @@ class Optimizer:
         )
 
     def describe(self, param: Tensor) -> str:
-        """What messages call a parameter."""
+        """What messages call a parameter: its name, or its position among all of them."""
         return next(name for name, p in self._parameters() if p is param)
 
     # ------------------------------------------------------------------------------ saving

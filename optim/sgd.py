@@ -87,7 +87,8 @@ class SGD(Optimizer):
             "nesterov": group["nesterov"],
             "maximize": group["maximize"],
         }
+        operands = [param, grad, group["lr"]]
         names = [name for name in ("momentum_buffer", "step") if name in state]
-        operands = (param, grad, group["lr"], *[state[name] for name in names])
+        operands += [state[name] for name in names]
         new_param, *new_state = bind(sgd_update_p, operands, static)
-        return new_param, dict(zip(names, new_state, strict=True))
+        return new_param, dict(zip(names, new_state))

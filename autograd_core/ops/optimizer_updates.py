@@ -54,6 +54,12 @@ def _sgd_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) -
 sgd_update_p = general("sgd_update", _sgd, _sgd_avals)
 
 
+def adam_scales(count: Any, lr: Any, beta1: float, beta2: float) -> tuple[Any, Any]:
+    """The factors of the step and of eps at step ``count`` (from 1): lr sqrt(b2) / b1 and sqrt(b2), b = 1 - beta^count."""
+    scale = (1 - beta2**count) ** 0.5
+    return lr * scale / (1 - beta1**count), scale
+
+
 def _adam(
     xp: Any,
     param: Any,
@@ -79,9 +85,7 @@ def _adam(
     """
     d = -grad if maximize else grad
     step = step + 1
-    count = step.astype(xp.float64)
-    scale = (1 - beta2**count) ** 0.5
-    step_size = (lr * scale / (1 - beta1**count)).astype(param.dtype)
+    step_size, scale = adam_scales(step.astype(xp.float64), lr, beta1, beta2)
     if weight_decay and not decoupled_weight_decay:
         d = d + param * weight_decay
     elif weight_decay:
@@ -93,7 +97,7 @@ def _adam(
     else:
         second = xp.maximum(max_exp_avg_sq, exp_avg_sq)
         peak = (second,)
-    new_param = param - exp_avg / (xp.sqrt(second) + (scale * eps).astype(param.dtype)) * step_size
+    new_param = param - exp_avg / (xp.sqrt(second) + (scale * eps).astype(param.dtype)) * step_size.astype(param.dtype)
     return (new_param, exp_avg, exp_avg_sq, step, *peak)
 
 
@@ -121,3 +125,5 @@ def _norm_aval(*arrays: Aval, order: float) -> Aval:
 
 
 global_norm_p = general("global_norm", _norm, _norm_aval)
+
+scaled_p = general("scaled", lambda xp, x, factor: x * factor.astype(x.dtype), lambda x, factor: x)

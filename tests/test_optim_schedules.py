@@ -1,0 +1,101 @@
+"""Schedules are PyTorch's rates as pure functions of the step, the same for numbers and for tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import autograd_core as ag
+from autograd_core.optim import schedules as s
+
+STEPS = range(41)
+
+# (ours, PyTorch's scheduler over an optimizer of rate 0.5; up to the last step for which both are defined)
+PAIRS: list[tuple[str, s.Schedule, Callable[[Any, Any], Any], int]] = [
+    ("step", s.step_decay(0.5, 7, 0.3), lambda lr, o: lr.StepLR(o, 7, 0.3), 40),
+    ("multi_step", s.multi_step(0.5, [3, 4, 20], 0.3), lambda lr, o: lr.MultiStepLR(o, [3, 4, 20], 0.3), 40),
+    ("exponential", s.exponential(0.5, 0.9), lambda lr, o: lr.ExponentialLR(o, 0.9), 40),
+    ("constant", s.constant(0.5), lambda lr, o: lr.ConstantLR(o, 1.0), 40),
+    ("linear", s.linear(0.25, 0.1, 10), lambda lr, o: lr.LinearLR(o, 0.5, 0.2, 10), 40),
+    ("warmup", s.linear_warmup(0.5, 5, start=0.05), lambda lr, o: lr.LinearLR(o, 0.1, 1.0, 5), 40),
+    ("cosine", s.cosine(0.5, 30, 0.02), lambda lr, o: lr.CosineAnnealingLR(o, 30, 0.02), 30),
+    ("one_cycle", s.one_cycle(0.5, 40), lambda lr, o: lr.OneCycleLR(o, 0.5, 40), 39),
+    (
+        "one_cycle_2",
+        s.one_cycle(0.5, 40, 0.1, 10, 100),
+        lambda lr, o: lr.OneCycleLR(o, 0.5, 40, pct_start=0.1, div_factor=10, final_div_factor=100),
+        39,
+    ),
+    (
+        "warmup_cosine",
+        s.warmup_cosine(0.5, 5, 30, start=0.05),
+        lambda lr, o: lr.SequentialLR(o, [lr.LinearLR(o, 0.1, 1.0, 5), lr.CosineAnnealingLR(o, 25)], [5]),
+        30,
+    ),
+    (
+        "chain",
+        s.chain(s.exponential(0.5, 0.9), s.linear_warmup(1.0, 4, start=0.1)),
+        lambda lr, o: lr.ChainedScheduler([lr.LinearLR(o, 0.1, 1.0, 4), lr.ExponentialLR(o, 0.9)]),
+        40,
+    ),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "last"), [p[1:] for p in PAIRS], ids=[p[0] for p in PAIRS])
+@pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler.step:UserWarning")
+def test_rates_are_those_of_pytorchs_schedulers(ours: s.Schedule, theirs: Any, last: int) -> None:
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    scheduler = theirs(torch.optim.lr_scheduler, optimizer)
+    for step in range(last + 1):
+        assert ours(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-15), step
+        optimizer.step()
+        if step < last:
+            scheduler.step()
+
+
+@pytest.mark.parametrize("schedule", [p[1] for p in PAIRS], ids=[p[0] for p in PAIRS])
+def test_a_tensor_step_gives_the_same_rate_as_a_tensor(schedule: s.Schedule) -> None:
+    for step in STEPS:
+        rate = schedule(ag.tensor(step))
+        assert isinstance(rate, ag.Tensor)
+        assert (rate.shape, rate.dtype) == ((), ag.float64)
+        assert rate.item() == pytest.approx(schedule(step), rel=1e-14)
+        assert type(schedule(step)) is float
+
+
+def test_after_its_end_a_schedule_stays_where_it_is() -> None:
+    assert s.cosine(0.5, 10, 0.1)(1000) == 0.1
+    assert s.warmup_cosine(0.5, 2, 10)(1000) == 0.0
+    assert s.one_cycle(0.5, 10)(1000) == s.one_cycle(0.5, 10)(9)
+    assert s.linear(0.5, 0.1, 10)(1000) == pytest.approx(0.1)
+
+
+def test_a_schedule_says_how_it_was_made() -> None:
+    assert repr(s.join([s.linear_warmup(0.1, 5), s.cosine(0.1, 10)], [5])) == (
+        "join([linear_warmup(0.1, 5, 0.0), cosine(0.1, 10, 0.0)], [5])"
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: s.constant(-0.1), "constant: lr must be a finite number of at least 0"),
+        (lambda: s.constant(float("inf")), "constant: lr"),
+        (lambda: s.step_decay(0.1, 0), "step_decay: step_size must be a finite number of at least 1"),
+        (lambda: s.multi_step(0.1, [5, 3]), "milestones must increase"),
+        (lambda: s.exponential(0.1, "slow"), "exponential: gamma"),
+        (lambda: s.cosine(0.1, 0), "cosine: total"),
+        (lambda: s.warmup_cosine(0.1, 10, 10), "warmup_cosine: total must be a finite number of at least 11"),
+        (lambda: s.one_cycle(0.1, 10, warm_fraction=1.0), "leaves no steps on one side of the peak"),
+        (lambda: s.join([s.constant(1.0)], [3]), "1 schedules need 0 increasing boundaries"),
+        (lambda: s.join([s.constant(1.0), s.constant(2.0)], [0]), "increasing boundaries above 0"),
+        (lambda: s.join([], []), "join: no schedules given"),
+        (lambda: s.chain(s.constant(1.0), 0.5), "schedule 1 is a float; use those of optim.schedules"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ag.ArgumentError, match=message):
+        make()
