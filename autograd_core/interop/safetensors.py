@@ -73,12 +73,7 @@ def save(path: PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str]
     text = {
         _checked_text("a metadata key", k): _checked_text(f"metadata[{k!r}]", v) for k, v in (metadata or {}).items()
     }
-    # through a link, so that "latest" stays one
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise CheckpointError(f"save: {path} is a folder; give the name of a file in it, such as weights.safetensors")
-    if not target.parent.is_dir():
-        raise CheckpointError(f"save: {path}: the folder {target.parent} does not exist; make it first")
+    target = _target(path)
     temporary = target.with_name(f".{target.name[:50]}.{token_hex(8)}.tmp")
     try:
         _write(temporary, arrays, text)
@@ -91,6 +86,20 @@ def save(path: PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str]
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _target(path: PathLike) -> Path:
+    """The file to replace: through a link, so that "latest" stays one."""
+    try:
+        target = os.path.realpath(path)
+    except ValueError as error:
+        raise CheckpointError(f"save: {os.fspath(path)!r} is no path: {error}") from None
+    if os.path.isdir(target):
+        raise CheckpointError(f"save: {path} is a folder; give the name of a file in it, such as weights.safetensors")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise CheckpointError(f"save: {path}: the folder {folder} does not exist; make it first")
+    return Path(target)
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
