@@ -1,0 +1,1 @@
+"""The recorded graph and the sweep over it: depth, lifetime, what is saved, accumulation, grad mode, threads, variables."""

@@ -1,0 +1,1 @@
+"""Golden texts: what each bad input is told, word for word."""

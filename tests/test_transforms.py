@@ -1,0 +1,1 @@
+"""Functions from functions to their derivatives: nesting, arguments, structures, what they refuse."""
