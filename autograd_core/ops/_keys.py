@@ -81,9 +81,10 @@ def native(key: BasicKey) -> tuple[Any, ...]:
 
 def is_whole(shape: Shape, key: BasicKey) -> bool:
     """Whether a basic step changes nothing."""
-    return all(type(item) is tuple and item == (0, n, 1) for item, n in zip(key, shape, strict=False)) and (
-        len(key) <= len(shape)
-    )
+    for item, n in zip(key, shape, strict=False):
+        if item != (0, n, 1):
+            return False
+    return len(key) <= len(shape)
 
 
 def read_basic(shape: Shape, key: Any) -> BasicKey | None:

@@ -113,7 +113,7 @@ class _Selection:
         if self.indices is not None:
             rows = self._rows(sliced(x, self.basic))
             v = self._from_rows(bind(put_p, (rows, self._as_taken(v), self.indices), {"axis": self.axis}))
-        if not is_whole(self.joined, self.basic):
+        if self.indices is None or not is_whole(self.joined, self.basic):
             v = bind(overwrite_p, (x, v), {"key": self.basic})
         return reshape(v, self.shape)
 

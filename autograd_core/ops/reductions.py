@@ -194,7 +194,7 @@ def _prod_by_halves(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     while (n := y.shape[last]) > 1:
         first, second, *odd = split(y, [n // 2, n // 2, *[1] * (n % 2)], axis=last)
         y = concat([first * second, *odd], axis=last)
-    return reshape(y, shape) if n else x.new_ones(shape)
+    return reshape(y if n else sum(y, axis=last) + 1, shape)
 
 
 prod_p = general(
