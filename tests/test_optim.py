@@ -47,7 +47,7 @@ def give_gradients(params: list[Parameter], step: int) -> list[np.ndarray]:
     rng = np.random.default_rng([step, 7])
     gradients = [np.asarray(rng.standard_normal(p.shape), p.dtype) for p in params]
     for p, g in zip(params, gradients, strict=True):
-        p.grad = ag.asarray(g, copy=True)
+        p.grad = ag.asarray(g, copy=True, device=p.device)
     return gradients
 
 
@@ -63,10 +63,13 @@ def assert_same(a: list[np.ndarray], b: list[np.ndarray]) -> None:
 # -------------------------------------------------------------------------------------- PyTorch's path
 
 
+@pytest.mark.parametrize("device", ["cpu", "numpy"])
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
-def test_100_steps_follow_pytorch(name: str, options: dict[str, Any]) -> None:
+def test_100_steps_follow_pytorch(name: str, options: dict[str, Any], device: str) -> None:
     torch = pytest.importorskip("torch")
     params = parameters()
+    for p in params:
+        p.convert_(device)
     theirs = [torch.nn.Parameter(torch.tensor(x)) for x in values(params)]
     mine, reference = make(name, params, options), getattr(torch.optim, name)(theirs, **options)
     for step in range(100):

@@ -13,7 +13,6 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -74,7 +73,7 @@ def save(path: PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str]
         _checked_text("a metadata key", k): _checked_text(f"metadata[{k!r}]", v) for k, v in (metadata or {}).items()
     }
     target = _target(path)
-    temporary = target.with_name(f".{target.name[:50]}.{token_hex(8)}.tmp")
+    temporary = target.with_name(f".{target.name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         _write(temporary, arrays, text)
         _copy_mode(target, temporary)
