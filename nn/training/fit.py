@@ -13,7 +13,8 @@ from typing import Any
 
 import autograd_core as ag
 from autograd_core.errors import ArgumentError, AutogradError, CheckpointError, StateDictError
-from autograd_core.interop.safetensors import load_checkpoint, save_checkpoint
+from autograd_core.interop.checkpoint import load_checkpoint, save_checkpoint
+from autograd_core.tensor import Tensor
 
 from .early_stopping import EarlyStopping
 from .evaluation import Measure, RunningMeans, device_of, evaluate, measures, split_batch
@@ -74,6 +75,8 @@ def fit(
                     optimizer.zero_grad()
                     outputs = model(inputs)
                     value = loss(outputs, targets)
+                    if not isinstance(value, Tensor) or value.shape:
+                        raise ArgumentError(f"fit: loss must return a 0-d tensor, it returned {_described(value)}")
                     value.backward()
                     optimizer.step()
                     with ag.no_grad():
@@ -96,6 +99,10 @@ def fit(
     if early_stopping is not None:
         early_stopping.finish(model)
     return run.history
+
+
+def _described(value: Any) -> str:
+    return f"a tensor of shape {value.shape}" if isinstance(value, Tensor) else f"{type(value).__name__} {value!r}"
 
 
 def _diverged(epoch: int, value: float, checkpoint: Any) -> str:
@@ -184,7 +191,9 @@ class _Bar:
     def __init__(self, title: str, total: int, done: int, shown: bool):
         from tqdm.auto import tqdm  # takes as long to import as half the engine: only a training needs it
 
-        self.tqdm = tqdm(total=total, initial=done, desc=title, unit="step", leave=False, disable=not shown)
+        self.tqdm = tqdm(
+            total=total, initial=done, desc=title, unit="step", leave=False, disable=None if shown else True
+        )  # None: where nobody watches
         self.title, self.shown = title, shown
         self.read_at = time.monotonic()
 

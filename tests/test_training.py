@@ -1,0 +1,271 @@
+"""The training loop: it learns, records, stops, and resumes to the very same bits."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import autograd_core as ag
+from autograd_core import nn, optim
+from autograd_core.errors import ArgumentError, CheckpointError, DataError, StateDictError
+from autograd_core.nn.data import ArrayDataset, DataLoader
+from autograd_core.nn.training import (
+    EarlyStopping,
+    History,
+    TrainingError,
+    TrainingInterrupted,
+    accuracy,
+    evaluate,
+    fit,
+)
+
+LOSS = nn.functional.cross_entropy
+
+
+def clusters(n: int = 60, seed: int = 0) -> ArrayDataset:
+    """Three well separated clouds in the plane."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    centres = np.array([[0, 3], [3, -2], [-3, -2]], np.float32)
+    return ArrayDataset((centres[labels] + rng.standard_normal((n, 2))).astype(np.float32), labels)
+
+
+class Setting:
+    """A model with batch norm and dropout, so that buffers and random numbers take part, and all that trains it."""
+
+    def __init__(self, seed: int = 0, dropout: float = 0.2):
+        ag.random.seed(seed)
+        self.model = nn.Sequential(
+            nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 3)
+        )
+        self.loader = DataLoader(clusters(), batch_size=8, shuffle=True, seed=5)
+        self.optimizer = optim.Adam(self.model.parameters(), lr=optim.schedules.cosine(1e-2, 40))
+
+    def fit(self, epochs: int, **kwargs: object) -> History:
+        return fit(
+            self.model,
+            self.loader,
+            loss=kwargs.pop("loss", LOSS),
+            optimizer=self.optimizer,
+            epochs=epochs,
+            metrics={"accuracy": accuracy},
+            progress=False,
+            **kwargs,
+        )
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {name: value.numpy().copy() for name, value in self.model.state_dict().items()}
+
+
+def assert_same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].tobytes() == other[name].tobytes(), name
+
+
+class InterruptingLoss:
+    """A loss during whose k-th call Ctrl-C is pressed."""
+
+    def __init__(self, at: int):
+        self.calls, self.at = 0, at
+
+    def __call__(self, outputs: ag.Tensor, targets: ag.Tensor) -> ag.Tensor:
+        self.calls += 1
+        if self.calls == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return LOSS(outputs, targets)
+
+
+def test_a_separable_problem_is_learned_and_recorded():
+    setting = Setting()
+    history = setting.fit(6, validation=DataLoader(clusters(seed=1), batch_size=60))
+    assert len(history) == 6
+    assert history["val_accuracy"][-1] > 0.9
+    assert history["loss"][-1] < history["loss"][0]
+    assert set(history.rows[0]) == {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+
+
+def test_evaluate_weighs_batches_by_their_length_and_restores_the_mode():
+    setting = Setting()
+    setting.model[3].eval()
+    modes = [module.training for module in setting.model.modules()]
+    whole = evaluate(setting.model, DataLoader(clusters(), batch_size=60), LOSS, {"accuracy": accuracy})
+    uneven = evaluate(setting.model, DataLoader(clusters(), batch_size=7), LOSS, {"accuracy": accuracy})
+    assert uneven["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    assert uneven["accuracy"] == pytest.approx(whole["accuracy"], rel=1e-6)
+    assert [module.training for module in setting.model.modules()] == modes
+
+
+@pytest.mark.parametrize("step", [1, 5, 8, 9, 20])
+def test_a_training_interrupted_at_any_step_resumes_to_the_same_bits(tmp_path, step):
+    straight = Setting()
+    expected = straight.fit(4)
+    path = tmp_path / "run.safetensors"
+    first = Setting()
+    with pytest.raises(TrainingInterrupted, match=r"saved to .*run\.safetensors"):
+        first.fit(4, checkpoint=path, loss=InterruptingLoss(step))
+    second = Setting(seed=99)  # other weights, other random numbers: all of it comes from the checkpoint
+    history = second.fit(4, checkpoint=path)
+    assert_same_bits(second.weights(), straight.weights())
+    assert history["loss"] == expected["loss"]
+    assert history["accuracy"] == expected["accuracy"]
+
+
+def test_training_on_goes_on_where_a_finished_training_ended(tmp_path):
+    straight = Setting()
+    straight.fit(5)
+    path = tmp_path / "run.safetensors"
+    Setting().fit(2, checkpoint=path)
+    second = Setting(seed=3)
+    assert len(second.fit(5, checkpoint=path)) == 5
+    assert_same_bits(second.weights(), straight.weights())
+
+
+def test_resume_false_trains_anew(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(2, checkpoint=path)
+    assert len(Setting().fit(1, checkpoint=path, resume=False)) == 1
+
+
+def test_an_interruption_without_a_checkpoint_says_that_nothing_was_saved():
+    with pytest.raises(TrainingInterrupted, match="nothing was saved"):
+        Setting().fit(2, loss=InterruptingLoss(3))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_failing_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(1, checkpoint=path)
+    before = path.read_bytes()
+
+    def no_space(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_space)
+    with pytest.raises(CheckpointError, match="nothing was replaced: No space left on device"):
+        Setting().fit(2, checkpoint=path)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    assert len(Setting().fit(2, checkpoint=path)) == 2
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_a_truncated_checkpoint_is_refused_before_anything_changes(tmp_path, keep):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(1, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:keep])
+    setting = Setting()
+    before = setting.weights()
+    with pytest.raises(CheckpointError, match=r"run\.safetensors"):
+        setting.fit(2, checkpoint=path)
+    assert_same_bits(setting.weights(), before)
+
+
+def test_a_file_that_is_no_training_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    ag.save(path, {"w": ag.zeros(3)})
+    with pytest.raises(CheckpointError, match="holds tensors alone, no checkpoint"):
+        Setting().fit(1, checkpoint=path)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    ag.save_checkpoint(path, {"w": ag.zeros(3)})
+    with pytest.raises(CheckpointError, match="not a training checkpoint"):
+        Setting().fit(1, checkpoint=path)
+
+
+def test_a_checkpoint_of_another_model_is_refused_before_anything_changes(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(1, checkpoint=path)
+    other = Setting()
+    other.model = nn.Linear(2, 3)
+    other.optimizer = optim.SGD(other.model.parameters(), lr=0.1)
+    before = other.weights()
+    with pytest.raises(StateDictError):
+        other.fit(2, checkpoint=path)
+    assert_same_bits(other.weights(), before)
+
+
+def test_early_stopping_stops_and_restores_the_best_weights():
+    setting = Setting(dropout=0.0)
+    seen: list[dict[str, np.ndarray]] = []
+
+    class Watched(EarlyStopping):
+        def update(self, row, model):
+            seen.append({name: value.numpy().copy() for name, value in model.state_dict().items()})
+            return super().update(row, model)
+
+    stopping = Watched("val_loss", patience=2, min_delta=10.0)  # nothing after the first epoch improves by that much
+    history = setting.fit(20, validation=DataLoader(clusters(seed=1), batch_size=60), early_stopping=stopping)
+    assert len(history) == 3
+    assert_same_bits(setting.weights(), seen[0])
+
+
+def test_early_stopping_resumes(tmp_path):
+    def run(path, epochs):
+        setting = Setting()
+        stopping = EarlyStopping("val_loss", patience=2, min_delta=10.0)
+        validation = DataLoader(clusters(seed=1), batch_size=60)
+        return setting, setting.fit(epochs, validation=validation, early_stopping=stopping, checkpoint=path)
+
+    straight, expected = run(None, 20)
+    run(tmp_path / "run.safetensors", 2)
+    resumed, history = run(tmp_path / "run.safetensors", 20)
+    assert len(history) == len(expected) == 3
+    assert_same_bits(resumed.weights(), straight.weights())
+
+
+def test_a_diverging_training_ends_and_keeps_the_last_good_checkpoint(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(1, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(TrainingError, match="mean loss of epoch 2 is nan: lower the learning rate"):
+        Setting().fit(3, checkpoint=path, loss=lambda outputs, targets: LOSS(outputs, targets) * float("nan"))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"epochs": -1}, ArgumentError, "epochs must be an int of at least 0, got -1"),
+        ({"epochs": 2.0}, ArgumentError, "epochs must be an int"),
+        ({"metrics": {"loss": accuracy}}, ArgumentError, "the name 'loss' is taken"),
+        ({"early_stopping": EarlyStopping("val_loss")}, ArgumentError, "monitors 'val_loss', but an epoch records"),
+        ({"loss": lambda outputs, targets: 0.0}, ArgumentError, "loss must return a 0-d tensor"),
+    ],
+)
+def test_arguments_that_do_not_fit(change, error, message):
+    setting = Setting()
+    arguments = {"loss": LOSS, "optimizer": setting.optimizer, "epochs": 1, "progress": False} | change
+    with pytest.raises(error, match=message):
+        fit(setting.model, setting.loader, **arguments)
+
+
+def test_batches_that_are_no_pairs():
+    loader = DataLoader(ArrayDataset(np.zeros((4, 2), np.float32)), batch_size=2)
+    setting = Setting()
+    with pytest.raises(DataError, match=r"a batch must be a pair \(inputs, targets\), got 1 arrays"):
+        fit(setting.model, loader, loss=LOSS, optimizer=setting.optimizer, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(("kwargs", "message"), [({"mode": "up"}, "mode"), ({"patience": 0}, "patience")])
+def test_early_stopping_arguments(kwargs, message):
+    with pytest.raises(ArgumentError, match=message):
+        EarlyStopping(**kwargs)
+
+
+def test_an_unknown_column_names_those_there_are():
+    with pytest.raises(KeyError, match=r"no column 'acc'; it has \['loss'\]"):
+        History([{"loss": 1.0}])["acc"]
+
+
+def test_progress_goes_to_standard_error_and_a_line_an_epoch_remains(capsys):
+    setting = Setting()
+    fit(setting.model, setting.loader, loss=LOSS, optimizer=setting.optimizer, epochs=2)
+    captured = capsys.readouterr()
+    assert captured.out.count("epoch 1/2  loss") == 1
+    assert captured.out.count("epoch 2/2  loss") == 1
