@@ -12,6 +12,7 @@ from . import random
 from .backend import Device, devices
 from .checking import check_grads
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
+from .custom import custom_jvp, custom_vjp
 from .dtypes import *
 from .errors import (
     ArgumentError,
