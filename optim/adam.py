@@ -31,11 +31,11 @@ class Adam(Optimizer):
     >>> import autograd_core as ag
     >>> from autograd_core import nn
     >>> w = nn.Parameter(ag.tensor([1.0, -2.0]))
-    >>> optimizer = Adam([w], lr=0.1)
+    >>> optimizer = Adam([w], lr=0.5)
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w.detach()
-    tensor([ 0.9, -1.9])
+    tensor([ 0.5, -1.5])
     """
 
     younger_options = frozenset({"decoupled_weight_decay"})

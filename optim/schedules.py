@@ -163,7 +163,7 @@ def one_cycle(lr: float, total: int, warm_fraction: float = 0.3, div: float = 25
     The last step is number total - 1. PyTorch's OneCycleLR, without its cycling of momentum.
     Source: Smith and Topin, Super-convergence, 2018.
 
-    >>> [round(one_cycle(1.0, total=11)(t), 3) for t in (0, 2, 10)]
+    >>> [round(one_cycle(1.0, total=10)(t), 3) for t in (0, 2, 9)]
     [0.04, 1.0, 0.0]
     """
     _check(

@@ -10,7 +10,7 @@ import pytest
 
 import autograd_core as ag
 from autograd_core import optim
-from autograd_core.nn.parameter import Parameter
+from autograd_core.nn import Parameter
 from autograd_core.optim import schedules
 
 SHAPES = [(3, 4), (5,), (), (0, 2)]
