@@ -31,16 +31,16 @@ def raised(kind: type[AutogradError], attempt: Callable[[], Any]) -> AutogradErr
     raise Nonconformance(f"must raise {kind.__name__}, raised nothing")
 
 
-def close(found: np.ndarray, expected: np.ndarray, what: str) -> None:
-    """Equal shape and dtype; floating values equal to within rounding of the largest of them."""
+def close(found: np.ndarray, expected: np.ndarray, what: str, *, each: bool = False) -> None:
+    """Equal shape and dtype; floating values equal to within rounding of the largest of them, or (``each``) of each."""
     if expected.dtype.kind not in "fc":
         return same(found, expected, what)
     require(found.shape == expected.shape, f"{what} must have shape {expected.shape}, has {found.shape}")
     require(found.dtype == expected.dtype, f"{what} must have dtype {expected.dtype}, has {found.dtype}")
     relative = TOLERANCE.get(expected.dtype.name, 1e-11)
     finite = np.abs(expected[np.isfinite(expected)])
-    scale = float(finite.max()) if finite.size else 0.0
-    wrong = ~np.isclose(found, expected, rtol=relative, atol=relative * min(scale, 1.0), equal_nan=True)
+    scale = float(finite.max()) if finite.size and not each else np.finfo(expected.dtype).eps
+    wrong = ~np.isclose(found, expected, rtol=relative, atol=relative * scale, equal_nan=True)
     if wrong.any():
         place = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))
         a, e = np.atleast_1d(found)[place], np.atleast_1d(expected)[place]
@@ -51,5 +51,6 @@ def same(found: np.ndarray, expected: np.ndarray, what: str) -> None:
     """Equal shape, dtype and bits (but for the sign and payload of NaN)."""
     require(found.shape == expected.shape, f"{what} must have shape {expected.shape}, has {found.shape}")
     require(found.dtype == expected.dtype, f"{what} must have dtype {expected.dtype}, has {found.dtype}")
-    if not np.array_equal(found, expected, equal_nan=expected.dtype.kind in "fc"):
+    has_nan = expected.dtype.kind in "fc" and np.isnan(expected).any()
+    if not (np.array_equal(found, expected, equal_nan=True) if has_nan else found.tobytes() == expected.tobytes()):
         raise Nonconformance(f"{what} must be {expected!r}, is {found!r}")
