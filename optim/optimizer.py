@@ -147,7 +147,7 @@ class Optimizer:
         self.param_groups.append({"params": params, **({"param_names": names} if names else {}), **options})
 
     def _read_params(self, given: Any) -> tuple[list[Variable], list[str]]:
-        entries = [given] if isinstance(given, Tensor) else list(given)
+        entries: list[Any] = [given] if isinstance(given, Tensor) else list(given)
         if not entries:
             raise ArgumentError(f"{self._title}: a group has no parameters")
         seen = {id(p): f"parameter {where}" for where, p in self._parameters()}

@@ -66,8 +66,9 @@ def save(path: PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str]
     {'w': tensor([1., 2.])}
     """
     if not isinstance(tensors, Mapping):
-        hint = "; write model.state_dict()" if hasattr(tensors, "state_dict") else ""
-        raise ArgumentError(f"save: tensors must be a dict of name -> tensor, got a {type(tensors).__name__}{hint}")
+        raise ArgumentError(
+            f"save: tensors must be a dict of name -> tensor, such as model.state_dict(), got a {type(tensors).__name__}"
+        )
     arrays = {_checked_name(name): _host_array(name, value) for name, value in tensors.items()}
     text = {
         _checked_text("a metadata key", k): _checked_text(f"metadata[{k!r}]", v) for k, v in (metadata or {}).items()

@@ -55,7 +55,7 @@ sgd_update_p = general("sgd_update", _sgd, _sgd_avals)
 
 
 def adam_scales(count: Any, lr: Any, beta1: float, beta2: float) -> tuple[Any, Any]:
-    """The factors of the step and of eps at step ``count`` (from 1): lr sqrt(b2) / b1 and sqrt(b2), b = 1 - beta^count."""
+    """Factors of the step and of eps at step ``count`` (from 1): lr sqrt(b2) / b1 and sqrt(b2); b = 1 - beta^count."""
     scale = (1 - beta2**count) ** 0.5
     return lr * scale / (1 - beta1**count), scale
 
@@ -93,12 +93,12 @@ def _adam(
     exp_avg = exp_avg + (d - exp_avg) * (1 - beta1)
     exp_avg_sq = exp_avg_sq * beta2 + d * d * (1 - beta2)
     if max_exp_avg_sq is None:
-        second, peak = exp_avg_sq, ()
+        second = exp_avg_sq
     else:
-        second = xp.maximum(max_exp_avg_sq, exp_avg_sq)
-        peak = (second,)
+        second = max_exp_avg_sq = xp.maximum(max_exp_avg_sq, exp_avg_sq)
     new_param = param - exp_avg / (xp.sqrt(second) + (scale * eps).astype(param.dtype)) * step_size.astype(param.dtype)
-    return (new_param, exp_avg, exp_avg_sq, step, *peak)
+    results = (new_param, exp_avg, exp_avg_sq, step)
+    return results if max_exp_avg_sq is None else (*results, max_exp_avg_sq)
 
 
 def _adam_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) -> tuple[Aval, ...]:

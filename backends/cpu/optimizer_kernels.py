@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from autograd_core.backend import Kernel
 from autograd_core.ops.optimizer_updates import adam_scales, adam_update_p, sgd_update_p
@@ -22,7 +22,6 @@ from autograd_core.primitive import Primitive
 from .threads import shared
 
 _jit = njit(nogil=True, error_model="numpy", cache=True)
-_parallel = njit(nogil=True, error_model="numpy", cache=True, parallel=True)
 
 COMPILED = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -52,13 +51,6 @@ def _sgd(first, last, param, grad, buffer, new_param, new_buffer, rate, sign, de
         new_param[i] = param[i] - d * rate
 
 
-@_parallel
-def _sgd_parts(parts, jobs, param, grad, buffer, new_param, new_buffer, rate, sign, decay, momentum, weight, nesterov):
-    for part in prange(parts):
-        first, last = part * jobs // parts, (part + 1) * jobs // parts
-        _sgd(first, last, param, grad, buffer, new_param, new_buffer, rate, sign, decay, momentum, weight, nesterov)
-
-
 def _sgd_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -78,7 +70,7 @@ def _sgd_update(
     nesterov = True if options["nesterov"] else None
     momentum = float(options["momentum"])
     operands = (x, g, b, new_x, new_b, rate, sign, decay, momentum, weight, nesterov)
-    shared(_sgd, _sgd_parts, x.size, 4 * x.size, *operands)
+    shared(_sgd, x.size, 4 * x.size, *operands)
     if new_b is None:
         return (new_x.reshape(param.shape),)
     results = (new_x.reshape(param.shape), new_b.reshape(param.shape))
@@ -112,19 +104,6 @@ def _adam(
         new_param[i] = x * shrink - m / (np.sqrt(v) + eps) * step_size
 
 
-@_parallel
-def _adam_parts(
-    parts, jobs, param, grad, mean, square, peak, new_param, new_mean, new_square, new_peak,
-    step_size, eps, sign, shrink, decay, beta1, beta2,
-):  # fmt: skip
-    for part in prange(parts):
-        first, last = part * jobs // parts, (part + 1) * jobs // parts
-        _adam(
-            first, last, param, grad, mean, square, peak, new_param, new_mean, new_square, new_peak,
-            step_size, eps, sign, shrink, decay, beta1, beta2,
-        )  # fmt: skip
-
-
 def _adam_update(
     param: np.ndarray,
     grad: np.ndarray,
@@ -150,7 +129,7 @@ def _adam_update(
         shrink, decay = 1.0 - rate * decay, None
     arrays = (x, g, m, v, peak, new_x, new_m, new_v, new_peak)
     numbers = (step_size, scale * options["eps"], sign, shrink, decay or None, beta1, beta2)
-    shared(_adam, _adam_parts, x.size, 10 * x.size, *arrays, *numbers)
+    shared(_adam, x.size, 10 * x.size, *arrays, *numbers)
     shape = param.shape
     results = (new_x.reshape(shape), new_m.reshape(shape), new_v.reshape(shape), np.asarray(new_step))
     return results if new_peak is None else (*results, new_peak.reshape(shape))
