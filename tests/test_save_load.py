@@ -304,7 +304,7 @@ def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
             [1, 2],
             None,
             ag.ArgumentError,
-            r"tensors must be a dict of name -> tensor, such as model.state_dict\(\), got a list",
+            r"tensors must be a dict of name -> tensor, as model.state_dict\(\), got a list",
         ),
         ({"a": {"b": np.ones(1)}}, None, ag.ArgumentError, "'a' is a dict; nested dicts are for save_checkpoint"),
         ({"a": 3.0}, None, ag.ArgumentError, "'a' must be a tensor or NumPy array, got a float"),

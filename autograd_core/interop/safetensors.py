@@ -67,7 +67,7 @@ def save(path: PathLike, tensors: Mapping[str, Any], metadata: Mapping[str, str]
     """
     if not isinstance(tensors, Mapping):
         raise ArgumentError(
-            f"save: tensors must be a dict of name -> tensor, such as model.state_dict(), got a {type(tensors).__name__}"
+            f"save: tensors must be a dict of name -> tensor, as model.state_dict(), got a {type(tensors).__name__}"
         )
     arrays = {_checked_name(name): _host_array(name, value) for name, value in tensors.items()}
     text = {
