@@ -14,9 +14,9 @@ from math import prod
 from typing import Any
 
 from ..aval import BOOL, DEFAULT_INT, Aval, broadcast_shapes
-from ..errors import GradientError
+from ..errors import GradientError, IndexingError
 from ..primitive import bind, general, multilinear
-from ._keys import BasicKey, basic_shape, is_whole, native, position
+from ._keys import BasicKey, basic_shape, is_whole, native
 from .selection import where
 from .shaping import broadcast_to, reshape
 
@@ -75,13 +75,17 @@ def sliced(x: Any, key: BasicKey) -> Any:
 # ------------------------------------------------------------------------- integer arrays along an axis
 
 
-def _in_range(xp: Any, indices: Any, axis: int, length: int) -> Any:
+def _in_range(xp: Any, indices: Any, length: int) -> Any:
     """``indices`` counted from the front; IndexingError for one out of range."""
     if not indices.size:
         return indices
-    lowest = int(indices.min())
-    position(lowest, axis, length)
-    position(int(indices.max()), axis, length)
+    lowest, highest = int(indices.min()), int(indices.max())
+    if lowest < -length or highest >= length:
+        wrong = lowest if lowest < -length else highest
+        raise IndexingError(
+            f"index {wrong} is out of range for an axis of length {length}"
+            + (f"; use {-length} to {length - 1}" if length else "")
+        )
     return indices if lowest >= 0 else xp.where(indices < 0, indices + length, indices)
 
 
@@ -95,7 +99,7 @@ def _taken(xp: Any, x: Any, indices: Any, *, axis: int) -> Any:
             return xp.take(x, indices, axis=axis)
         return x[_along(axis, indices)]  # take would first copy all of x
     except IndexError:
-        _in_range(xp, indices, axis, x.shape[axis])
+        _in_range(xp, indices, x.shape[axis])
         raise
 
 
@@ -121,7 +125,7 @@ def _added_at(xp: Any, v: Any, indices: Any, *, axis: int, length: int) -> Any:
     before, after = v.shape[:axis], v.shape[axis + indices.ndim :]
     outer, inner = prod(before), prod(after)
     result = xp.zeros(outer * length * inner, v.dtype)
-    rows = _in_range(xp, indices, axis, length).reshape(-1)
+    rows = _in_range(xp, indices, length).reshape(-1)
     if outer != 1:
         rows = (xp.arange(outer)[:, None] * length + rows).reshape(-1)
     values = v.reshape(-1)
@@ -147,7 +151,7 @@ add_at_p = multilinear(
 
 def _put(xp: Any, x: Any, v: Any, indices: Any, *, axis: int) -> Any:
     # in one line, so that of several values for one place the last stays
-    at = xp.ascontiguousarray(_in_range(xp, indices, axis, x.shape[axis])).reshape(-1)
+    at = xp.ascontiguousarray(_in_range(xp, indices, x.shape[axis])).reshape(-1)
     result = x.copy()
     result[_along(axis, at)] = v.reshape(*x.shape[:axis], at.size, *x.shape[axis + 1 :])
     return result
@@ -190,8 +194,8 @@ def _stays(indices: Any, shape: tuple[int, ...], axis: int) -> Any:
 
 def _joint_positions(xp: Any, *indices: Any, lengths: tuple[int, ...]) -> Any:
     total = 0
-    for axis, (index, length) in enumerate(zip(indices, lengths, strict=True)):
-        total = total * length + _in_range(xp, index, axis, length).astype(DEFAULT_INT)
+    for index, length in zip(indices, lengths, strict=True):
+        total = total * length + _in_range(xp, index, length).astype(DEFAULT_INT)
     return total
 
 
@@ -204,7 +208,7 @@ joint_positions_p = general(
 
 
 def _positions_along(xp: Any, index: Any, *, shape: tuple[int, ...], axis: int) -> Any:
-    total = _in_range(xp, index, axis, shape[axis]).astype(DEFAULT_INT) * prod(shape[axis + 1 :])
+    total = _in_range(xp, index, shape[axis]).astype(DEFAULT_INT) * prod(shape[axis + 1 :])
     for i, n in enumerate(index.shape):
         if i != axis:
             steps = xp.arange(n) * prod(shape[i + 1 :])

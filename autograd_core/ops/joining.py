@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from ..aval import Aval, as_shape, normalize_axis
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, general, multilinear
@@ -112,7 +114,8 @@ def split(x: Any, sizes: int | Sequence[int], /, *, axis: int = 0) -> tuple[Any,
     x = as_tensor("split", x)
     axis = normalize_axis("split", axis, len(x.shape))
     length = x.shape[axis]
-    if isinstance(sizes, int):
+    if hasattr(sizes, "__index__"):
+        sizes = int(sizes.__index__())
         if sizes <= 0:
             raise ArgumentError(f"split: the size of a piece must be positive, got {sizes}")
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
@@ -178,17 +181,16 @@ pad_p = general(
 
 def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """NumPy's forms of pad_width as a pair for every axis."""
-    given = [pad_width] if isinstance(pad_width, int) else list(pad_width)
-    if len(given) == 2 and all(isinstance(n, int) for n in given):
-        given = [tuple(given)]
-    pairs = [(n, n) if isinstance(n, int) else tuple(n) * (3 - len(tuple(n))) for n in given]
-    if len(pairs) == 1:
-        pairs *= ndim
-    if len(pairs) != ndim or any(len(pair) != 2 or not all(isinstance(n, int) for n in pair) for pair in pairs):
+    try:
+        given = np.asarray(pad_width)
+        pairs = np.broadcast_to(given, (ndim, 2)) if given.dtype.kind in "iu" else None
+    except ValueError:
+        pairs = None
+    if pairs is None:
         raise ArgumentError(
             f"pad: pad_width is an int, a pair (before, after) or a pair for each of {ndim} axes, got {pad_width!r}"
         )
-    return tuple(pairs)
+    return tuple((before, after) for before, after in pairs.tolist())
 
 
 _MODES = {"replicate": "edge", "circular": "wrap"}

@@ -113,7 +113,7 @@ def _centered(x: Any, axis: tuple[int, ...]) -> Any:
 
 
 def _var_forward(xp: Any, x: Any, *, axis: tuple[int, ...], divisor: float, keepdims: bool) -> Any:
-    centered = x - x.mean(axis=axis, keepdims=True)
+    centered = x - x.sum(axis=axis, keepdims=True) / builtins.max(1, _group_size(x.shape, axis))
     centered *= centered
     return centered.sum(axis=axis, keepdims=keepdims) / divisor
 
