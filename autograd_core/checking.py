@@ -75,9 +75,8 @@ class _Function:
         def push(*both: Tensor) -> tuple[Tensor, ...]:
             return transforms.jvp(self.call, both[:n], both[n:])[1]
 
-        return _Function(
-            push, f"the jvp of {self.name}", self.arguments + [f"the tangent of {a}" for a in self.arguments]
-        )
+        tangents = [f"the tangent of {a}" for a in self.arguments]
+        return _Function(push, f"the jvp of {self.name}", self.arguments + tangents)
 
     def pulled(self, n_outputs: int) -> _Function:
         """x, u -> J^T u."""
@@ -134,15 +133,7 @@ class _Check:
             below = f.call(*[_moved(x, t, -self.eps) for x, t in zip(args, tangents, strict=True)])
         return [(a.numpy() - b.numpy()) / (2 * self.eps) for a, b in zip(above, below, strict=True)]
 
-    def _forward(
-        self,
-        f: _Function,
-        args: list[Tensor],
-        tangents: list[Tensor],
-        outputs: tuple[Tensor, ...],
-        numeric: list[np.ndarray],
-        where: str,
-    ) -> None:
+    def _forward(self, f: _Function, args: Any, tangents: Any, outputs: Any, numeric: Any, where: str) -> None:
         values, found = transforms.jvp(f.call, tuple(args), tuple(tangents))
         for k, (y, value, t, expected) in enumerate(zip(outputs, values, found, numeric, strict=True)):
             _same_kind(t, y, f"the tangent of output {k}", where)
@@ -155,15 +146,7 @@ class _Check:
                 element = f"output {k}{list(index) if index else ''}"
                 raise self._error(where, f"{element} of J v", t[index], expected[index])
 
-    def _reverse(
-        self,
-        f: _Function,
-        args: list[Tensor],
-        tangents: list[Tensor],
-        cotangents: list[Tensor],
-        numeric: list[np.ndarray],
-        where: str,
-    ) -> None:
+    def _reverse(self, f: _Function, args: Any, tangents: Any, cotangents: Any, numeric: Any, where: str) -> None:
         _, pull = transforms.vjp(f.call, *args)
         pulled = pull(tuple(cotangents))
         for x, g, name in zip(args, pulled, f.arguments, strict=True):

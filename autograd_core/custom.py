@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import context, tree
@@ -25,27 +25,28 @@ class _Custom:
         functools.update_wrapper(self, f)
         self.f = f
         self.name = getattr(f, "__name__", repr(f))
-        self.signature = inspect.signature(f)
         self.static = {nondiff_argnums} if isinstance(nondiff_argnums, int) else set(nondiff_argnums)
         if not all(isinstance(i, int) and i >= 0 for i in self.static):
             raise ArgumentError(f"{self.name}: nondiff_argnums are positions counted from 0, got {nondiff_argnums!r}")
 
-    def _positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        bound = self.signature.bind(*args, **kwargs)
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], tuple[Any, ...]]:
+        """The static arguments, and those that derivatives are taken of."""
+        bound = inspect.signature(self.f).bind(*args, **kwargs)
         bound.apply_defaults()
         if bound.kwargs:
             raise ArgumentError(f"{self.name}: keyword-only arguments {sorted(bound.kwargs)} have no place in its rule")
-        return list(bound.args)
-
-    def _split(self, args: Sequence[Any]) -> tuple[list[Any], tuple[Any, ...]]:
-        """The static arguments, and those that derivatives are taken of."""
-        static = [a for i, a in enumerate(args) if i in self.static]
-        return static, tuple(a for i, a in enumerate(args) if i not in self.static)
+        static = [a for i, a in enumerate(bound.args) if i in self.static]
+        return static, tuple(a for i, a in enumerate(bound.args) if i not in self.static)
 
     def _join(self, static: Sequence[Any], chosen: Sequence[Any]) -> list[Any]:
-        """The inverse of ``_split``."""
+        """The inverse of ``_arguments``."""
         statics, others = iter(static), iter(chosen)
         return [next(statics) if i in self.static else next(others) for i in range(len(static) + len(chosen))]
+
+    def _pair(self, rule: str, result: Any, second: str) -> tuple[Any, Any]:
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise GradientError(f"{self.name}: its {rule} must return a pair (output, {second})")
+        return result
 
     def _tensors(self, rule: str, result: Any) -> tuple[list[Tensor], Any]:
         leaves, structure = tree.flatten(result)
@@ -59,7 +60,7 @@ class _Custom:
 
 
 class custom_vjp(_Custom):
-    """A function with a reverse derivative of your own: for better numerics, less memory, or another gradient.
+    """A function with a reverse derivative of your own: for better numerics, or for another gradient.
 
     ``f.defvjp(fwd, bwd)``: ``fwd(*args)`` returns (f(*args), residuals); ``bwd(residuals, g)`` returns a tuple with a
     cotangent for every argument, in its structure and shape, or None for zero. Arguments named in ``nondiff_argnums``
@@ -79,11 +80,8 @@ class custom_vjp(_Custom):
     tensor([0.5, 1. ])
     """
 
-    def __init__(self, f: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()):
-        super().__init__(f, nondiff_argnums)
-        self.fwd: Callable[..., Any] | None = None
-        self.bwd: Callable[..., Any] | None = None
-        self.pullback = Pullback(Primitive(self.name, None, None, operands=()), (), _pull, needs_avals=False)
+    fwd: Callable[..., Any] | None = None
+    bwd: Callable[..., Any] | None = None
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """State the rule: fwd(*args) -> (output, residuals), bwd(*nondiff_args, residuals, g) -> cotangents."""
@@ -92,22 +90,32 @@ class custom_vjp(_Custom):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.fwd is None:
             raise GradientError(f"{self.name}: custom_vjp has no rule yet; call {self.name}.defvjp(fwd, bwd)")
-        positional = self._positional(args, kwargs)
-        static, chosen = self._split(positional)
+        static, chosen = self._arguments(args, kwargs)
         leaves, structure = tree.flatten(chosen)
         wanted = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.node is not None]
         if not wanted or not context.is_grad_enabled():
-            return self.f(*positional)
-        aliased = list(leaves)
+            return self.f(*self._join(static, chosen))
+        parents = [leaves[i].node for i in wanted]
+        # residuals stay connected to the arguments by ordinary operations: that makes ``bwd`` differentiable
         for i in wanted:
-            aliased[i] = fresh(leaves[i])
-        result = self.fwd(*self._join(static, tree.unflatten(structure, aliased)))
-        if not (isinstance(result, tuple) and len(result) == 2):
-            raise GradientError(f"{self.name}: fwd must return a pair (output, residuals)")
-        outputs, output_structure = self._tensors("fwd", result[0])
-        self._refuse_captured([*outputs, *tree.flatten(result[1])[0]], {aliased[i].node for i in wanted})
-        call = _Call(self, static, chosen, wanted, result[1], output_structure)
-        connected = call.connect([leaves[i].node for i in wanted], outputs)
+            leaves[i] = fresh(leaves[i])
+        result = self.fwd(*self._join(static, tree.unflatten(structure, leaves)))
+        output, residuals = self._pair("fwd", result, "residuals")
+        outputs, output_structure = self._tensors("fwd", output)
+        self._refuse_captured([*outputs, *tree.flatten(residuals)[0]], {leaves[i].node for i in wanted})
+        several = len(outputs) > 1
+        described = [(made, [_aval(x) for x in xs]) for xs, made in map(tree.flatten, chosen)]
+
+        def pull(g: Any, saved: tuple[Any, ...], params: dict[str, Any], avals: Any) -> Any:
+            cotangent = tree.unflatten(output_structure, list(g) if several else [g])
+            found = self._cotangents(self.bwd(*static, *saved, cotangent), described)
+            return [found[i] for i in wanted] if len(wanted) > 1 else found[wanted[0]]
+
+        pullback = Pullback(Primitive(self.name, None, None, operands=()), (), pull, needs_avals=False)
+        shapes = tuple(y.aval for y in outputs) if several else outputs[0].shape
+        node = Node(pullback, parents, (residuals,), {}, None, shapes)
+        pieces = [Piece(node, i) if several else node for i in range(len(outputs))]
+        connected = [y.with_node(p if is_inexact(y.dtype) else None) for y, p in zip(outputs, pieces, strict=True)]
         return tree.unflatten(output_structure, connected)
 
     def _refuse_captured(self, results: Sequence[Any], arguments: set[AnyNode]) -> None:
@@ -126,77 +134,41 @@ class custom_vjp(_Custom):
                 )
             stack.extend(main_node(parent) for parent in node.parents)
 
-
-class _Call:
-    """One recorded call of a ``custom_vjp`` function: what its node needs to pull cotangents back."""
-
-    def __init__(
-        self,
-        owner: custom_vjp,
-        static: Sequence[Any],
-        chosen: tuple[Any, ...],
-        wanted: Sequence[int],
-        residuals: Any,
-        output_structure: Any,
-    ):
-        self.owner = owner
-        self.static = static
-        self.wanted = wanted
-        self.residuals = residuals
-        self.output_structure = output_structure
-        self.argument_structures = [tree.flatten(argument)[1] for argument in chosen]
-        leaves = [tree.flatten(argument)[0] for argument in chosen]
-        self.argument_avals = [[x.aval if isinstance(x, Tensor) else None for x in row] for row in leaves]
-
-    def connect(self, parents: Sequence[AnyNode], outputs: Sequence[Tensor]) -> list[Tensor]:
-        """The outputs on a node of their own: what lies between them and the arguments is no longer seen."""
-        several = len(outputs) > 1
-        described = tuple(y.aval for y in outputs) if several else outputs[0].shape
-        node = Node(self.owner.pullback, parents, (self, several), {}, None, described)
-        return [
-            y.with_node((Piece(node, i) if several else node) if is_inexact(y.dtype) else None)
-            for i, y in enumerate(outputs)
-        ]
-
-    def pull(self, g: Any, several: bool) -> Any:
-        cotangent = tree.unflatten(self.output_structure, list(g) if several else [g])
-        found = self.owner.bwd(*self.static, self.residuals, cotangent)
-        n = len(self.argument_structures)
-        if not isinstance(found, (tuple, list)) or len(found) != n:
+    def _cotangents(self, found: Any, arguments: Sequence[tuple[Any, list[Aval | None]]]) -> list[Tensor | None]:
+        """What ``bwd`` returned, leaf by leaf, once it fits the arguments."""
+        if not isinstance(found, (tuple, list)) or len(found) != len(arguments):
             given = f"{len(found)}" if isinstance(found, (tuple, list)) else f"a {type(found).__name__}"
             raise GradientError(
-                f"{self.owner.name}: bwd must return a tuple of {n} cotangent(s), one for every argument "
+                f"{self.name}: bwd must return a tuple of {len(arguments)} cotangent(s), one for every argument "
                 f"that is not in nondiff_argnums (None for zero); it returned {given}"
             )
-        leaves = [leaf for i, cotangents in enumerate(found) for leaf in self._checked(i, cotangents)]
-        chosen = [leaves[i] for i in self.wanted]
-        return chosen if len(chosen) > 1 else chosen[0]
-
-    def _checked(self, i: int, cotangent: Any) -> list[Tensor | None]:
-        """The cotangents of the leaves of argument ``i``."""
-        avals = self.argument_avals[i]
-        if cotangent is None:
-            return [None] * len(avals)
-        leaves, structure = tree.flatten(cotangent)
-        if structure != self.argument_structures[i]:
-            raise GradientError(
-                f"{self.owner.name}: bwd's cotangent of argument {i} must have the structure of that argument"
-            )
-        return [g if aval is None else self._fitted(i, g, aval) for g, aval in zip(leaves, avals, strict=True)]
-
-    def _fitted(self, i: int, g: Any, aval: Aval) -> Tensor:
-        g = creation.asarray(g)
-        if g.shape != aval.shape:
-            raise ShapeError(
-                f"{self.owner.name}: bwd returned a cotangent of shape {g.shape} for argument {i} of shape "
-                f"{aval.shape}; they must be equal (sum over axes that were broadcast)"
-            )
-        return g.astype(aval.dtype)
+        flat: list[Tensor | None] = []
+        for i, (cotangent, (structure, avals)) in enumerate(zip(found, arguments, strict=True)):
+            leaves, its_structure = tree.flatten(cotangent)
+            if cotangent is None:
+                leaves = [None] * len(avals)
+            elif its_structure != structure:
+                raise GradientError(f"{self.name}: bwd's cotangent of argument {i} must have that argument's structure")
+            flat += [
+                None if g is None or aval is None else _fitted(self.name, "bwd", "cotangent", f"argument {i}", g, aval)
+                for g, aval in zip(leaves, avals, strict=True)
+            ]
+        return flat
 
 
-def _pull(g: Any, saved: tuple[Any, ...], params: dict[str, Any], avals: Any) -> Any:
-    call, several = saved
-    return call.pull(g, several)
+def _aval(x: Any) -> Aval | None:
+    return x.aval if isinstance(x, Tensor) else None
+
+
+def _fitted(name: str, rule: str, kind: str, of: str, given: Any, aval: Aval) -> Tensor:
+    """What a rule returned as a tensor of the shape and dtype that it must have."""
+    x = creation.asarray(given)
+    if x.shape != aval.shape:
+        raise ShapeError(
+            f"{name}: its {rule} returned a {kind} of shape {x.shape} for {of} of shape {aval.shape}; "
+            "they must be equal (sum over axes that were broadcast)"
+        )
+    return x.astype(aval.dtype)
 
 
 # ------------------------------------------------------------------------------------ both modes
@@ -221,9 +193,7 @@ class custom_jvp(_Custom):
     (tensor(1.), tensor(0.5))
     """
 
-    def __init__(self, f: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()):
-        super().__init__(f, nondiff_argnums)
-        self.rule: Callable[..., Any] | None = None
+    rule: Callable[..., Any] | None = None
 
     def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """State the rule: rule(*nondiff_args, primals, tangents) -> (output, tangent of the output)."""
@@ -233,87 +203,65 @@ class custom_jvp(_Custom):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rule is None:
             raise GradientError(f"{self.name}: custom_jvp has no rule yet; state it with @{self.name}.defjvp")
-        static, chosen = self._split(self._positional(args, kwargs))
+        static, chosen = self._arguments(args, kwargs)
         leaves, structure = tree.flatten(chosen)
-        like = next((x for x in leaves if isinstance(x, Tensor)), None)
-        device = None if like is None else like.device
-        operands = [x if isinstance(x, Tensor) else creation.asarray(x, device=device) for x in leaves]
-        call = _StatedCall(self, static, structure)
-        if not operands:
+        if not leaves:
             return self.f(*self._join(static, chosen))
-        outputs = bind(custom_jvp_p, operands, {"call": call})
-        return tree.unflatten(call.output_structure, list(outputs) if type(outputs) is tuple else [outputs])
+        device = next((x.device for x in leaves if isinstance(x, Tensor)), None)
+        operands = [x if isinstance(x, Tensor) else creation.asarray(x, device=device) for x in leaves]
+        output_structure: Any = None
 
+        def value(xs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+            nonlocal output_structure
+            y = self.f(*self._join(static, tree.unflatten(structure, list(xs))))
+            outputs, output_structure = self._tensors("function", y)
+            return tuple(outputs)
 
-class _StatedCall:
-    """One call of a ``custom_jvp`` function on the leaves of its arguments."""
+        def push(primals: Iterable[Tensor], tangents: Iterable[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:
+            both = [tree.unflatten(structure, list(xs)) for xs in (primals, tangents)]
+            _, found = self._pair("jvp rule", self.rule(*static, *both), "tangent of the output")
+            ts, its_structure = self._tensors("jvp rule", found)
+            if its_structure != output_structure:
+                raise GradientError(f"{self.name}: its jvp rule's tangent must have the structure of the output")
+            return [
+                _fitted(self.name, "jvp rule", "tangent", f"output {k}", t, Aval(y.shape, _zero_tangent(y).dtype))
+                for k, (t, y) in enumerate(zip(ts, outputs, strict=True))
+            ]
 
-    def __init__(self, owner: custom_jvp, static: Sequence[Any], structure: Any):
-        self.owner = owner
-        self.static = static
-        self.structure = structure
-        self.output_structure: Any = None
-
-    def value(self, xs: Sequence[Tensor]) -> Any:
-        chosen = tree.unflatten(self.structure, list(xs))
-        outputs, self.output_structure = self.owner._tensors(
-            "function", self.owner.f(*self.owner._join(self.static, chosen))
-        )
-        return outputs[0] if len(outputs) == 1 else tuple(outputs)
-
-    def tangents(self, primals: Sequence[Tensor], tangents: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Any]:
-        """The tangents of the outputs, by the user's rule."""
-        both = [tree.unflatten(self.structure, list(leaves)) for leaves in (primals, tangents)]
-        result = self.owner.rule(*self.static, *both)
-        if not (isinstance(result, tuple) and len(result) == 2):
-            raise GradientError(f"{self.owner.name}: its jvp rule must return a pair (output, tangent of the output)")
-        found, structure = self.owner._tensors("jvp rule", result[1])
-        if structure != self.output_structure:
-            raise GradientError(f"{self.owner.name}: its jvp rule's tangent must have the structure of the output")
-        for k, (t, y) in enumerate(zip(found, outputs, strict=True)):
-            if t.shape != y.shape:
-                raise ShapeError(
-                    f"{self.owner.name}: its jvp rule returned a tangent of shape {t.shape} for output {k} of "
-                    f"shape {y.shape}"
-                )
-        return [t.astype(y.dtype) if is_inexact(y.dtype) else y.new_zeros(y.shape) for t, y in zip(found, outputs)]
+        outputs = bind(custom_jvp_p, operands, {"value": value, "push": push})
+        return tree.unflatten(output_structure, list(outputs))
 
 
 class _Stated(Primitive):
-    """The primitive behind every ``custom_jvp`` function; the function itself is its parameter."""
+    """The primitive behind every ``custom_jvp`` function: the function and its rule are parameters."""
 
     kind = "custom"
 
     @staticmethod
-    def composed(*xs: Tensor, call: _StatedCall) -> Any:
-        return call.value(xs)
+    def composed(*xs: Tensor, value: Callable[..., Any], push: Callable[..., Any]) -> Any:
+        return value(xs)
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
-        def pull(g: Any, primals: tuple[Tensor, ...], params: dict[str, Any], avals: Any) -> Any:
+        def pull(g: tuple[Tensor, ...], primals: tuple[Tensor, ...], params: dict[str, Any], avals: Any) -> Any:
             """t -> J t is linear: its transpose is the pullback of the rule in its tangents."""
             create_graph = context.is_grad_enabled()
-            cotangents = list(g) if type(g) is tuple else [g]
             with context.scope(recording=True):
-                tangents = [_zero_tangent(x) for x in primals]
-                for i in wanted:
-                    tangents[i] = fresh(tangents[i])
+                tangents = [fresh(t) if i in wanted else t for i, t in enumerate(map(_zero_tangent, primals))]
                 constants = primals if create_graph else [x.with_node(None) for x in primals]
-                pushed = params["call"].tangents(constants, tangents, cotangents)
-            found = pull_back(
-                pushed, cotangents, [tangents[i] for i in wanted], retain_graph=create_graph, create_graph=create_graph
-            )
+                pushed = params["push"](constants, tangents, g)
+            variables = [tangents[i] for i in wanted]
+            found = pull_back(pushed, g, variables, retain_graph=create_graph, create_graph=create_graph)
             return found if len(found) > 1 else found[0]
 
         return Pullback(self, range(arity), pull, needs_avals=False)
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], output: Any, params: dict[str, Any]) -> Any:
-        several = type(output) is tuple
         filled = [_zero_tangent(x) if t is None else t for x, t in zip(primals, tangents, strict=True)]
-        found = params["call"].tangents(primals, filled, output if several else (output,))
-        return tuple(found) if several else found[0]
+        return tuple(params["push"](primals, filled, output))
 
 
 def _zero_tangent(x: Tensor) -> Tensor:
+    """Zeros of the shape of ``x``, in its dtype if that is floating."""
     return creation.zeros(x.shape, dtype=x.dtype if is_inexact(x.dtype) else None, device=x.device)
 
 
