@@ -1,0 +1,58 @@
+"""Each example runs, for a step or an epoch, and leaves what it promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run_example(name: str, *arguments: object, folder: Path) -> list[str]:
+    """The lines that an example printed."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    environment = os.environ | {"PYTHONWARNINGS": "error"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def is_png(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_digits_learns_within_an_epoch_and_leaves_checkpoint_and_pictures(tmp_path):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn (extra: examples)")
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
+    lines = run_example("digits_cnn.py", "--epochs", 2, "--out", tmp_path / "out", folder=tmp_path)
+    assert lines[-1].startswith("test accuracy: ")
+    assert float(lines[-1].split()[-1]) > 0.8
+    assert (tmp_path / "out" / "digits_cnn.safetensors").stat().st_size > 100_000
+    assert is_png(tmp_path / "out" / "learning_curves.png")
+    assert is_png(tmp_path / "out" / "misclassified.png")
+    steps = [line.split() for line in lines if line.startswith("  ")]
+    assert any(words[0] == "cpu" and words[-1] == "ms" for words in steps)
+    assert any(words[0] == "cuda" for words in steps)
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def test_fashion_mnist_trains_on_idx_files_in_a_folder(tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
+    rng = np.random.default_rng(0)
+    for prefix, n in (("train", 64), ("t10k", 32)):
+        labels = np.arange(n) % 10
+        write_idx(tmp_path / f"{prefix}-images-idx3-ubyte", rng.integers(0, 256, (n, 28, 28)))
+        write_idx(tmp_path / f"{prefix}-labels-idx1-ubyte", labels)
+    arguments = ("--data", tmp_path, "--epochs", 1, "--batch-size", 16, "--out", tmp_path / "out")
+    lines = run_example("fashion_mnist.py", *arguments, folder=tmp_path)
+    assert lines[-1].startswith("test accuracy: ")
+    assert is_png(tmp_path / "out" / "fashion_learning_curves.png")
