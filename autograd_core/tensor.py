@@ -75,7 +75,7 @@ class Tensor(Methods):
     def __iter__(self) -> Iterator[Tensor]:
         if not self.shape:
             raise ShapeError("a 0-d tensor cannot be iterated over: it holds one value, x.item()")
-        return iter([self[i] for i in range(self.shape[0])])
+        return iter(self.unbind())
 
     def __repr__(self) -> str:
         text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
