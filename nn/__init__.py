@@ -1,6 +1,6 @@
 """Neural-network modules under PyTorch's names, arguments, defaults and state_dict layout.
 
-Beside the layers: ``functional``, ``init``, ``summary``; data sets are in ``nn.data``, a training loop in ``nn.training``.
+Beside the layers: ``functional``, ``init``, ``summary``. Data sets: ``nn.data``; the training loop: ``nn.training``.
 """
 
 from . import functional, init

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autograd_core.errors import ArgumentError
-from autograd_core.ops import convolution, creation, shaping
+from autograd_core.ops import convolution, creation, joining
 from autograd_core.tensor import Tensor
 
 from . import init
@@ -93,12 +93,12 @@ class _Conv(Module):
         else:
             widths = [(0, 0)] * self.ndim if self.padding == "valid" else [(n, n) for n in self.padding]
         lead = [(0, 0)] * (len(input.shape) - self.ndim)
-        return shaping.pad(input, [*lead, *widths], mode=PADDING_MODES[self.padding_mode])
+        return joining.pad(input, [*lead, *widths], mode=PADDING_MODES[self.padding_mode])
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
         if self.padding != (0,) * self.ndim:
-            parts.append(f"padding={self.padding!r}" if isinstance(self.padding, str) else f"padding={self.padding}")
+            parts.append(f"padding={self.padding}")
         if self.dilation != (1,) * self.ndim:
             parts.append(f"dilation={self.dilation}")
         if self.groups != 1:

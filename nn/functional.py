@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from autograd_core.aval import DEFAULT_INT
 from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
-from autograd_core.ops import creation, indexing, random, selection, shaping
+from autograd_core.ops import creation, indexing, joining, random, selection, shaping
 from autograd_core.ops import softmax as _softmax
 from autograd_core.ops.activation import (
     celu,
@@ -183,7 +185,7 @@ def _dropped(op: str, x: Any, p: float, training: bool, shape: Any, generator: A
     if not training or p == 0:
         return x
     keep = random.bernoulli(1 - p, shape(x), device=x.device, generator=generator)
-    return selection.where(keep, x * (1 / (1 - p) if p < 1 else 0.0), 0)
+    return selection.where(keep, x * (1 / (1 - p) if p < 1 else 1.0), 0)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, *, generator: Any = None) -> Tensor:
@@ -232,7 +234,7 @@ def _indices(op: str, input: Any, size: int, of: str) -> Tensor:
     if indices.level == 0 and indices.size:
         values = indices.numpy()
         if values.min() < 0 or values.max() >= size:
-            at = tuple(int(i) for i in next(iter(zip(*((values < 0) | (values >= size)).nonzero(), strict=True)), ()))
+            at = tuple(int(i) for i in np.argwhere((values < 0) | (values >= size))[0])
             place = f" at {at if len(at) != 1 else at[0]}" if at else ""
             raise DataError(f"{op}: index {values[at]}{place} is outside {of}: use 0 to {size - 1}")
     return indices
@@ -315,7 +317,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         )
     pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
     widths = [(0, 0)] * (len(x.shape) - len(pairs)) + pairs[::-1]
-    return shaping.pad(x, widths, mode=_PAD_MODES[mode], constant_value=value)
+    return joining.pad(x, widths, mode=_PAD_MODES[mode], constant_value=value)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:

@@ -24,6 +24,13 @@ def _affine(shape: Any, device: Any, dtype: Any, weight: bool, bias: bool) -> tu
     )
 
 
+def _reset(layer: Any) -> None:
+    if layer.weight is not None:
+        init.ones_(layer.weight)
+    if layer.bias is not None:
+        init.zeros_(layer.bias)
+
+
 class _BatchNorm(Module):
     axes: str  # the shapes of inputs, for messages
     ndims: tuple[int, ...]
@@ -38,6 +45,7 @@ class _BatchNorm(Module):
         *,
         device: Any = None,
         dtype: Any = None,
+        bias: bool = True,
     ):
         layer = type(self).__name__
         check_positive(layer, num_features=num_features)
@@ -45,7 +53,7 @@ class _BatchNorm(Module):
             raise ArgumentError(f"{layer}: momentum must be None or between 0 and 1, got {momentum!r}")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight, self.bias = _affine(num_features, device, dtype, affine, affine)
+        self.weight, self.bias = _affine(num_features, device, dtype, affine, affine and bias)
         self.running_mean = self.running_var = self.num_batches_tracked = None
         if track_running_stats:
             self.running_mean = Buffer(creation.zeros(num_features, device=device, dtype=dtype))
@@ -62,9 +70,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and no batches seen."""
         self.reset_running_stats()
-        if self.affine:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
+        _reset(self)
 
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) not in self.ndims or input.shape[1] != self.num_features:
@@ -111,8 +117,8 @@ class BatchNorm2d(_BatchNorm):
     x: (N, C, H, W) with C = num_features. In training, mean and variance are the batch's, and ``running_mean`` and
     ``running_var`` (buffers) follow them: r <- (1 - momentum) r + momentum b, or with momentum None their plain average
     over ``num_batches_tracked`` batches. In evaluation the running ones are used; with track_running_stats=False, the
-    batch's always. affine: whether there are a weight (1 at first) and a bias (0). ShapeError for other shapes, and in
-    training for a batch with one value per channel. Ioffe and Szegedy, Batch normalization, 2015.
+    batch's always. affine: whether there are a weight (1 at first) and, with ``bias``, a bias (0). ShapeError for other
+    shapes, and in training for a batch with one value per channel. Ioffe and Szegedy, Batch normalization, 2015.
 
     >>> import autograd_core as ag
     >>> from autograd_core import nn
@@ -155,10 +161,7 @@ class LayerNorm(Module):
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        _reset(self)
 
     def forward(self, input: Tensor) -> Tensor:
         return normalization.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -171,7 +174,7 @@ class GroupNorm(Module):
     """Normalization of every sample over groups of channels: y = (x - mean) / sqrt(var + eps) * weight + bias.
 
     x: (N, C, ...) with C = num_channels, in ``num_groups`` equal groups. affine: whether there are a weight (1 at
-    first) and a bias (0), both (C,). Wu and He, Group normalization, 2018.
+    first) and, with ``bias``, a bias (0), both (C,). Wu and He, Group normalization, 2018.
 
     >>> import autograd_core as ag
     >>> from autograd_core import nn
@@ -188,18 +191,17 @@ class GroupNorm(Module):
         *,
         device: Any = None,
         dtype: Any = None,
+        bias: bool = True,
     ):
         check_positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ArgumentError(f"GroupNorm: num_channels={num_channels} does not divide into num_groups={num_groups}")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        self.weight, self.bias = _affine(num_channels, device, dtype, affine, affine)
+        self.weight, self.bias = _affine(num_channels, device, dtype, affine, affine and bias)
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
-        if self.affine:
-            init.ones_(self.weight)
-            init.zeros_(self.bias)
+        _reset(self)
 
     def forward(self, input: Tensor) -> Tensor:
         return normalization.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
