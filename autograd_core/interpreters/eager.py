@@ -62,7 +62,7 @@ class Eager:
     def constant(self, obj: Any, *, dtype: np.dtype | None, device: str | Device | None, op: str) -> Tensor:
         """``obj`` (a number, nested sequence or array) as a tensor without history."""
         device = get_device(device)
-        if dtype is not None and type(obj) in (int, float):
+        if type(obj) is float and dtype is not None:
             return Tensor(device.asarray(obj, dtype), device)
         if not isinstance(obj, device.backend.array_types):
             obj = _host_array(obj, dtype, op)
@@ -75,7 +75,7 @@ def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:
     literal = not hasattr(obj, "dtype")
     try:
         array = np.asarray(obj, dtype=dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor: {error}") from None
     if array.dtype.kind == "O":
         raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor; tensors are joined with ag.stack")

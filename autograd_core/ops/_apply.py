@@ -94,11 +94,17 @@ def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) 
             if x1.dtype is x2.dtype and x1.device is x2.device and not (floating and x1.dtype.kind in "biu"):
                 operands = (x1, x2) if x1.shape == x2.shape else broadcast(primitive.name, (x1, x2))
                 return bind(primitive, operands, NO_PARAMS)
-        elif type(x2) in PYTHON_REALS and x1.dtype.kind == "f":
+        elif _takes_dtype_of(x2, x1, floating):
             return bind(primitive, (x1, _weak(x2, x1)), NO_PARAMS)
-    elif type(x1) in PYTHON_REALS and isinstance(x2, Value) and x2.dtype.kind == "f":
+    elif isinstance(x2, Value) and _takes_dtype_of(x1, x2, floating):
         return bind(primitive, (_weak(x1, x2), x2), NO_PARAMS)
     return bind(primitive, broadcast(primitive.name, promoted(primitive.name, (x1, x2), floating=floating)), NO_PARAMS)
+
+
+def _takes_dtype_of(value: Any, x: Value, floating: bool) -> bool:
+    """Whether ``value`` is a Python number that becomes one of the dtype of ``x``, whatever the operation."""
+    kind = x.dtype.kind
+    return kind == "f" and type(value) in PYTHON_REALS or kind in "iu" and type(value) is int and not floating
 
 
 def _weak(value: float, like: Value) -> Any:
