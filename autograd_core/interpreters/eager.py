@@ -62,8 +62,11 @@ class Eager:
     def constant(self, obj: Any, *, dtype: np.dtype | None, device: str | Device | None, op: str) -> Tensor:
         """``obj`` (a number, nested sequence or array) as a tensor without history."""
         device = get_device(device)
-        if type(obj) is float and dtype is not None:
-            return Tensor(device.asarray(obj, dtype), device)
+        if dtype is not None and type(obj) in (int, float):
+            try:
+                return Tensor(device.asarray(obj, dtype), device)
+            except OverflowError as error:
+                raise ArgumentError(f"{op}: {error}") from None
         if not isinstance(obj, device.backend.array_types):
             obj = _host_array(obj, dtype, op)
         if obj.dtype.kind not in "biufc" and obj.dtype.name != "bfloat16":
@@ -75,7 +78,7 @@ def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:
     literal = not hasattr(obj, "dtype")
     try:
         array = np.asarray(obj, dtype=dtype)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor: {error}") from None
     if array.dtype.kind == "O":
         raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor; tensors are joined with ag.stack")

@@ -104,7 +104,7 @@ def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) 
 def _takes_dtype_of(value: Any, x: Value, floating: bool) -> bool:
     """Whether ``value`` is a Python number that becomes one of the dtype of ``x``, whatever the operation."""
     kind = x.dtype.kind
-    return kind == "f" and type(value) in PYTHON_REALS or kind in "iu" and type(value) is int and not floating
+    return (kind == "f" and type(value) in PYTHON_REALS) or (kind in "iu" and type(value) is int and not floating)
 
 
 def _weak(value: float, like: Value) -> Any:
