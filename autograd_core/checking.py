@@ -7,7 +7,7 @@ function in the same way checks the second derivative, and so on to any order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from .aval import is_inexact
 from .errors import ArgumentError, DTypeError, GradientCheckError
 from .ops import creation
 from .tensor import Tensor
-
-MODES = {"fwd": "forward", "rev": "reverse"}
 
 
 def check_grads(
@@ -52,7 +50,7 @@ def check_grads(
     >>> ag.check_grads(lambda x, y: (x * y).sum(), (ag.tensor([1.0, 2.0], dtype="float64"), 0.5))
     """
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
-    if not modes or not set(modes) <= set(MODES):
+    if not modes or not set(modes) <= {"fwd", "rev"}:
         raise ArgumentError(f"check_grads: modes are 'fwd' and 'rev', got {modes!r}")
     if order < 1:
         raise ArgumentError(f"check_grads: order must be at least 1, got {order}")
@@ -60,13 +58,12 @@ def check_grads(
     _Check(modes, rtol, atol, eps, np.random.default_rng(seed)).run(function, operands, order, 1)
 
 
-class _Function:
+class _Function(NamedTuple):
     """A function of float64 tensors to a tuple of float64 tensors, with words for it and its arguments."""
 
-    def __init__(self, call: Callable[..., tuple[Tensor, ...]], name: str, arguments: Sequence[str]):
-        self.call = call
-        self.name = name
-        self.arguments = list(arguments)
+    call: Callable[..., tuple[Tensor, ...]]
+    name: str
+    arguments: list[str]
 
     def pushed(self) -> _Function:
         """x, v -> J v."""
@@ -89,15 +86,14 @@ class _Function:
         return _Function(pull, f"the vjp of {self.name}", self.arguments + cotangents)
 
 
-class _Check:
+class _Check(NamedTuple):
     """The tolerances and random numbers of one call of ``check_grads``."""
 
-    def __init__(self, modes: tuple[str, ...], rtol: float, atol: float, eps: float, rng: np.random.Generator):
-        self.modes = modes
-        self.rtol = rtol
-        self.atol = atol
-        self.eps = eps
-        self.rng = rng
+    modes: tuple[str, ...]
+    rtol: float
+    atol: float
+    eps: float
+    rng: np.random.Generator
 
     def run(self, f: _Function, args: list[Tensor], order: int, level: int) -> None:
         with context.scope(recording=False):
@@ -118,11 +114,10 @@ class _Check:
                 self._forward(f, args, tangents, outputs, numeric, f"forward mode, {where}")
             if "rev" in self.modes:
                 self._reverse(f, args, tangents, cotangents, numeric, f"reverse mode, {where}")
-        if order > 1:
-            if "fwd" in self.modes:
-                self.run(f.pushed(), args + [self._normal(x) for x in args], order - 1, level + 1)
-            if "rev" in self.modes:
-                self.run(f.pulled(len(outputs)), args + cotangents, order - 1, level + 1)
+        if order > 1 and "fwd" in self.modes:
+            self.run(f.pushed(), args + [self._normal(x) for x in args], order - 1, level + 1)
+        if order > 1 and "rev" in self.modes:
+            self.run(f.pulled(len(outputs)), args + cotangents, order - 1, level + 1)
 
     def _normal(self, x: Tensor) -> Tensor:
         return creation.asarray(self.rng.standard_normal(x.shape), device=x.device)
@@ -179,18 +174,14 @@ def _flat(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[_Function, list
     """``f`` as a function of its floating leaves alone, and those leaves."""
     leaves, structure = tree.flatten(args)
     labels = _labels(args)
-    positions, operands = [], []
-    for i, (leaf, label) in enumerate(zip(leaves, labels, strict=True)):
-        x = _operand(leaf, label)
-        if x is not None:
-            positions.append(i)
-            operands.append(x)
+    found = {i: _operand(leaf, label) for i, (leaf, label) in enumerate(zip(leaves, labels, strict=True))}
+    operands = {i: x for i, x in found.items() if x is not None}
     if not operands:
         raise ArgumentError("check_grads: no argument is floating, so there is nothing to differentiate")
 
     def call(*floating: Tensor) -> tuple[Tensor, ...]:
         filled = list(leaves)
-        for i, x in zip(positions, floating, strict=True):
+        for i, x in zip(operands, floating, strict=True):
             filled[i] = x
         outputs, _ = tree.flatten(f(*tree.unflatten(structure, filled)))
         for y in outputs:
@@ -198,7 +189,7 @@ def _flat(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[_Function, list
                 raise ArgumentError(f"check_grads: the function must return tensors, it returned {type(y).__name__}")
         return tuple(y for y in outputs if is_inexact(y.dtype))
 
-    return _Function(call, getattr(f, "__qualname__", repr(f)), [labels[i] for i in positions]), operands
+    return _Function(call, getattr(f, "__qualname__", repr(f)), [labels[i] for i in operands]), list(operands.values())
 
 
 def _operand(leaf: Any, label: str) -> Tensor | None:
@@ -220,10 +211,9 @@ def _labels(args: tuple[Any, ...]) -> list[str]:
     """Words for every leaf, in the order of ``tree.flatten``: "argument 0['w'][1]"."""
 
     def walk(node: Any, label: str) -> list[str]:
-        if isinstance(node, dict):
-            return [name for key in sorted(node) for name in walk(node[key], f"{label}[{key!r}]")]
-        if isinstance(node, (tuple, list)):
-            return [name for i, child in enumerate(node) for name in walk(child, f"{label}[{i}]")]
-        return [] if node is None else [label]
+        if not isinstance(node, (dict, tuple, list)):
+            return [] if node is None else [label]
+        keys = sorted(node) if isinstance(node, dict) else range(len(node))
+        return [name for key in keys for name in walk(node[key], f"{label}[{key!r}]")]
 
     return [name for i, arg in enumerate(args) for name in walk(arg, f"argument {i}")]

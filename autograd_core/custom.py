@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -31,6 +30,8 @@ class _Custom:
 
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], tuple[Any, ...]]:
         """The static arguments, and those that derivatives are taken of."""
+        import inspect  # a tenth of this package's import time: only when asked
+
         bound = inspect.signature(self.f).bind(*args, **kwargs)
         bound.apply_defaults()
         if bound.kwargs:
@@ -104,7 +105,7 @@ class custom_vjp(_Custom):
         outputs, output_structure = self._tensors("fwd", output)
         self._refuse_captured([*outputs, *tree.flatten(residuals)[0]], {leaves[i].node for i in wanted})
         several = len(outputs) > 1
-        described = [(made, [_aval(x) for x in xs]) for xs, made in map(tree.flatten, chosen)]
+        described = [(made, [getattr(x, "aval", None) for x in xs]) for xs, made in map(tree.flatten, chosen)]
 
         def pull(g: Any, saved: tuple[Any, ...], params: dict[str, Any], avals: Any) -> Any:
             cotangent = tree.unflatten(output_structure, list(g) if several else [g])
@@ -154,10 +155,6 @@ class custom_vjp(_Custom):
                 for g, aval in zip(leaves, avals, strict=True)
             ]
         return flat
-
-
-def _aval(x: Any) -> Aval | None:
-    return x.aval if isinstance(x, Tensor) else None
 
 
 def _fitted(name: str, rule: str, kind: str, of: str, given: Any, aval: Aval) -> Tensor:
