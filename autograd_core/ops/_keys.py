@@ -119,52 +119,43 @@ def read(x: Value, key: Any) -> Key:
     items = key if type(key) is tuple else (key,)
     items = [item if _is_basic(item) else _as_index(x, item) for item in items]
     hidden = _axes_of_ellipsis(x.shape, items)
-    axis = new_axis = 0
+    axis = 0
     joined: list[int] = []
     basic: list[BasicItem] = []
     arrays: list[Array] = []
-    pattern: list[bool] = []  # for each item whether it is an index (integers count where there are arrays)
+    pattern: list[bool] = []  # whether each item is an index (integers count where there are arrays)
     for item in items:
-        length = x.shape[axis] if axis < len(x.shape) else 0
         pattern.append(not (item is None or item is Ellipsis or isinstance(item, slice)))
-        if item is Ellipsis:  # parts two indices even where it stands for no axis
-            lengths = x.shape[axis : axis + hidden]
-            basic += [(0, n, 1) for n in lengths]
-            joined += lengths
-            axis, new_axis = axis + hidden, new_axis + hidden
-            continue
+        covered = 1
+        if isinstance(item, Value):
+            is_mask = item.dtype.kind == "b"
+            arrays.append(Array(item, sum([type(b) is not int for b in basic]), is_mask))
+            if is_mask:
+                covered = _axes_of_mask(x.shape, axis, item.shape)
+            item = slice(None) if covered else None  # a single truth value: all or nothing of a new axis
         if item is None:
             basic.append(None)
-            new_axis += 1
             continue
-        if isinstance(item, slice):
-            basic.append(_slice(item, axis, length))
-        elif isinstance(item, Value) and item.dtype.kind == "b":
-            covered = x.shape[axis : axis + len(item.shape)]
-            if item.shape != covered:
-                raise IndexingError(
-                    f"a boolean index of shape {item.shape} was used on axes of lengths {covered} (from axis {axis} of "
-                    f"shape {x.shape}): a mask must have the shape of what it chooses from"
-                )
-            length = prod(covered)
-            arrays.append(Array(item, new_axis, True))
-            if covered:
-                basic.append((0, length, 1))
-                axis += len(covered) - 1
-            else:  # a single truth value chooses all or nothing: along a new axis of length 1
-                basic.append(None)
-                new_axis += 1
-                continue
-        elif isinstance(item, Value):
-            arrays.append(Array(item, new_axis, False))
-            basic.append((0, length, 1))
-        else:
-            basic.append(position(item, axis, length))
-            new_axis -= 1
-        new_axis += 1
-        axis += 1
+        if item is Ellipsis:
+            basic += [(0, n, 1) for n in x.shape[axis : axis + hidden]]
+            joined += x.shape[axis : axis + hidden]
+            axis += hidden
+            continue
+        length = prod(x.shape[axis : axis + covered])
+        basic.append(_slice(item, axis, length) if isinstance(item, slice) else position(int(item), axis, length))
         joined.append(length)
+        axis += covered
     return Key((*joined, *x.shape[axis:]), tuple(basic), arrays, _parted(pattern))
+
+
+def _axes_of_mask(shape: Shape, axis: int, mask: Shape) -> int:
+    covered = shape[axis : axis + len(mask)]
+    if mask != covered:
+        raise IndexingError(
+            f"a boolean index of shape {mask} was used on axes of lengths {covered} (from axis {axis} of shape {shape}): "
+            "a mask must have the shape of what it chooses from"
+        )
+    return len(mask)
 
 
 def _is_basic(item: Any) -> bool:
@@ -201,7 +192,6 @@ def _axes_of_ellipsis(shape: Shape, items: list[Any]) -> int:
 
 
 def _parted(pattern: Sequence[bool]) -> bool:
-    """Whether a slice or a new axis stands between two indices."""
-    first = pattern.index(True) if True in pattern else 0
-    last = len(pattern) - pattern[::-1].index(True) if True in pattern else 0
-    return not all(pattern[first:last])
+    """Whether a slice, an Ellipsis (of no axis, even) or a new axis stands between two indices."""
+    indices = [i for i, is_index in enumerate(pattern) if is_index]
+    return bool(indices) and indices[-1] - indices[0] >= len(indices)
