@@ -24,20 +24,20 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit
 
 from autograd_core.backend import Kernel
 from autograd_core.ops import convolution as ops
 from autograd_core.ops._windows import Windows
 from autograd_core.primitive import Primitive
 
-from .threads import shared
+from .threads import shared, threads
 from .tiles import COLUMNS, ROWS, VECTOR_BYTES, copy_run, dot_tile, product_tile_1, product_tile_2, product_tile_3
 
 _jit = njit(nogil=True, error_model="numpy", cache=True)
-_parallel = njit(nogil=True, error_model="numpy", cache=True, parallel=True)
 
 CACHE_BYTES = 384 * 1024  # for the planes of one band: well within a core's second-level cache
+RATE = 50_000  # multiply-adds in a microsecond, on an ordinary core
 
 
 # ------------------------------------------------------------------------------------------- layout
@@ -191,20 +191,13 @@ def _product_jobs(first, last, x, w, bias, y, sizes, layout, phases, offsets, pl
                             y[target + step_w * j] = sums[source + j]
 
 
-@_parallel
-def _product_parts(parts, jobs, x, w, bias, y, sizes, layout, phases, offsets, place):
-    for i in prange(parts):
-        first, last = i * jobs // parts, (i + 1) * jobs // parts
-        _product_jobs(first, last, x, w, bias, y, sizes, layout, phases, offsets, place)
-
-
 class ProductPlan(NamedTuple):
     """One run of ``_product_jobs``: the weights it takes, and what else it is given."""
 
     weights: tuple[Any, ...]  # arguments of _pack_weights between w and bias
     arrays: tuple[np.ndarray, ...]  # sizes, layout, phases, offsets, place
     jobs: int
-    work: int
+    microseconds: float
 
 
 def _product_plan(
@@ -224,22 +217,21 @@ def _product_plan(
         weights,
         (np.array(sizes, np.int64), planes.layout, planes.phases, offsets, np.array(place, np.int64)),
         n * groups * planes.bands,
-        n * groups * windows[0] * planes.width * outputs * taps,
+        n * groups * windows[0] * planes.width * outputs * taps / RATE,
     )
 
 
 def _run_product(plan: ProductPlan, x: np.ndarray, w: np.ndarray, bias: np.ndarray, y: np.ndarray) -> None:
     packed, starts = _pack_weights(w, *plan.weights, bias)
-    jobs = plan.jobs
-    shared(_product_jobs, _product_parts, jobs, plan.work, x, packed, starts, y, *plan.arrays)
+    shared(_product_jobs, plan.jobs, plan.microseconds, x, packed, starts, y, *plan.arrays)
 
 
 @lru_cache(maxsize=1024)
-def _forward_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize: int, threads: int) -> ProductPlan:
+def _forward_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize: int, sharers: int) -> ProductPlan:
     taps = [tuple(k * d for k, d in zip(tap, windows.dilation)) for tap in product(*map(range, windows.kernel))]
     channels, outputs = c // groups, o // groups
     before = tuple(pair[0] for pair in windows.padding)
-    least_bands = -(-threads // (n * groups))
+    least_bands = -(-sharers // (n * groups))
     planes = _planes(windows.size, windows.output, windows.stride, before, taps, channels * itemsize, least_bands)
     per_row = channels * len(taps)
     weights = (outputs * per_row, per_row, len(taps), np.arange(len(taps)), outputs, channels, groups)
@@ -249,7 +241,7 @@ def _forward_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsiz
 
 @lru_cache(maxsize=1024)
 def _input_plans(
-    windows: Windows, groups: int, n: int, c: int, o: int, itemsize: int, threads: int
+    windows: Windows, groups: int, n: int, c: int, o: int, itemsize: int, sharers: int
 ) -> tuple[list[ProductPlan], bool]:
     """A plan for each class of input positions that see the same taps, and whether these are all positions.
 
@@ -274,7 +266,7 @@ def _input_plans(
         furthest = [max(shift[axis] for _, shift in kept) for axis in (0, 1)]
         taps = [tuple(m - e for m, e in zip(furthest, shift)) for _, shift in kept]
         start = tuple(m - a for m, a in zip(furthest, first))
-        least_bands = -(-threads // (n * groups))
+        least_bands = -(-sharers // (n * groups))
         planes = _planes(windows.output, count, (1, 1), start, taps, channels * itemsize, least_bands)
         per_row = outputs * windows.taps
         weights = (
@@ -361,22 +353,16 @@ def _dot_jobs(first, last, x, v, w, sizes, layout, phases, offsets):
                 w[target + k] = sums[r * columns + k]
 
 
-@_parallel
-def _dot_parts(parts, jobs, x, v, w, sizes, layout, phases, offsets):
-    for i in prange(parts):
-        _dot_jobs(i * jobs // parts, (i + 1) * jobs // parts, x, v, w, sizes, layout, phases, offsets)
-
-
 class DotPlan(NamedTuple):
     """One run of ``_dot_jobs``."""
 
     arrays: tuple[np.ndarray, ...]  # sizes, layout, phases, offsets
     jobs: int
-    work: int
+    microseconds: float
 
 
 @lru_cache(maxsize=1024)
-def _weight_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize: int, threads: int) -> DotPlan:
+def _weight_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize: int, sharers: int) -> DotPlan:
     taps = [tuple(k * d for k, d in zip(tap, windows.dilation)) for tap in product(*map(range, windows.kernel))]
     channels, outputs = c // groups, o // groups
     before = tuple(pair[0] for pair in windows.padding)
@@ -385,8 +371,8 @@ def _weight_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize
     unit_bytes = (channels * planes.channel + outputs * planes.rows * planes.width) * itemsize
     # of sizes alone, not of threads: the order of summation, and so every bit, is the same for any number of them
     units = min(max(CACHE_BYTES // unit_bytes, 1), n * planes.bands)
-    row_blocks = min(-(-threads // groups), -(-outputs // ROWS))
-    blocks = min(-(-threads // (groups * row_blocks)), channels)
+    row_blocks = min(-(-sharers // groups), -(-outputs // ROWS))
+    blocks = min(-(-sharers // (groups * row_blocks)), channels)
     sizes = [
         n,
         groups,
@@ -404,7 +390,7 @@ def _weight_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize
     return DotPlan(
         (np.array(sizes, np.int64), planes.layout, planes.phases, planes.offsets(channels)),
         groups * row_blocks * blocks,
-        n * groups * windows.output[0] * planes.width * outputs * channels * len(taps),
+        n * groups * windows.output[0] * planes.width * outputs * channels * len(taps) / RATE,
     )
 
 
@@ -441,7 +427,7 @@ def convolution_bias(
         return formula.forward(np, *operands, windows=windows, groups=groups)
     n, c, o = x.shape[0], x.shape[1], w.shape[0]
     y = np.empty((n, o, *windows.output), x.dtype)
-    plan = _forward_plan(_plane(windows), groups, n, c, o, x.itemsize, get_num_threads())
+    plan = _forward_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
     _run_product(plan, x.ravel(), w.ravel(), _NO_BIAS[x.dtype] if b is None else b, y.reshape(-1))
     return y
 
@@ -451,7 +437,7 @@ def convolution_input(v: np.ndarray, w: np.ndarray, *, windows: Windows, groups:
     if not _suits(windows, v, w) or not np.isfinite(w).all():
         return ops.convolution_input_p.forward(np, v, w, windows=windows, groups=groups)
     n, o, c = v.shape[0], v.shape[1], w.shape[1] * groups
-    plans, everywhere = _input_plans(_plane(windows), groups, n, c, o, v.itemsize, get_num_threads())
+    plans, everywhere = _input_plans(_plane(windows), groups, n, c, o, v.itemsize, threads())
     x = (np.empty if everywhere else np.zeros)((n, c, *windows.size), v.dtype)
     for plan in plans:
         _run_product(plan, v.ravel(), w.ravel(), _NO_BIAS[v.dtype], x.reshape(-1))
@@ -461,9 +447,9 @@ def convolution_input(v: np.ndarray, w: np.ndarray, *, windows: Windows, groups:
 def convolution_weight(x: np.ndarray, v: np.ndarray, *, windows: Windows, groups: int) -> np.ndarray:
     if _suits(windows, x, v):
         n, c, o = x.shape[0], x.shape[1], v.shape[1]
-        plan = _weight_plan(_plane(windows), groups, n, c, o, x.itemsize, get_num_threads())
+        plan = _weight_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
         w = np.empty((o, c // groups, *windows.kernel), x.dtype)
-        shared(_dot_jobs, _dot_parts, plan.jobs, plan.work, x.ravel(), v.ravel(), w.reshape(-1), *plan.arrays)
+        shared(_dot_jobs, plan.jobs, plan.microseconds, x.ravel(), v.ravel(), w.reshape(-1), *plan.arrays)
         # dropped positions meet a zero, which an infinity in x would have turned into NaN
         if np.isfinite(w).all():
             return w

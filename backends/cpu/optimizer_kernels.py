@@ -70,7 +70,7 @@ def _sgd_update(
     nesterov = True if options["nesterov"] else None
     momentum = float(options["momentum"])
     operands = (x, g, b, new_x, new_b, rate, sign, decay, momentum, weight, nesterov)
-    shared(_sgd, x.size, 4 * x.size, *operands)
+    shared(_sgd, x.size, 1e-3 * x.size, *operands)
     if new_b is None:
         return (new_x.reshape(param.shape),)
     results = (new_x.reshape(param.shape), new_b.reshape(param.shape))
@@ -129,7 +129,7 @@ def _adam_update(
         shrink, decay = 1.0 - rate * decay, None
     arrays = (x, g, m, v, peak, new_x, new_m, new_v, new_peak)
     numbers = (step_size, scale * options["eps"], sign, shrink, decay or None, beta1, beta2)
-    shared(_adam, x.size, 10 * x.size, *arrays, *numbers)
+    shared(_adam, x.size, 2e-3 * x.size, *arrays, *numbers)
     shape = param.shape
     results = (new_x.reshape(shape), new_m.reshape(shape), new_v.reshape(shape), np.asarray(new_step))
     return results if new_peak is None else (*results, new_peak.reshape(shape))

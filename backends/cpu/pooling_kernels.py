@@ -9,10 +9,9 @@ Windows are taken apart by axis: first every row by itself, then the rows' resul
 from __future__ import annotations
 
 from functools import lru_cache
-from math import prod
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from autograd_core.backend import Kernel
 from autograd_core.ops import pooling as ops
@@ -23,8 +22,8 @@ from autograd_core.primitive import Primitive
 from .threads import shared
 
 _jit = njit(nogil=True, error_model="numpy", cache=True)
-_parallel = njit(nogil=True, error_model="numpy", cache=True, parallel=True)
 
+RATE = 1000  # elements met in a microsecond
 COMPILED = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -95,24 +94,12 @@ def _max_jobs(first, last, x, y, index, down_axis, across_axis):
                     target_index[t, u] = found[row, u] if better else target_index[t, u]
 
 
-@_parallel
-def _max_parts(parts, jobs, x, y, index, down_axis, across_axis):
-    for i in prange(parts):
-        _max_jobs(i * jobs // parts, (i + 1) * jobs // parts, x, y, index, down_axis, across_axis)
-
-
 @_jit
 def _gather_jobs(first, last, x, index, y):
     for plane in range(first, last):
         source, at, target = x[plane], index[plane], y[plane]
         for i in range(len(at)):
             target[i] = source[np.uint64(at[i])]
-
-
-@_parallel
-def _gather_parts(parts, jobs, x, index, y):
-    for i in prange(parts):
-        _gather_jobs(i * jobs // parts, (i + 1) * jobs // parts, x, index, y)
 
 
 @_jit
@@ -122,12 +109,6 @@ def _scatter_jobs(first, last, v, index, x):
         target[:] = 0
         for i in range(len(at)):
             target[np.uint64(at[i])] += source[i]
-
-
-@_parallel
-def _scatter_parts(parts, jobs, v, index, x):
-    for i in prange(parts):
-        _scatter_jobs(i * jobs // parts, (i + 1) * jobs // parts, v, index, x)
 
 
 # ------------------------------------------------------------------------------------------- means
@@ -171,13 +152,6 @@ def _mean_jobs(first, last, x, y, down_axis, across_axis, down_counts, across_co
                 target[u] = sums[u] / (count * across_counts[u])
 
 
-@_parallel
-def _mean_parts(parts, jobs, x, y, down_axis, across_axis, down_counts, across_counts):
-    for i in prange(parts):
-        first, last = i * jobs // parts, (i + 1) * jobs // parts
-        _mean_jobs(first, last, x, y, down_axis, across_axis, down_counts, across_counts)
-
-
 @_jit
 def _spread_jobs(first, last, v, x, down_axis, across_axis, down_counts, across_counts):
     kernel_h, stride_h, before_h, _ = down_axis
@@ -212,13 +186,6 @@ def _spread_jobs(first, last, v, x, down_axis, across_axis, down_counts, across_
                     target[j] += inner[j]
 
 
-@_parallel
-def _spread_parts(parts, jobs, v, x, down_axis, across_axis, down_counts, across_counts):
-    for i in prange(parts):
-        first, last = i * jobs // parts, (i + 1) * jobs // parts
-        _spread_jobs(first, last, v, x, down_axis, across_axis, down_counts, across_counts)
-
-
 # --------------------------------------------------------------------------------------- overrides
 
 
@@ -229,7 +196,12 @@ def _suits(windows: Windows, x: np.ndarray) -> bool:
 
 def _planes(a: np.ndarray) -> np.ndarray:
     """(N, C, H, W) or (N, C, L) as (N C, H or 1, W or L), contiguous."""
-    return a.reshape(-1, *(1,) * (4 - a.ndim), *a.shape[2:])
+    return np.ascontiguousarray(a).reshape(-1, *(1,) * (4 - a.ndim), *a.shape[2:])
+
+
+def _rows(a: np.ndarray) -> np.ndarray:
+    """(N, C, ...) as (N C, everything else), contiguous."""
+    return np.ascontiguousarray(a).reshape(a.shape[0] * a.shape[1], -1)
 
 
 @lru_cache(maxsize=1024)
@@ -246,28 +218,25 @@ def max_pool(x: np.ndarray, *, windows: Windows) -> tuple[np.ndarray, np.ndarray
     shape = (*x.shape[:2], *windows.output)
     y, index = np.empty(shape, x.dtype), np.empty(shape, ops.INDEX)
     planes = _planes(x)
-    work = y.size * windows.taps
-    shared(_max_jobs, _max_parts, len(planes), work, planes, _planes(y), _planes(index), *_axes(windows))
+    shared(_max_jobs, len(planes), y.size * windows.taps / RATE, planes, _planes(y), _planes(index), *_axes(windows))
     return y, index
 
 
 def pool_gather(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     if x.dtype not in COMPILED or not index.size:
         return ops.pool_gather_p.forward(np, x, index)
-    planes = index.shape[0] * index.shape[1]
     y = np.empty(index.shape, x.dtype)
-    source, at, target = x.reshape(planes, -1), index.reshape(planes, -1), y.reshape(planes, -1)
-    shared(_gather_jobs, _gather_parts, planes, index.size, source, at, target)
+    source, at, target = _rows(x), _rows(index), _rows(y)
+    shared(_gather_jobs, len(at), index.size / RATE, source, at, target)
     return y
 
 
 def pool_scatter(v: np.ndarray, index: np.ndarray, *, size: tuple[int, ...]) -> np.ndarray:
     if v.dtype not in COMPILED or not v.size:
         return ops.pool_scatter_p.forward(np, v, index, size=size)
-    planes = v.shape[0] * v.shape[1]
     x = np.empty((*v.shape[:2], *size), v.dtype)
-    source, at, target = v.reshape(planes, -1), index.reshape(planes, -1), x.reshape(planes, -1)
-    shared(_scatter_jobs, _scatter_parts, planes, v.size + x.size, source, at, target)
+    source, at, target = _rows(v), _rows(index), _rows(x)
+    shared(_scatter_jobs, len(at), (v.size + x.size) / RATE, source, at, target)
     return x
 
 
@@ -287,7 +256,7 @@ def avg_pool(x: np.ndarray, *, windows: Windows, divisor: Divisor) -> np.ndarray
     y = np.empty((*x.shape[:2], *windows.output), x.dtype)
     planes = _planes(x)
     given = (*_axes(windows), *_counts(windows, divisor, x.dtype))
-    shared(_mean_jobs, _mean_parts, len(planes), y.size * windows.taps, planes, _planes(y), *given)
+    shared(_mean_jobs, len(planes), y.size * windows.taps / RATE, planes, _planes(y), *given)
     return y
 
 
@@ -297,8 +266,7 @@ def avg_spread(v: np.ndarray, *, windows: Windows, divisor: Divisor) -> np.ndarr
     x = np.empty((*v.shape[:2], *windows.size), v.dtype)
     planes = _planes(x)
     given = (*_axes(windows), *_counts(windows, divisor, v.dtype))
-    work = v.size * windows.taps + prod(x.shape)
-    shared(_spread_jobs, _spread_parts, len(planes), work, _planes(v), planes, *given)
+    shared(_spread_jobs, len(planes), (v.size * windows.taps + x.size) / RATE, _planes(v), planes, *given)
     return x
 
 
