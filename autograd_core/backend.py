@@ -197,9 +197,16 @@ def _availability(name: str) -> Availability:
     answer = _ask(name, "availability")
     if not isinstance(answer, Availability):
         raise BackendUnavailableError(f"backend {name!r}: availability() must return an Availability, got {answer!r}")
-    if answer and _ask(name, "device_count") < 1:
+    if answer and _count(name) < 1:
         return Availability(False, "the backend counts no devices")
     return answer
+
+
+def _count(name: str) -> int:
+    count = _ask(name, "device_count")
+    if not isinstance(count, int):
+        raise BackendUnavailableError(f"backend {name!r}: device_count() must return an int, got {count!r}")
+    return count
 
 
 def _device(name: str) -> Device:
@@ -216,7 +223,7 @@ def _find_device(name: str) -> Device:
         raise BackendUnavailableError(f"device {name!r} cannot be used here: {availability.reason}")
     if colon and not index_text.isdecimal():
         raise DeviceError(f"device {name!r}: write the backend's name or name:index, such as '{backend_name}:0'")
-    index, count = int(index_text or 0), _ask(backend_name, "device_count")
+    index, count = int(index_text or 0), _count(backend_name)
     if index >= count:
         last = f" to '{backend_name}:{count - 1}'" if count > 1 else ""
         raise DeviceError(
@@ -261,7 +268,7 @@ def devices() -> list[DeviceInfo]:
 def _rows(name: str) -> list[DeviceInfo]:
     try:
         availability = _availability(name)
-        count = _ask(name, "device_count") if availability else 1
+        count = _count(name) if availability else 1
     except BackendUnavailableError as error:  # a broken plug-in must not hide the devices that work
         return [DeviceInfo(name, False, str(error))]
     return [DeviceInfo(f"{name}:{i}" if i else name, bool(availability), availability.reason) for i in range(count)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from autograd_core.ops.activation import elu, gelu, leaky_relu, softplus
 from autograd_core.ops.convolution import conv2d
 from autograd_core.ops.cross_entropy import cross_entropy
 from autograd_core.ops.linear_algebra import linear
+from autograd_core.ops.optimizer_updates import adam_update_p, global_norm_p, scaled_p, sgd_update_p
 from autograd_core.ops.pooling import avg_pool2d, max_pool2d
 from autograd_core.ops.softmax import log_softmax, softmax
+from autograd_core.primitive import bind
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,24 @@ def _reals(*shape: int, seed: int = 0) -> np.ndarray:
 
 def _integers(high: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(shape).integers(0, high, shape)
+
+
+def _sgd(param: Any, grad: Any, buffer: Any, *, nesterov: bool = False) -> Any:
+    """Steps of SGD: plain, with momentum, and with a dampened buffer at its second step."""
+    rate, step = ag.full((), 0.1, dtype="float64"), ag.ones(())
+    options = {"dampening": 0.0, "weight_decay": 0.01, "nesterov": nesterov, "maximize": False}
+    return (
+        *bind(sgd_update_p, (param, grad, rate), {**options, "momentum": 0.0}),
+        *bind(sgd_update_p, (param, grad, rate, buffer), {**options, "momentum": 0.9}),
+        *bind(sgd_update_p, (param, grad, rate, buffer, step), {**options, "momentum": 0.9, "dampening": 0.5}),
+    )
+
+
+def _adam(param: Any, grad: Any, mean: Any, square: Any, *peak: Any, decoupled: bool) -> Any:
+    rate, step = ag.full((), 0.1, dtype="float64"), ag.full((), 3.0)
+    options = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "weight_decay": 0.01, "maximize": True}
+    operands = (param, grad, rate, mean, ag.square(square), step, *map(ag.square, peak))
+    return bind(adam_update_p, operands, {**options, "decoupled_weight_decay": decoupled})
 
 
 X, Y = _reals(3, 4), _reals(3, 4, seed=1)
@@ -101,6 +122,13 @@ CASES = [
     Case("softmax", lambda x: (softmax(x * 50, axis=0), log_softmax(x, axis=-1)), (X,)),
     Case("cross entropy", lambda x, labels: cross_entropy(x, labels), (X, LABELS)),
     Case("linear", lambda x, w, b: linear(x, w, b), (BATCH, _reals(5, 4), _reals(5))),
+    # training
+    Case("SGD", _sgd, (X, Y, X + Y)),
+    Case("SGD by Nesterov", partial(_sgd, nesterov=True), (X, Y, X + Y)),
+    Case("Adam", partial(_adam, decoupled=False), (X, Y, X + Y, X - Y)),
+    Case("AMSGrad, decoupled decay", partial(_adam, decoupled=True), (X, Y, X + Y, X - Y, X * Y)),
+    Case("norm of gradients", lambda *xs: bind(global_norm_p, xs, {"order": 2.0}), (X, ROW, np.ones((0,)))),
+    Case("scaled gradient", lambda x, factor: bind(scaled_p, (x, factor), {}), (X, np.array(0.5))),
     Case("activations", lambda x: (gelu(x), softplus(x), elu(x), leaky_relu(x)), (X,)),
 ]
 

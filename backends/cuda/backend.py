@@ -23,8 +23,10 @@ class CudaBackend:
     def _reason(self) -> str:
         if find_spec("cupy") is None:
             return "CuPy is not installed: pip install 'autograd_core[cuda13]' (or [cuda12] for a CUDA 12 driver)"
-        import cupy
-
+        try:
+            import cupy
+        except ImportError as error:
+            return f"CuPy does not load: {error}"
         try:
             count = cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError as error:
