@@ -2,9 +2,9 @@
 
     y = (x - mean) / sqrt(var + eps) * w + b,   mean and var over ``axes``, w and b along the axes that ``affine`` keeps
 
-Three primitives: the statistics, constants to whoever asks for their derivative; the normalization, which takes them
-as operands so that nothing is computed twice; and its vjp. The latter two account for the dependence of mean and
-variance on x in their rules, and state their composed forms, from which derivatives of higher order follow.
+The statistics are a primitive of their own, and constants to whoever asks for their derivative. The normalization takes
+them as operands, so that nothing is computed twice; it and its vjp account for the dependence of mean and variance on x
+in their rules, and state their composed forms, from which derivatives of higher order follow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..aval import Aval, as_shape, reduced_shape
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, general
 from ._apply import as_tensor, check_devices, promoted
-from .creation import ones, zeros
+from .creation import asarray, ones, zeros
 from .exponential import rsqrt
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm"]
@@ -26,17 +26,27 @@ Shape = tuple[int, ...]
 # ------------------------------------------------------------------------------------------- primitives
 
 
-def _moments(xp: Any, x: Any, *, axes: Shape) -> Any:
+def _moments(xp: Any, x: Any, *, axes: Shape, eps: float) -> Any:
     mean = x.mean(axis=axes, keepdims=True)
     centred = x - mean  # the difference of mean squares would lose the digits that a large mean takes up
     centred *= centred
-    return mean, centred.mean(axis=axes, keepdims=True)
+    var = centred.mean(axis=axes, keepdims=True)
+    return mean, var, 1.0 / xp.sqrt(var + eps)
 
 
 moments_p = general(
     "moments",
     _moments,
-    lambda x, *, axes: (Aval(reduced_shape(x.shape, axes, True), x.dtype),) * 2,
+    lambda x, *, axes, eps: (Aval(reduced_shape(x.shape, axes, True), x.dtype),) * 3,
+)
+
+# not differentiable: a running mean is a memory of values
+moving_average_p = general(
+    "moving_average",
+    lambda xp, running, value, momentum, *, scale: (
+        running + ((value.reshape(running.shape) * scale).astype(running.dtype) - running) * momentum
+    ),
+    lambda running, value, momentum, *, scale: running,
 )
 
 
@@ -140,9 +150,9 @@ def _normalize_over(x: Any, weight: Any, bias: Any, axes: Shape, affine: Shape, 
     size = prod(affine)
     weight = ones(size, dtype=x.dtype, device=x.device) if weight is None else weight
     bias = zeros(size, dtype=x.dtype, device=x.device) if bias is None else bias
-    mean, var = bind(moments_p, (x,), {"axes": axes})
+    mean, var, rstd = bind(moments_p, (x,), {"axes": axes, "eps": eps})
     params = {"axes": axes, "affine": affine, "eps": eps}
-    return bind(normalize_p, (x, weight, bias, mean, rsqrt(var + eps)), params), mean, var
+    return bind(normalize_p, (x, weight, bias, mean, rstd), params), mean, var
 
 
 # ------------------------------------------------------------------------------------------- public functions
@@ -211,9 +221,9 @@ def batch_norm(
             raise ArgumentError(f"{op}: {name} is updated in training and must be a variable: write nn.Buffer({name})")
     y, mean, var = _normalize_over(x, weight, bias, axes, affine, eps)
     if running_mean is not None:
-        _move_towards(running_mean, mean, momentum)
+        _move_towards(running_mean, mean, momentum, 1.0)
     if running_var is not None:
-        _move_towards(running_var, var * (count / (count - 1)), momentum)
+        _move_towards(running_var, var, momentum, count / (count - 1))
     return y
 
 
@@ -228,9 +238,9 @@ def _with_given_moments(op: str, x: Any, mean: Any, var: Any, weight: Any, bias:
     return x * scale.astype(x.dtype).reshape(affine) + shift.astype(x.dtype).reshape(affine)
 
 
-def _move_towards(running: Any, value: Any, momentum: Any) -> None:
-    value = value.reshape(-1).astype(running.dtype)
-    running.assign_((running + (value - running) * momentum).astype(running.dtype).detach())
+def _move_towards(running: Any, value: Any, momentum: Any, scale: float) -> None:
+    momentum = asarray(momentum, dtype=running.dtype, device=running.device)
+    running.assign_(bind(moving_average_p, (running, value, momentum), {"scale": scale}))
 
 
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
