@@ -116,7 +116,16 @@ class Primitive:
 
 
 class Elementwise(Primitive):
-    """y[i] = f(x1[i], x2[i], ...). Operands have one shape, or are 0-d constants; results have that shape."""
+    """y[i] = f(x1[i], x2[i], ...). Operands have one shape, or are 0-d constants; results have that shape.
+
+    forward: ``lambda xp, x1, x2, *, param: ...``, a scalar formula in operators and functions of ``xp``.
+    partials: dy/dx_i for each operand: a rule, or the constants 1, -1, 0; None for an operation with no derivative
+        at all (comparisons). A rule that names ``g`` states the product g * dy/dx_i itself (a choice: g or 0).
+    result: the output's dtype where it is not the operands' (a dtype, or a function of the operands' dtypes).
+    signals: whether ordinary operands can give infinity or NaN (division, logarithm), so that a backend
+        must silence the warnings of its array library.
+    singular: whether a partial can be infinite or NaN where the cotangent is 0 (see the top of this file).
+    """
 
     kind = "elementwise"
 
@@ -184,7 +193,11 @@ class Elementwise(Primitive):
 
 
 class Multilinear(Primitive):
-    """Linear in each operand that has a transpose, or (``joint``) in all of those together."""
+    """Linear in each operand that has a transpose, or (``joint``) in all of those together, as concat and where are.
+
+    transposes: for each operand the rule g -> cotangent, None where it is not linear (an index, a condition);
+        or one rule that returns a cotangent for every operand.
+    """
 
     kind = "multilinear"
 
@@ -224,7 +237,13 @@ class Multilinear(Primitive):
 
 
 class General(Primitive):
-    """A primitive with its own vjp rule, its own composed form, or both."""
+    """A primitive with its own vjp rule, its own composed form, or both.
+
+    vjp: a rule an operand, or one rule that returns a cotangent for every operand (None for zero).
+    jvp: optional; parameters as in other rules, with ``ts`` for the tangents (None for zero).
+    composed: the same function of tensors, in public operations; gives whatever is not stated.
+    device_param: the parameter that names the output's device: for operations that have no operands, or move them.
+    """
 
     kind = "general"
 
@@ -273,77 +292,7 @@ class General(Primitive):
         return transforms.transpose_pullback(self, primals, tangents, output, params)
 
 
-# ------------------------------------------------------------------------------------ constructors
-
-
-def elementwise(
-    name: str,
-    forward: Rule,
-    partials: Sequence[Rule | int] | None,
-    *,
-    result: np.dtype | Callable[..., np.dtype] | None = None,
-    signals: bool = True,
-    singular: bool = False,
-) -> Elementwise:
-    """Declare an elementwise primitive.
-
-    forward: ``lambda xp, x1, x2, *, param: ...``, a scalar formula in operators and functions of ``xp``.
-    partials: dy/dx_i for each operand: a rule, or the constants 1, -1, 0; None for an operation with no derivative
-        at all (comparisons). A rule that names ``g`` states the product g * dy/dx_i itself (a choice: g or 0).
-    result: the output's dtype where it is not the operands' (a dtype, or a function of the operands' dtypes).
-    signals: whether ordinary operands can give infinity or NaN (division, logarithm), so that a backend
-        must silence the warnings of its array library.
-    singular: whether a partial can be infinite or NaN where the cotangent is 0 (see the top of this file).
-    """
-    return Elementwise(name, forward, partials, result=result, signals=signals, singular=singular)
-
-
-def multilinear(
-    name: str,
-    forward: Rule,
-    transposes: Sequence[Rule | None] | Rule,
-    shape: Callable[..., Any],
-    *,
-    joint: bool = False,
-) -> Multilinear:
-    """Declare a primitive that is linear in each operand, or (``joint``) in all together, as concat and where are.
-
-    transposes: for each operand the rule g -> cotangent, None where it is not linear (an index, a condition);
-        or one rule that returns a cotangent for every operand.
-    """
-    return Multilinear(name, forward, transposes, shape, joint=joint)
-
-
-def general(
-    name: str,
-    forward: Rule | None,
-    shape: Callable[..., Any],
-    *,
-    vjp: Sequence[Rule | None] | Rule | None = None,
-    jvp: Rule | None = None,
-    composed: Rule | None = None,
-    operands: Sequence[str] | None = None,
-    signals: bool = True,
-    device_param: str | None = None,
-) -> General:
-    """Declare a primitive with its own rules.
-
-    vjp: a rule an operand, or one rule that returns a cotangent for every operand (None for zero).
-    jvp: optional; parameters as in other rules, with ``ts`` for the tangents (None for zero).
-    composed: the same function of tensors, in public operations; gives whatever is not stated.
-    device_param: the parameter that names the output's device: for operations that have no operands, or move them.
-    """
-    return General(
-        name,
-        forward,
-        shape,
-        vjp=vjp,
-        jvp=jvp,
-        composed=composed,
-        operands=operands,
-        signals=signals,
-        device_param=device_param,
-    )
+elementwise, multilinear, general = Elementwise, Multilinear, General  # how a declaration reads
 
 
 # --------------------------------------------------------------------------------- running one
