@@ -45,7 +45,7 @@ def _outputs(op: str, result: Any) -> tuple[list[Tensor], Any]:
 def _is_closed(roots: Sequence[AnyNode], variables: set[AnyNode]) -> bool:
     """Whether the graph under ``roots`` ends in fresh ``variables`` alone: then nobody outside can differentiate it.
 
-    Leaves younger than those belong to transforms that began and ended inside.
+    What is older comes from outside; younger leaves belong to transforms that began and ended inside.
     """
     newest = min((node.order for node in variables), default=1)
     seen: set[AnyNode] = set()
@@ -55,11 +55,9 @@ def _is_closed(roots: Sequence[AnyNode], variables: set[AnyNode]) -> bool:
         if node in seen:
             continue
         seen.add(node)
-        if type(node) is Leaf:
-            if node not in variables and node.order > newest:
-                return False
-        else:
-            stack.extend(main_node(parent) for parent in node.parents)
+        if node not in variables and node.order > newest:
+            return False
+        stack.extend(main_node(parent) for parent in getattr(node, "parents", ()))
     return True
 
 

@@ -47,7 +47,8 @@ def sweep(
                 heappush(heap, (node.order, node))
 
     for node, g in roots:
-        deliver(node, g)
+        if needed is None or main_node(node) in needed:
+            deliver(node, g)
     with context.enable_grad() if create_graph else context.no_grad():
         while heap:
             node = heappop(heap)[1]
@@ -132,6 +133,7 @@ def _second_backward(node: Node) -> GradientError:
 
 def _ancestors_leading_to(roots: Iterable[tuple[AnyNode, Tensor]], targets: set[AnyNode]) -> set[AnyNode]:
     """The nodes between ``roots`` and ``targets``, both included: nothing else needs a cotangent."""
+    oldest = max((node.order for node in targets), default=1)  # what was made before them does not lead to them
     leads: dict[AnyNode, bool] = {}
     stack = [(main_node(node), False) for node, _ in roots]
     pieces: dict[Node, set[Piece]] = {}
@@ -140,7 +142,7 @@ def _ancestors_leading_to(roots: Iterable[tuple[AnyNode, Tensor]], targets: set[
         if parents_done:
             leads[node] = node in targets or any(leads[main_node(p)] for p in node.parents)
         elif node not in leads:
-            if node in targets or type(node) is Leaf:
+            if node in targets or type(node) is Leaf or node.order > oldest:
                 leads[node] = node in targets
                 continue
             if node.saved is None:
