@@ -172,6 +172,7 @@ X = ag.zeros((3, 4))
         (lambda: X[[0], [4]], IndexError, "index 4 is out of range for an axis of length 4"),
         (lambda: X.mT[[4]], IndexError, "index 4 is out of range"),
         (lambda: ag.zeros((0, 2))[[0]], IndexError, "index 0 is out of range for an axis of length 0$"),
+        (lambda: ag.zeros((0, 2))[..., [2]], IndexError, "index 2 is out of range for an axis of length 2"),
         (lambda: ag.take(X, [7], axis=1), IndexError, "index 7 is out of range"),
         (lambda: ag.take_along_axis(X, [[7]], axis=1), IndexError, "index 7 is out of range"),
         (lambda: ag.gather(X, 1, [[-5]]), IndexError, "index -5 is out of range"),

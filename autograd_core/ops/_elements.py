@@ -94,6 +94,8 @@ def _along(axis: int, indices: Any) -> tuple[Any, ...]:
 
 
 def _taken(xp: Any, x: Any, indices: Any, *, axis: int) -> Any:
+    if not x.size:  # then nothing else looks at the indices
+        _in_range(xp, indices, x.shape[axis])
     try:
         if x.flags.c_contiguous:
             return xp.take(x, indices, axis=axis)

@@ -21,6 +21,7 @@ from ._apply import as_tensor, check_devices
 # an axis of the indexed tensor: the position taken, or the (start, stop, step) of a slice; None: a new axis
 BasicItem = int | tuple[int, int | None, int] | None
 BasicKey = tuple[BasicItem, ...]
+_BASIC_TYPES = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
 class Array(NamedTuple):
@@ -88,29 +89,28 @@ def is_whole(shape: Shape, key: BasicKey) -> bool:
 
 
 def read_basic(shape: Shape, key: Any) -> BasicKey | None:
-    """``key`` as a basic key if it is a valid one, None otherwise: the short way for most."""
+    """``key`` as a basic key if it is one for this shape, None otherwise: the short way for most."""
     items = key if type(key) is tuple else (key,)
-    basic: list[BasicItem] = []
-    axis, ndim, seen = 0, len(shape), False
+    used = 0
     for item in items:
-        kind = type(item)
+        if type(item) not in _BASIC_TYPES:
+            return None
+        used += type(item) is int or type(item) is slice
+    if used > len(shape) or len([i for i in items if i is Ellipsis]) > 1:
+        return None
+    basic: list[BasicItem] = []
+    axis = 0
+    for item in items:
         if item is None:
             basic.append(None)
-        elif kind is int and axis < ndim:
-            basic.append(position(item, axis, shape[axis]))
-            axis += 1
-        elif kind is slice and axis < ndim:
-            basic.append(_slice(item, axis, shape[axis]))
-            axis += 1
         elif item is Ellipsis:
-            hidden = ndim + 1 - sum([i is not None for i in items])
-            if hidden < 0 or seen:
-                return None
-            seen = True
+            hidden = len(shape) - used
             basic += [(0, n, 1) for n in shape[axis : axis + hidden]]
             axis += hidden
         else:
-            return None
+            n = shape[axis]
+            basic.append(position(item, axis, n) if type(item) is int else _slice(item, axis, n))
+            axis += 1
     return tuple(basic)
 
 
@@ -152,8 +152,8 @@ def _axes_of_mask(shape: Shape, axis: int, mask: Shape) -> int:
     covered = shape[axis : axis + len(mask)]
     if mask != covered:
         raise IndexingError(
-            f"a boolean index of shape {mask} was used on axes of lengths {covered} (from axis {axis} of shape {shape}): "
-            "a mask must have the shape of what it chooses from"
+            f"a boolean index of shape {mask} was used on axes of lengths {covered} (from axis {axis} of shape "
+            f"{shape}): a mask must have the shape of what it chooses from"
         )
     return len(mask)
 

@@ -142,6 +142,8 @@ def getitem(x: Any, key: Any) -> Any:
 
     IndexingError for an index out of range or too many indices; DTypeError for an index that is no integer.
     """
+    if isinstance(key, Value) and key.dtype.kind in "iu" and x.shape and key.device is x.device:
+        return bind(take_p, (x, key), {"axis": 0})  # rows by number: every embedding
     basic = read_basic(x.shape, key)
     return _Selection(x, key).get(x) if basic is None else sliced(x, basic)
 

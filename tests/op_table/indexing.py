@@ -128,6 +128,7 @@ CASES = [
     get("mask-first-axis", (2, 3), np.array([False, True])),
     get("mask-second-axis", (2, 3), (EVERY, np.array([True, False, True]))),
     get("mask-of-two-axes", (2, 2, 3), (EVERY, MASK)),
+    get("mask-after-ellipsis-and-int", (3, 2, 3), (..., -3, MASK)),
     get("mask-and-array", (3, 2), (np.array([True, False, True]), np.array([1, 0]))),
     get("mask-nothing", (2, 3), np.zeros((2, 3), bool)),
     get("truth", (2, 2), True),
