@@ -56,6 +56,10 @@ class Node:
         self.output = output
         self.order = _next_order()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        """A copy of a result shares the result's history."""
+        return self
+
 
 class Piece:
     """One output of an operation that has several: ``node`` is the operation, ``index`` which output."""

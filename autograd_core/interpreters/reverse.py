@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from threading import Lock
 from typing import Any
 
 from .. import context
 from ..errors import GradientError, ShapeError
 from ..graph import AnyNode, Leaf, Node, Piece
 from ..ops import creation
+from ..ops._apply import check_devices
 from ..ops.casting import alias_p
 from ..primitive import OUTPUT, record
 from ..tensor import Tensor
+
+_ACCUMULATING = Lock()  # threads that share a leaf must not lose each other's gradients
 
 
 def sweep(
@@ -176,9 +180,11 @@ def backward(y: Tensor, gradient: Any = None, *, retain_graph: bool = False, cre
             "(or was computed under no_grad); there is nothing to differentiate"
         )
     g = initial_cotangent("backward", y, gradient)
+    g = g.snapshot() if create_graph else g.with_node(None)
     found = sweep([(y.node, g)], retain_graph=retain_graph or create_graph, create_graph=create_graph)
-    for leaf, found_gradient in found.items():
-        leaf.grad = found_gradient if leaf.grad is None else leaf.grad + found_gradient
+    with _ACCUMULATING:
+        for leaf, found_gradient in found.items():
+            leaf.grad = found_gradient if leaf.grad is None else leaf.grad + found_gradient
 
 
 def initial_cotangent(op: str, y: Tensor, gradient: Any) -> Tensor:
@@ -189,7 +195,8 @@ def initial_cotangent(op: str, y: Tensor, gradient: Any) -> Tensor:
                 "(y.sum(), y.mean()) or pass a cotangent of its shape"
             )
         return y.new_ones(y.shape)
-    g = creation.asarray(gradient, device=y.device)
+    g = gradient if isinstance(gradient, Tensor) else creation.asarray(gradient, device=y.device, copy=True)
+    check_devices(op, (y, g))
     if g.shape != y.shape:
         raise ShapeError(f"{op}: the cotangent has shape {g.shape}, the output {y.shape}; they must be equal")
     return g.astype(y.dtype)
