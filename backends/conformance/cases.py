@@ -18,6 +18,7 @@ from autograd_core.ops.activation import elu, gelu, leaky_relu, softplus
 from autograd_core.ops.convolution import conv2d
 from autograd_core.ops.cross_entropy import cross_entropy
 from autograd_core.ops.linear_algebra import linear
+from autograd_core.ops.normalization import moving_average_p
 from autograd_core.ops.optimizer_updates import adam_update_p, global_norm_p, scaled_p, sgd_update_p
 from autograd_core.ops.pooling import avg_pool2d, max_pool2d
 from autograd_core.ops.softmax import log_softmax, softmax
@@ -128,6 +129,11 @@ CASES = [
     Case("Adam", partial(_adam, decoupled=False), (X, Y, X + Y, X - Y)),
     Case("AMSGrad, decoupled decay", partial(_adam, decoupled=True), (X, Y, X + Y, X - Y, X * Y)),
     Case("norm of gradients", lambda *xs: bind(global_norm_p, xs, {"order": 2.0}), (X, ROW, np.ones((0,)))),
+    Case(
+        "moving average",
+        lambda running, value, momentum: bind(moving_average_p, (running, value, momentum), {"scale": 1.25}),
+        (ROW, _reals(1, 4), np.array(0.1)),
+    ),
     Case("scaled gradient", lambda x, factor: bind(scaled_p, (x, factor), {}), (X, np.array(0.5))),
     Case("activations", lambda x: (gelu(x), softplus(x), elu(x), leaky_relu(x)), (X,)),
 ]
