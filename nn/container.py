@@ -17,7 +17,7 @@ Held = TypeVar("Held", Module, Parameter)
 class _Numbered(Module, Generic[Held]):
     """A list whose elements are the attributes "0", "1", ...: so they have these names in a state dict."""
 
-    _holds: type = Module
+    _holds: type[Any] = Module
 
     def _append(self, values: Iterable[Held]) -> None:
         n = len(self)
@@ -33,11 +33,14 @@ class _Numbered(Module, Generic[Held]):
                 f"{type(self).__name__}: element {i} must be an nn.{self._holds.__name__}{hint}, got {given}"
             )
 
+    def _items(self) -> list[tuple[str, Held]]:
+        return self._own(self._holds)
+
     def _values(self) -> list[Held]:
-        return [value for value in self.__dict__.values() if isinstance(value, self._holds)]
+        return [value for _, value in self._items()]
 
     def _keys(self) -> list[str]:
-        return [name for name, _ in self._own(self._holds)]
+        return [name for name, _ in self._items()]
 
     def _replace(self, values: Iterable[Held]) -> None:
         values = list(values)
@@ -60,7 +63,7 @@ class _Numbered(Module, Generic[Held]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(*self._constructor_arguments(self._own(self._holds)[index]))
+            return type(self)(*self._constructor_arguments(self._items()[index]))
         return self.__dict__[self._key(index)]
 
     def _constructor_arguments(self, items: list[tuple[str, Held]]) -> tuple[Any, ...]:

@@ -62,7 +62,7 @@ class _Conv(Module):
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = per_axis(layer, "kernel_size", kernel_size, ndim, 1)
         self.stride = per_axis(layer, "stride", stride, ndim, 1)
-        self.padding = padding if isinstance(padding, str) else per_axis(layer, "padding", padding, ndim, 0)
+        self.padding: Any = padding if isinstance(padding, str) else per_axis(layer, "padding", padding, ndim, 0)
         self.dilation = per_axis(layer, "dilation", dilation, ndim, 1)
         self.padding_mode = padding_mode
         if padding == "same" and max(self.stride) > 1:
@@ -80,7 +80,7 @@ class _Conv(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._padded(input), 0
         return type(self).convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)

@@ -61,7 +61,8 @@ class Embedding(Module):
         table = creation.asarray(embeddings)
         if len(table.shape) != 2:
             raise ShapeError(f"Embedding.from_pretrained: takes (num_embeddings, embedding_dim), got {table.shape}")
-        layer = cls(*table.shape, padding_idx, device=table.device, dtype=table.dtype)
+        rows, width = table.shape
+        layer = cls(rows, width, padding_idx, device=table.device, dtype=table.dtype)
         layer.weight.assign_(table)
         layer.weight.requires_grad_(not freeze)
         return layer

@@ -9,10 +9,13 @@ from autograd_core.tensor import Tensor
 
 from . import functional
 from .module import Module
+from .parameter import Buffer
 
 
 class _Loss(Module):
     reductions: tuple[str, ...] = losses.REDUCTIONS
+    weight: Buffer | None
+    pos_weight: Buffer | None
 
     def __init__(self, reduction: str = "mean"):
         losses.check_reduction(type(self).__name__, reduction, self.reductions)

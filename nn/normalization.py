@@ -54,7 +54,9 @@ class _BatchNorm(Module):
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         self.weight, self.bias = _affine(num_features, device, dtype, affine, affine and bias)
-        self.running_mean = self.running_var = self.num_batches_tracked = None
+        self.running_mean: Buffer | None = None
+        self.running_var: Buffer | None = None
+        self.num_batches_tracked: Buffer | None = None
         if track_running_stats:
             self.running_mean = Buffer(creation.zeros(num_features, device=device, dtype=dtype))
             self.running_var = Buffer(creation.ones(num_features, device=device, dtype=dtype))
@@ -62,10 +64,9 @@ class _BatchNorm(Module):
 
     def reset_running_stats(self) -> None:
         """Forget the batches seen: mean 0, variance 1."""
-        if self.track_running_stats:
-            init.zeros_(self.running_mean)
-            init.ones_(self.running_var)
-            init.zeros_(self.num_batches_tracked)
+        for buffer, value in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+            if buffer is not None:
+                init.constant_(buffer, value)
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, and no batches seen."""
@@ -77,18 +78,15 @@ class _BatchNorm(Module):
             raise ShapeError(
                 f"batch_norm: takes {self.axes} with C = num_features = {self.num_features}, got shape {input.shape}"
             )
-        training = self.training or not self.track_running_stats
-        if not training or not self.track_running_stats:
-            return normalization.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, training, 0.0, self.eps
-            )
-        batches = self.num_batches_tracked + 1
-        momentum = 1 / batches.astype(self.running_mean.dtype) if self.momentum is None else self.momentum
-        y = normalization.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps
-        )
-        self.num_batches_tracked.assign_(batches)
-        return y
+        mean, var, seen = self.running_mean, self.running_var, self.num_batches_tracked
+        momentum: Any = self.momentum
+        if self.training and seen is not None:
+            seen_now = seen + 1
+            momentum = 1 / seen_now if momentum is None else momentum
+            y = normalization.batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
+            seen.assign_(seen_now)
+            return y
+        return normalization.batch_norm(input, mean, var, self.weight, self.bias, seen is None, 0.0, self.eps)
 
     def extra_repr(self) -> str:
         return (

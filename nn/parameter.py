@@ -29,7 +29,7 @@ class _Owned(Variable):
         gradient = self.grad
         self.data, self.device, self.dtype = value.data, value.device, value.dtype
         if gradient is not None:
-            self.node.grad = gradient.detach().to(device=device, dtype=dtype)
+            self.grad = gradient.detach().to(device=device, dtype=dtype)
 
     def _copied(self) -> Tensor:
         return Tensor(self.data.copy(), self.device)
@@ -69,7 +69,7 @@ class Parameter(_Owned):
     def rename(self, name: str | None) -> None:
         """The name that errors use, here and in the graph."""
         self.name = name
-        if self.node is not None:
+        if isinstance(self.node, Leaf):
             self.node.name = name
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:

@@ -85,11 +85,8 @@ class Summary:
 
 
 def _bytes(n: int) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if n < 1024:
-            return f"{n:.0f} B" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1024
-    return f"{n:.1f} GiB"
+    power = min(max(n.bit_length() - 1, 0) // 10, 3)
+    return f"{n / 1024**power:.1f} {('KiB', 'MiB', 'GiB')[power - 1]}" if power else f"{n} B"
 
 
 class _Observer:

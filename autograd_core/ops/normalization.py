@@ -144,8 +144,8 @@ def _normalize_over(x: Any, weight: Any, bias: Any, axes: Shape, affine: Shape, 
     weight, bias: 1-d, None for ones and zeros; ``affine`` is the shape in which they broadcast to x.
     """
     if x.dtype.itemsize == 2:  # squares and sums of half precision overflow and stop growing
-        wide = (None if v is None else v.astype("float32") for v in (weight, bias))
-        y, mean, var = _normalize_over(x.astype("float32"), *wide, axes, affine, eps)
+        weight, bias = (None if v is None else v.astype("float32") for v in (weight, bias))
+        y, mean, var = _normalize_over(x.astype("float32"), weight, bias, axes, affine, eps)
         return y.astype(x.dtype), mean, var
     size = prod(affine)
     weight = ones(size, dtype=x.dtype, device=x.device) if weight is None else weight
