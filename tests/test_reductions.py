@@ -75,6 +75,12 @@ def test_too_few_elements_for_the_correction_give_nan() -> None:
     assert np.isnan(ag.var(ag.zeros((2, 0)), axis=1).numpy()).all()
 
 
+def test_over_no_axis_a_reduction_changes_nothing() -> None:
+    x = ag.tensor([[1.0, 2.0]])
+    assert all(f(x, axis=()).tolist() == [[1.0, 2.0]] for f in (ag.sum, ag.mean, ag.prod, ag.max, ag.logsumexp))
+    assert ag.var(x, axis=()).tolist() == [[0.0, 0.0]]
+
+
 def test_logsumexp_neither_overflows_nor_underflows() -> None:
     x = ag.tensor([[1e4, 1e4], [-1e4, -1e4]], dtype="float64")
     np.testing.assert_allclose(x.logsumexp(axis=1).numpy(), [1e4 + np.log(2), -1e4 + np.log(2)], rtol=1e-15)

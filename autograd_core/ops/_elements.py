@@ -14,8 +14,8 @@ from math import prod
 from typing import Any
 
 from ..aval import BOOL, DEFAULT_INT, Aval, broadcast_shapes
-from ..errors import GradientError, IndexingError
-from ..primitive import bind, general, multilinear
+from ..errors import IndexingError
+from ..primitive import Multilinear, bind, general, multilinear
 from ._keys import BasicKey, basic_shape, is_whole, native
 from .selection import where
 from .shaping import broadcast_to, reshape
@@ -36,7 +36,7 @@ def _placed(xp: Any, v: Any, *, key: BasicKey, shape: tuple[int, ...]) -> Any:
     return result
 
 
-place_p = multilinear(
+place_p: Multilinear = multilinear(
     "place",
     _placed,
     transposes=(lambda g, key: bind(slice_p, (g,), {"key": key}),),
@@ -50,7 +50,7 @@ def _overwritten(xp: Any, x: Any, v: Any, *, key: BasicKey) -> Any:
     return result
 
 
-overwrite_p = multilinear(
+overwrite_p: Multilinear = multilinear(
     "overwrite",
     _overwritten,
     transposes=(
@@ -143,7 +143,7 @@ def _added_at(xp: Any, v: Any, indices: Any, *, axis: int, length: int) -> Any:
     return result.reshape(*before, length, *after)
 
 
-add_at_p = multilinear(
+add_at_p: Multilinear = multilinear(
     "add_at",
     _added_at,
     transposes=(lambda g, indices, axis: bind(take_p, (g, indices), {"axis": axis}), None),
@@ -159,7 +159,7 @@ def _put(xp: Any, x: Any, v: Any, indices: Any, *, axis: int) -> Any:
     return result
 
 
-put_p = multilinear(
+put_p: Multilinear = multilinear(
     "put",
     _put,
     transposes=(
@@ -223,11 +223,9 @@ positions_along_p = general(
 )
 
 
-def _nonzero_shape(x: Aval) -> Any:
-    raise GradientError(
-        "nonzero (and x[mask]) cannot be compiled: how many elements there are depends on values; "
-        "use where(mask, x, 0), whose shape does not"
-    )
-
-
-nonzero_p = general("nonzero", lambda xp, x: tuple(xp.nonzero(x)), _nonzero_shape, signals=False)
+nonzero_p = general(
+    "nonzero",
+    lambda xp, x, *, count: tuple(xp.nonzero(x)),
+    lambda x, *, count: (Aval((count,), DEFAULT_INT),) * x.ndim,
+    signals=False,
+)

@@ -116,8 +116,8 @@ def read_basic(shape: Shape, key: Any) -> BasicKey | None:
 
 def read(x: Value, key: Any) -> Key:
     """``key`` read for the shape of ``x``."""
-    items = key if type(key) is tuple else (key,)
-    items = [item if _is_basic(item) else _as_index(x, item) for item in items]
+    given = key if type(key) is tuple else (key,)
+    items = [item if _is_basic(item) else _as_index(x, item) for item in given]
     hidden = _axes_of_ellipsis(x.shape, items)
     axis = 0
     joined: list[int] = []

@@ -11,7 +11,7 @@ from typing import Any
 from ..aval import DEFAULT_INT, broadcast_shapes, is_inexact, normalize_axis
 from ..errors import DTypeError, ShapeError
 from ..primitive import Value, bind
-from ._apply import NO_PARAMS, SCALARS, as_tensor, check_devices, require_bool, require_integer
+from ._apply import SCALARS, as_tensor, check_devices, require_bool, require_integer
 from ._elements import (
     add_at_p,
     joint_positions_p,
@@ -49,7 +49,8 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
     x = as_tensor("nonzero", x)
     if not x.shape:
         raise ShapeError("nonzero: a 0-d tensor has no positions; write x.ravel() or x != 0")
-    return bind(nonzero_p, (x,), NO_PARAMS)
+    count = int((x != 0).sum().item())  # looked at first, so that shapes do not depend on values
+    return bind(nonzero_p, (x,), {"count": count})
 
 
 # --------------------------------------------------------------------------------------- any key
@@ -68,7 +69,8 @@ class _Selection:
         self.indices: Any = None
         viewed = basic_shape(joined, self.basic)
         self.result_shape = viewed
-        self.order = self.result_order = None
+        self.order: tuple[int, ...] | None = None
+        self.result_order: tuple[int, ...] | None = None
         if arrays:
             self._read_arrays(arrays, viewed, in_front)
 
@@ -133,7 +135,7 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _mask_positions(mask: Any) -> Any:
-    (found,) = bind(nonzero_p, (reshape(mask, (mask.size,)),), NO_PARAMS)
+    (found,) = nonzero(reshape(mask, (mask.size,)))
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..aval import Aval, as_shape, normalize_axis
 from ..errors import ArgumentError, ShapeError
-from ..primitive import bind, general, multilinear
+from ..primitive import General, bind, general, multilinear
 from ._apply import as_tensor, promoted
 from .shaping import broadcast_to, flatten, flip
 
@@ -169,7 +169,7 @@ def _pad_forward(xp: Any, x: Any, *, widths: tuple[tuple[int, int], ...], value:
     return padded
 
 
-pad_p = general(
+pad_p: General = general(
     "pad",
     _pad_forward,
     _pad_shape,

@@ -304,7 +304,7 @@ argmin_p = general(
 def _position(op: str, primitive: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
     x = as_tensor(op, x)
     if axis is not None:
-        (axis,) = _checked_axes(op, x, axis if isinstance(axis, tuple) else (axis,))
+        (axis,) = _checked_axes(op, x, (axis,))
         return bind(primitive, (x,), {"axis": axis, "keepdims": keepdims})
     flat = x.flatten()
     _checked_axes(op, flat, 0)

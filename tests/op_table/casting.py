@@ -19,10 +19,12 @@ def unchanged(x: np.ndarray) -> np.ndarray:
 CASES = [
     OpCase(
         "astype",
-        lambda x: ag.astype(x, "float64"),
+        lambda x: ag.astype(x, "float32"),
         operands(normal(2, 3)),
-        lambda x: x.astype(np.float64),
-        lambda torch, x: x.to(torch.float64),
+        lambda x: x.astype(np.float32),
+        lambda torch, x: x.to(torch.float32),
+        differentiable=(),
+        why_not="rounding to float32 is coarser than finite differences",
     ),
     OpCase(
         "astype/primitive",

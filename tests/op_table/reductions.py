@@ -47,7 +47,6 @@ CASES = [
         lambda x: x.sum((0, 2), keepdims=True),
         lambda torch, x: x.sum((0, -1), keepdim=True),
     ),
-    case("sum/no-axis", lambda x: ag.sum(x, axis=()), normal(2, 3), lambda x: x, no_torch="PyTorch sums all axes"),
     case("sum/of-a-number", ag.sum, normal(), lambda x: x, lambda torch, x: x.sum()),
     case(
         "sum/no-elements", lambda x: ag.sum(x, axis=0), normal(0, 3), lambda x: np.zeros(3), lambda torch, x: x.sum(0)
@@ -192,13 +191,6 @@ CASES = [
         normal(2, 3, 2),
         lambda x: logsumexp(x, (0, 2)),
         lambda torch, x: x.logsumexp((0, 2)),
-    ),
-    case(
-        "logsumexp/large",
-        lambda x: ag.logsumexp(x + 1e4, axis=1) - 1e4,
-        fixed([[0.0, 1.0], [2.0, -1.0]]),
-        lambda x: logsumexp(x, 1),
-        lambda torch, x: (x + 1e4).logsumexp(1) - 1e4,
     ),
     case("cumulative_sum", ag.cumulative_sum, normal(5), np.cumsum, lambda torch, x: x.cumsum(0)),
     case(
