@@ -130,8 +130,8 @@ class Tensor(Methods):
     def grad(self, value: Tensor | None) -> None:
         if type(self.node) is not Leaf:
             raise GradientError("grad can be set on leaves that require gradients only")
-        if value is not None and value.shape != self.shape:
-            raise ShapeError(f"grad of shape {value.shape} set on a tensor of shape {self.shape}")
+        if value is not None:
+            _check_fits("grad", value, self)
         self.node.grad = value
 
     def backward(self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
@@ -237,6 +237,16 @@ class Tensor(Methods):
         return creation.ones(shape, dtype=self.dtype, device=self.device)
 
 
+def _check_fits(op: str, value: Any, x: Tensor) -> None:
+    """Raise unless ``value`` is a tensor of the shape, dtype and device of ``x``."""
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f"{op}: must be a tensor or None, got {type(value).__name__}; write ag.tensor(value)")
+    for what, kind in (("shape", ShapeError), ("dtype", DTypeError), ("device", DeviceError)):
+        given, wanted = getattr(value, what), getattr(x, what)
+        if given != wanted:
+            raise kind(f"{op}: a value of {what} {given} given for a tensor of {what} {wanted}; they must be equal")
+
+
 def _names_a_dtype(target: Any) -> bool:
     if not isinstance(target, str):
         return False
@@ -258,13 +268,8 @@ class Variable(Tensor):
     def assign_(self, value: Any) -> None:
         """Replace the value by another of the same shape, dtype and device; the history of ``value`` is dropped."""
         if not isinstance(value, Tensor):
-            value = creation.asarray(value, dtype=self.dtype, device=self.device)
-        if value.shape != self.shape:
-            raise ShapeError(f"assign_: a value of shape {value.shape} given for a variable of shape {self.shape}")
-        if value.dtype != self.dtype:
-            raise DTypeError(f"assign_: a value of dtype {value.dtype} given for a variable of dtype {self.dtype}")
-        if value.device is not self.device:
-            raise DeviceError(f"assign_: a value on {value.device} given for a variable on {self.device}")
+            value = creation.asarray(value, dtype=self.dtype, device=self.device, copy=True)
+        _check_fits("assign_", value, self)
         if value.level:
             raise GradientError("assign_ inside a transform would let a traced value escape; return it instead")
         self.data = value.data
