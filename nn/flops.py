@@ -49,6 +49,8 @@ COSTS: dict[Primitive, Cost] = {
     pooling.max_pool_p: _pool,
     pooling.avg_pool_p: _pool,
     reductions.sum_p: _read,
+    reductions.mean_p: _read,
+    reductions.cumulative_sum_p: _read,
     normalization.moments_p: lambda inputs, outputs, params: 4 * inputs[0].size,
     normalization.normalize_p: lambda inputs, outputs, params: 4 * inputs[0].size,
     casting.detach_p: _free,

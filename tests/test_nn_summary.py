@@ -64,6 +64,14 @@ def test_operations_outside_layers_belong_to_the_module_that_ran_them() -> None:
     assert [row.flops for row in found.rows] == [2 * 5 * 5 * 6 * 2, 2 * 5 * 6 * 6]
 
 
+def test_a_reduction_costs_what_it_reads() -> None:
+    class Reductions(nn.Module):
+        def forward(self, x):
+            return x.sum(axis=1) + x.mean(axis=1) + x.max(axis=1) + x.cumsum(axis=1)[:, -1]
+
+    assert nn.summary(Reductions(), (10,), batch_size=3).flops == 4 * 30 + 3 * 3
+
+
 def test_the_model_stays_as_it_was() -> None:
     model = network()
     model[2].eval()
