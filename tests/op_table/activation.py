@@ -62,6 +62,12 @@ def tanh_gelu(x: float) -> float:
     return x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
 
 
+def tanh_gelu_slope(x: float) -> float:
+    c = math.sqrt(2 / math.pi)
+    t = math.tanh(c * (x + 0.044715 * x**3))
+    return (1 + t) / 2 + x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x) / 2
+
+
 def elu(x: float, alpha: float = 1.0) -> float:
     return x if x > 0 else alpha * (math.exp(x) - 1)
 
@@ -137,7 +143,7 @@ CASES += [
         "tanh_gelu_slope",
         lambda x: bind(activation.tanh_gelu_slope_p, (x, activation.gelu(x, "tanh")), {}),
         operands(steps(5)),
-        lambda x: (by_elements(tanh_gelu)(x + 1e-6) - by_elements(tanh_gelu)(x - 1e-6)) / 2e-6,
+        by_elements(tanh_gelu_slope),
         no_torch="an inner step of the rules",
     ),
 ]

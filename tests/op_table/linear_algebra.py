@@ -139,7 +139,7 @@ CASES = [
     einsum("...ij,...jk->...ik", (2, 1, 2, 3), (2, 3, 2)),
     einsum("i...,...j->j...i", (2, 3), (3, 2), no_torch="its result has another layout of '...'"),
     einsum("...,...", (2, 3), (3,)),
-    einsum("ij,jk->ik", (2, 1), (3, 2), no_torch="only NumPy is asked to stretch a named axis"),
+    einsum("ij, jk -> ik", (2, 1), (3, 2), no_torch="only NumPy is asked to stretch a named axis"),
     einsum("ij,jk,kl->il", (2, 3), (3, 2), (2, 4)),
     einsum("a,b,c->cab", (2,), (3,), (2,)),
     einsum("ab,b,cb->ac", (2, 3), (3,), (2, 3)),

@@ -1,0 +1,341 @@
+"""What must hold for every operation: one function a property, each given an OpCase and raising AssertionError.
+
+``test_ops`` runs all of them over the op table; ``test_ops_harness`` shows that each can fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from op_table import OpCase
+
+import autograd_core as ag
+from autograd_core import context, tree
+from autograd_core.ops.indexing import nonzero_p
+from autograd_core.primitive import Primitive
+
+Arrays = tuple[np.ndarray, ...]
+
+# How many elements these return depends on values: they have no shape rule and say so.
+SHAPES_BY_VALUE = {nonzero_p}
+# Rounding: results in float32 are compared with those in float64, which see the same operands.
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}
+
+
+class Watcher:
+    """The eager interpreter, noting every primitive that it runs and comparing its shape rule with what came out."""
+
+    level = 0
+
+    def __init__(self) -> None:
+        self.base = context.current().interpreter.base
+        self.seen: list[Primitive] = []
+
+    def run(self, primitive: Primitive, inputs: Sequence[ag.Tensor], params: dict[str, Any]) -> Any:
+        y = self.base.run(primitive, inputs, params)
+        self.seen.append(primitive)
+        if primitive in SHAPES_BY_VALUE:
+            return y
+        declared = primitive.output_aval(*[x.aval for x in inputs], **params)
+        real = tuple(piece.aval for piece in y) if isinstance(y, tuple) else y.aval
+        assert declared == real, f"{primitive.name}: its shape rule says {declared}, its result is {real}"
+        return y
+
+
+def arrays(case: OpCase, seed: int = 0) -> Arrays:
+    return tuple(np.asarray(x) for x in case.make(np.random.default_rng(seed)))
+
+
+def as_float32(xs: Arrays) -> Arrays:
+    return tuple(x.astype(np.float32) if x.dtype == np.float64 else x for x in xs)
+
+
+def as_float64(xs: Arrays) -> Arrays:
+    return tuple(x.astype(np.float64) if x.dtype == np.float32 else x for x in xs)
+
+
+def run(case: OpCase, xs: Arrays, device: str = "cpu") -> list[ag.Tensor]:
+    """The results of ``case.fn`` for operands that share memory with ``xs``."""
+    with ag.default_device(device):
+        return tree.flatten(case.fn(*[ag.asarray(x, device=device) for x in xs]))[0]
+
+
+def of_operands(case: OpCase, xs: Arrays, positions: Sequence[int], device: str = "cpu") -> Callable[..., Any]:
+    """``case.fn`` as a function of the operands at ``positions`` alone, giving its floating results."""
+
+    def f(*chosen: ag.Tensor) -> tuple[ag.Tensor, ...]:
+        full = [ag.asarray(x, device=device) for x in xs]
+        for i, x in zip(positions, chosen, strict=True):
+            full[i] = x
+        return tuple(y for y in tree.flatten(case.fn(*full))[0] if y.dtype.kind in "fc")
+
+    return f
+
+
+def pulled(case: OpCase, xs: Arrays, cotangents: Sequence[np.ndarray] | None = None, device: str = "cpu") -> list:
+    """The floating results as arrays, the cotangents they were given, and those of the differentiable operands."""
+    positions = case.argnums(xs)
+    with ag.default_device(device):
+        primals = [ag.asarray(xs[i], device=device) for i in positions]
+        ys, pull = ag.vjp(of_operands(case, xs, positions, device), *primals)
+        if cotangents is None:
+            rng = np.random.default_rng(1)
+            cotangents = [rng.standard_normal(y.shape).astype(y.dtype) for y in ys]
+        found = pull(tuple(ag.asarray(g, device=device) for g in cotangents))
+    return [[y.numpy() for y in ys], list(cotangents), [g.numpy() for g in found]]
+
+
+def same(found: Sequence[Any], expected: Sequence[Any], what: str, tolerance: float, *, dtypes: bool = True) -> None:
+    """Each array equal to its counterpart in shape, dtype and, up to rounding, in value."""
+    assert len(found) == len(expected), f"{what}: {len(found)} results, expected {len(expected)}"
+    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.shape == b.shape, f"{what}: result {k} has shape {a.shape}, expected {b.shape}"
+        if dtypes:
+            assert a.dtype == b.dtype, f"{what}: result {k} is {a.dtype}, expected {b.dtype}"
+        if not a.size:
+            continue
+        scale = max(1.0, float(np.abs(b[np.isfinite(b)].astype(np.complex128)).max(initial=0.0)))
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale, err_msg=f"{what}: result {k}")
+
+
+# ------------------------------------------------------------------------------------------ properties
+
+
+def value(case: OpCase) -> None:
+    """The results are those of the reference, in its dtypes."""
+    xs = arrays(case)
+    expected = case.reference(*xs)
+    expected = list(expected) if isinstance(expected, (tuple, list)) else [expected]
+    same([y.numpy() for y in run(case, xs)], expected, case.name, TOLERANCE[np.dtype(np.float64)])
+
+
+def float32(case: OpCase) -> None:
+    """From float32 operands come float32 results and gradients, near those in float64."""
+    xs = as_float32(arrays(case))
+    exact = [y.numpy() for y in run(case, as_float64(xs))]
+    exact = [y.astype(np.float32) if y.dtype == np.float64 else y for y in exact]
+    same([y.numpy() for y in run(case, xs)], exact, case.name, TOLERANCE[np.dtype(np.float32)])
+    if case.argnums(xs):
+        _, cotangents, found = pulled(case, xs)
+        _, _, expected = pulled(case, as_float64(xs), [g.astype(np.float64) for g in cotangents])
+        expected = [g.astype(np.float32) for g in expected]
+        same(found, expected, f"{case.name}: gradient", 10 * TOLERANCE[np.dtype(np.float32)])
+
+
+def shapes(case: OpCase) -> list[Primitive]:
+    """Every primitive's shape rule gives what comes out, in the function and its derivatives; returns those seen."""
+    xs = arrays(case)
+    watcher = Watcher()
+    with context.scope(interpreter=watcher):
+        run(case, xs)
+        seen = list(watcher.seen)
+        positions = case.argnums(xs)
+        if positions:
+            f = of_operands(case, xs, positions)
+            primals = tuple(ag.asarray(xs[i]) for i in positions)
+            ys, pull = ag.vjp(f, *primals)
+            pull(ys)
+            ag.jvp(f, primals, primals)
+    return seen
+
+
+def gradients(case: OpCase) -> None:
+    """Derivatives in both modes, to the order that exists, agree with finite differences; each operand alone too."""
+    xs = arrays(case)
+    positions = case.argnums(xs)
+    ag.check_grads(of_operands(case, xs, positions), tuple(xs[i] for i in positions), order=case.order)
+    if len(positions) > 1:
+        for i in positions:
+            ag.check_grads(of_operands(case, xs, [i]), (xs[i],), order=1)
+
+
+def symmetry(case: OpCase) -> None:
+    """v H w = w H v for the Hessian of a random combination of the results."""
+    xs = arrays(case)
+    positions = case.argnums(xs)
+    f = of_operands(case, xs, positions)
+    primals = tuple(ag.asarray(xs[i]) for i in positions)
+    rng = np.random.default_rng(2)
+    weights = [ag.asarray(rng.standard_normal(y.shape)) for y in f(*primals)]
+    v, w = (tuple(ag.asarray(rng.standard_normal(x.shape)) for x in primals) for _ in range(2))
+
+    def combination(*chosen: ag.Tensor) -> ag.Tensor:
+        total = ag.zeros((), dtype="float64")
+        for weight, y in zip(weights, f(*chosen), strict=True):
+            total = total + (weight * y).sum()
+        return total
+
+    def product(left: Any, right: Any) -> float:
+        found = ag.hvp(combination, primals, right)
+        found = found if isinstance(found, tuple) else (found,)
+        return sum(float(np.vdot(a.numpy(), b.numpy())) for a, b in zip(left, found, strict=True))
+
+    np.testing.assert_allclose(product(v, w), product(w, v), rtol=1e-9, atol=1e-9)
+
+
+def layouts(case: OpCase) -> None:
+    """Operands and cotangents that lie in memory in other ways give what contiguous ones give."""
+    xs = arrays(case)
+    for name, change in LAYOUTS.items():
+        changed = tuple(change(x) for x in xs)
+        plain = tuple(x.copy() for x in changed)
+        what, tolerance = f"{case.name}: {name} operands", TOLERANCE[np.dtype(np.float64)]
+        same([y.numpy() for y in run(case, changed)], [y.numpy() for y in run(case, plain)], what, tolerance)
+        if case.argnums(xs):
+            cotangents = [change(g) for g in pulled(case, plain)[1]]
+            _, _, found = pulled(case, changed, cotangents)
+            _, _, expected = pulled(case, plain, [g.copy() for g in cotangents])
+            same(found, expected, f"{what}: gradient", tolerance)
+
+
+def _spread(x: np.ndarray) -> np.ndarray:
+    """Every second element of a larger array along every axis."""
+    if not x.ndim:
+        return x
+    large = np.zeros([2 * n + 1 for n in x.shape], x.dtype)
+    view = large[tuple(slice(1, None, 2) for _ in x.shape)]
+    view[...] = x
+    return view
+
+
+def _reversed(x: np.ndarray) -> np.ndarray:
+    key = (slice(None, None, -1),) * x.ndim
+    return np.ascontiguousarray(x[key])[key] if x.ndim else x
+
+
+def _repeated(x: np.ndarray) -> np.ndarray:
+    """Stride 0 along the first axis: its first entry repeated; operands of integers stay what they are."""
+    return np.broadcast_to(x[:1], x.shape) if x.ndim and x.size and x.dtype.kind == "f" else x
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "Fortran-order": lambda x: x.copy(order="F"),
+    "strided": _spread,
+    "negative-stride": _reversed,
+    "repeated": _repeated,
+}
+
+
+def scalars(case: OpCase) -> None:
+    """0-d operands of an elementwise operation give the element that arrays of one element give."""
+    for xs in (arrays(case), as_float32(arrays(case))):
+        points = tuple(np.asarray(x.flat[0]) for x in xs)
+        lines = tuple(x.reshape(1) for x in points)
+        tolerance = TOLERANCE.get(xs[0].dtype, 0.0)
+        expected = [y.numpy().reshape(()) for y in run(case, lines)]
+        same([y.numpy() for y in run(case, points)], expected, f"{case.name}: 0-d", tolerance)
+        if case.argnums(xs):
+            _, cotangents, found = pulled(case, points)
+            _, _, expected = pulled(case, lines, [g.reshape(1) for g in cotangents])
+            same(found, [g.reshape(()) for g in expected], f"{case.name}: 0-d gradient", tolerance)
+
+
+def empties(case: OpCase) -> None:
+    """Operands without elements give results and gradients without elements, of the right shape and dtype."""
+    xs = arrays(case)
+    for shape in ((0,), (3, 0), (0, 2)):
+        nothing = tuple(np.zeros(shape, x.dtype) for x in xs)
+        expected = [np.zeros(shape, y.dtype) for y in run(case, tuple(x.reshape(-1)[:1] for x in xs))]
+        same([y.numpy() for y in run(case, nothing)], expected, f"{case.name}: shape {shape}", 0.0)
+        positions = case.argnums(xs)
+        if positions:
+            _, _, found = pulled(case, nothing)
+            same(found, [nothing[i] for i in positions], f"{case.name}: gradient of shape {shape}", 0.0)
+
+
+def purity(case: OpCase) -> None:
+    """Neither operands, nor cotangents and tangents, nor earlier results change."""
+    xs = arrays(case)
+    kept = [x.copy() for x in xs]
+    ys = run(case, xs)
+    results = [y.numpy().copy() for y in ys]
+    positions = case.argnums(xs)
+    if positions:
+        values, cotangents, _ = pulled(case, xs)
+        before = [v.copy() for v in values], [g.copy() for g in cotangents]
+        values, _, _ = pulled(case, xs, cotangents)
+        f = of_operands(case, xs, positions)
+        tangents = [np.random.default_rng(3).standard_normal(xs[i].shape) for i in positions]
+        pushed = [t.copy() for t in tangents]
+        ag.jvp(f, tuple(ag.asarray(xs[i]) for i in positions), tuple(map(ag.asarray, tangents)))
+        same(values, before[0], f"{case.name}: results after their derivatives", 0.0)
+        same(cotangents, before[1], f"{case.name}: cotangents", 0.0)
+        same(tangents, pushed, f"{case.name}: tangents", 0.0)
+    same(xs, kept, f"{case.name}: operands", 0.0)
+    same([y.numpy() for y in ys], results, f"{case.name}: results", 0.0)
+
+
+def recording(case: OpCase) -> None:
+    """Results require gradients exactly if an operand with a derivative does and recording is on."""
+    xs = arrays(case)
+    positions = case.argnums(xs)
+    operands = [ag.asarray(x) for x in xs]
+    for i, x in enumerate(xs):
+        if x.dtype.kind == "f":
+            operands[i] = ag.tensor(x, requires_grad=True)
+    with ag.no_grad():
+        ys = tree.flatten(case.fn(*operands))[0]
+    made = [y for y in ys if not any(y is x for x in operands)]
+    assert not any(y.requires_grad for y in made), f"{case.name}: recorded in no_grad"
+    ys = tree.flatten(case.fn(*operands))[0]
+    assert not any(y.requires_grad for y in ys if y.dtype.kind in "biu"), f"{case.name}: integers require gradients"
+    if positions:
+        assert any(y.requires_grad for y in ys), f"{case.name}: no result requires gradients"
+    constants = [x.detach() for x in operands]
+    assert not any(y.requires_grad for y in tree.flatten(case.fn(*constants))[0]), f"{case.name}: constants recorded"
+
+
+def backends(case: OpCase) -> None:
+    """The cpu backend gives what the reference backend gives, in both floating dtypes."""
+    for xs in (arrays(case), as_float32(arrays(case))):
+        dtype = np.dtype(np.float32 if any(x.dtype == np.float32 for x in xs) else np.float64)
+        tolerance = TOLERANCE[dtype]
+        expected = [y.numpy() for y in run(case, xs, "numpy")]
+        same([y.numpy() for y in run(case, xs, "cpu")], expected, f"{case.name} {dtype}", tolerance)
+        assert all(y.device == "numpy" for y in run(case, xs, "numpy")), f"{case.name}: result on another device"
+        if case.argnums(xs):
+            _, cotangents, expected = pulled(case, xs, device="numpy")
+            _, _, found = pulled(case, xs, cotangents, device="cpu")
+            same(found, expected, f"{case.name} {dtype}: gradient", tolerance)
+
+
+def peer(case: OpCase, torch: Any) -> None:
+    """PyTorch gives the same results and gradients."""
+    xs = arrays(case)
+    operands = [torch.from_numpy(x.copy()) for x in xs]
+    positions = case.argnums(xs)
+    for i in positions:
+        operands[i].requires_grad_()
+    theirs = case.torch(torch, *operands)
+    theirs = list(theirs) if isinstance(theirs, (tuple, list)) else [theirs]
+    tolerance = TOLERANCE[np.dtype(np.float64)]
+    same([y.numpy() for y in run(case, xs)], [y.detach().numpy() for y in theirs], case.name, tolerance, dtypes=False)
+    if positions:
+        _, cotangents, found = pulled(case, xs)
+        floating = [y for y in theirs if y.is_floating_point()]
+        expected = torch.autograd.grad(
+            [y for y in floating if y.requires_grad],
+            [operands[i] for i in positions],
+            [torch.from_numpy(g) for g, y in zip(cotangents, floating, strict=True) if y.requires_grad],
+            allow_unused=True,
+        )
+        expected = [np.zeros(xs[i].shape) if g is None else g.numpy() for i, g in zip(positions, expected, strict=True)]
+        same(found, expected, f"{case.name}: gradient", tolerance)
+
+
+def integers(case: OpCase) -> None:
+    """Whole numbers give the same numbers as integers as they do as floats, or are refused."""
+    whole = [np.rint(np.clip(np.nan_to_num(x), -9, 9)) if x.dtype == np.float64 else x for x in arrays(case)]
+    xs = tuple(x.astype(np.int64) if x.dtype == np.float64 else x for x in whole)
+    floats = tuple(x.astype(np.float64) if x.dtype == np.int64 else x for x in xs)
+    try:
+        found = [y.numpy() for y in run(case, xs)]
+    except ag.AutogradError:
+        return
+    for y in found:
+        assert y.dtype != np.float64, f"{case.name}: integers gave float64, where the default is float32"
+    expected = [y.numpy() for y in run(case, floats)]
+    same(found, expected, f"{case.name}: int64", TOLERANCE[np.dtype(np.float32)], dtypes=False)
