@@ -24,6 +24,7 @@ from ._elements import (
     take_p,
 )
 from ._keys import Array, basic_shape, is_whole, read, read_basic
+from .reductions import count_nonzero
 from .selection import where
 from .shaping import broadcast_to, permute_dims, reshape
 
@@ -49,7 +50,7 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
     x = as_tensor("nonzero", x)
     if not x.shape:
         raise ShapeError("nonzero: a 0-d tensor has no positions; write x.ravel() or x != 0")
-    count = int((x != 0).sum().item())  # looked at first, so that shapes do not depend on values
+    count = count_nonzero(x).item()  # looked at first, so that shapes do not depend on values
     return bind(nonzero_p, (x,), {"count": count})
 
 

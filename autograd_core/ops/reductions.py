@@ -376,7 +376,8 @@ def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> An
     >>> ag.count_nonzero(ag.tensor([1.0, 0.0, 2.0]))
     tensor(2)
     """
-    return sum(as_tensor("count_nonzero", x) != 0, axis=axis, keepdims=keepdims)
+    x = as_tensor("count_nonzero", x)
+    return sum(x if x.dtype == BOOL else x != 0, axis=axis, keepdims=keepdims)
 
 
 # ---------------------------------------------------------------------------------------- logsumexp
