@@ -33,8 +33,14 @@ __all__ = [
     "permutation",
 ]
 
-_UNIFORM = {np.dtype(np.float32): philox.uniform_float32, np.dtype(np.float64): philox.uniform_float64}
-_NORMAL = {np.dtype(np.float32): philox.normal_float32, np.dtype(np.float64): philox.normal_float64}
+_UNIFORM: dict[np.dtype, Any] = {
+    np.dtype(np.float32): philox.uniform_float32,
+    np.dtype(np.float64): philox.uniform_float64,
+}
+_NORMAL: dict[np.dtype, Any] = {
+    np.dtype(np.float32): philox.normal_float32,
+    np.dtype(np.float64): philox.normal_float64,
+}
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in _UNIFORM}
 _DOUBLE = np.dtype(np.float64)
 

@@ -22,6 +22,7 @@ import numpy as np
 import autograd_core as ag
 from autograd_core.backend import Device, get_device, load_backend
 from autograd_core.primitive import Elementwise
+from autograd_core.rules import parameters
 
 from . import arrays, protocol, values
 from .cases import CASES, DRAWS, Case
@@ -50,7 +51,7 @@ class Report(NamedTuple):
 
     backend: str
     passed: list[str]
-    failed: dict[str, BaseException]
+    failed: dict[str, Exception]
     unreached: list[str]
     reason: str
 
@@ -76,7 +77,8 @@ def run(name: str, cases: Iterable[Case] = ()) -> Report:
     True
     """
     reason = _why_unavailable(name)
-    passed, failed = [], {}
+    passed: list[str] = []
+    failed: dict[str, Exception] = {}
     with recorded() as reached:
         for check in checks(name, cases):
             try:
@@ -113,7 +115,7 @@ def checks(name: str, cases: Iterable[Case] = ()) -> list[Check]:
         add("mixed devices", arrays.mixed_devices)
         add("kernels", arrays.kernels)
         for p in primitives():
-            if isinstance(p, Elementwise) and not p.forward.__code__.co_kwonlyargcount:
+            if isinstance(p, Elementwise) and p.forward and not parameters(p.forward).keyword_only:
                 add(f"formula of {p.name}", values.formula, p)
         for case in (*CASES, *cases):
             add(f"values of {case.name}", values.values, case)

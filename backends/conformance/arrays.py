@@ -9,7 +9,7 @@ from autograd_core.backend import Device, get_device
 from autograd_core.errors import DeviceError
 
 from .coverage import primitives
-from .requirements import raised, require, same
+from .requirements import Nonconformance, raised, require, same
 
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -84,8 +84,10 @@ def transfers(device: Device) -> None:
     moved = here.to(there)
     require(moved.device is there, f"x.to({str(there)!r}) must lie there")
     (moved * moved).to(device).sum().backward()
-    require(here.grad.device is device, "the gradient of a moved tensor must come back to its device")
-    same(here.grad.numpy(), np.array([2, 4], np.float32), "the gradient of a moved tensor")
+    found = here.grad
+    if found is None or found.device is not device:
+        raise Nonconformance("the gradient of a moved tensor must come back to its device")
+    same(found.numpy(), np.array([2, 4], np.float32), "the gradient of a moved tensor")
 
 
 def mixed_devices(device: Device) -> None:

@@ -134,7 +134,8 @@ def _derivatives(device: Device, fn: Callable[..., Any], operands: Sequence[np.n
 
 
 def bits(device: Device, make: Callable[[], list[Any]]) -> None:
-    found, expected = [], []
+    found: list[np.ndarray] = []
+    expected: list[np.ndarray] = []
     for where, into in ((device, found), (get_device(REFERENCE), expected)):
         with ag.random.fork(2**40 + 7), ag.default_device(str(where)):
             into += [t.numpy() for t in make()]

@@ -35,7 +35,7 @@ class CudaBackend:
 
     @property
     def xp(self) -> NoReturn:
-        raise BackendUnavailableError(f"device 'cuda' cannot be used here: {self._reason}")
+        self._refuse()
 
     def availability(self) -> Availability:
         return Availability(False, self._reason)
@@ -44,13 +44,16 @@ class CudaBackend:
         return 0
 
     def asarray(self, obj: Any, *, dtype: np.dtype | None, device: Device) -> NoReturn:
-        return self.xp
+        self._refuse()
 
     def to_numpy(self, array: Any) -> NoReturn:
-        return self.xp
+        self._refuse()
 
     def synchronize(self, device: Device) -> None:
         """No device, no queue."""
 
     def kernel(self, primitive: Primitive) -> Kernel | None:
         return None
+
+    def _refuse(self) -> NoReturn:
+        raise BackendUnavailableError(f"device 'cuda' cannot be used here: {self._reason}")
