@@ -8,6 +8,8 @@ from ..aval import Aval, as_dtype, is_inexact
 from ..primitive import bind, elementwise, general, multilinear
 from ._apply import as_tensor
 
+__all__ = ["astype", "detach"]
+
 astype_p = multilinear(
     "astype",
     lambda xp, x, *, dtype: x.astype(dtype),

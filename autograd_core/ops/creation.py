@@ -13,6 +13,21 @@ from ..errors import ArgumentError
 from ..primitive import Value, bind, general
 from ._apply import as_tensor
 
+__all__ = [
+    "asarray",
+    "full",
+    "zeros",
+    "ones",
+    "empty",
+    "full_like",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "arange",
+    "linspace",
+    "eye",
+]
+
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
     """``obj`` as a tensor: a tensor, NumPy array, nested sequence or scalar.
