@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.ops import normalization
+from autograd_core.primitive import bind
 
 from .case import OpCase, normal, operands, uniform
 
@@ -101,6 +102,17 @@ CASES = [
         operands(normal(2, 3, 2), normal(3), uniform(0.5, 2.0, 3), normal(3), normal(3)),
         given_moments_reference,
         no_torch="there, no gradient reaches running statistics",
+    ),
+    OpCase(
+        "moving_average",
+        lambda running, value, momentum: bind(
+            normalization.moving_average_p, (running, value, momentum), {"scale": 1.25}
+        ),
+        operands(normal(3), normal(1, 3, 1), lambda rng: np.asarray(0.1)),
+        lambda running, value, momentum: 0.9 * running + 0.1 * 1.25 * value[0, :, 0],
+        no_torch="an inner step of batch normalization",
+        differentiable=(),
+        why_not="a running mean is a memory of values",
     ),
     layer_case("last", (3, 4), 4),
     layer_case("two-axes", (2, 2, 3), (2, 3)),

@@ -1,0 +1,80 @@
+"""No operation without a case, no case without its reasons: what the op table must hold."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import op_checks
+from op_table import CASES
+from test_ops import NOT_IN_FLOAT32
+
+import autograd_core as ag
+from autograd_core import ops
+from autograd_core.primitive import Primitive
+
+# In __all__ beside the operations of their family: they make or hold generators, and take no tensors.
+NOT_OPERATIONS = {"Generator", "default_generator", "seed", "fork"}
+
+
+def families() -> list[ModuleType]:
+    return [importlib.import_module(f"{ops.__name__}.{info.name}") for info in pkgutil.iter_modules(ops.__path__)]
+
+
+def public_functions() -> dict[str, str]:
+    """Public operation -> the family that lists it."""
+    return {name: module.__name__ for module in families() for name in getattr(module, "__all__", ())}
+
+
+def primitives() -> dict[Primitive, str]:
+    modules = [*families(), importlib.import_module("autograd_core.primitive")]
+    return {v: f"{m.__name__}.{name}" for m in modules for name, v in vars(m).items() if isinstance(v, Primitive)}
+
+
+def test_families_are_found():
+    assert len(families()) > 20
+    assert {"add", "matmul", "conv2d", "cross_entropy", "max_pool2d", "bernoulli"} <= public_functions().keys()
+
+
+def test_every_public_operation_has_a_case():
+    covered = {case.function.removeprefix("random.") for case in CASES}
+    missing = {n: m for n, m in public_functions().items() if n not in covered | NOT_OPERATIONS}
+    assert not missing, f"without a case in tests/op_table: {missing}"
+
+
+def test_every_primitive_runs_in_a_case_or_its_derivatives():
+    watcher = op_checks.Watcher()
+    for case in CASES:
+        op_checks.shapes(case, watcher)
+    missing = sorted(name for primitive, name in primitives().items() if primitive not in watcher.seen)
+    assert not missing, f"run by no case in tests/op_table: {missing}"
+
+
+def test_operations_on_the_face_are_listed_by_their_family():
+    """What ``from .ops.X import *`` puts on the face is what X lists, and not what X imports for itself."""
+    listed = public_functions()
+    stray = [
+        name
+        for name, value in vars(ag).items()
+        if getattr(value, "__module__", "").startswith(ops.__name__) and name not in listed
+    ]
+    assert not stray, stray
+    assert not {"Any", "np", "bind", "annotations"} & vars(ag).keys()
+
+
+def test_case_names_are_unique():
+    names = [case.name for case in CASES]
+    assert not {name for name in names if names.count(name) > 1}
+
+
+def test_cases_without_derivatives_say_why():
+    assert not [case.name for case in CASES if case.differentiable == () and not case.why_not]
+
+
+def test_cases_without_pytorch_say_why():
+    assert not [case.name for case in CASES if case.torch is None and not case.no_torch]
+
+
+def test_exceptions_name_cases():
+    assert NOT_IN_FLOAT32.keys() <= {case.name for case in CASES}
