@@ -32,11 +32,22 @@ from autograd_core.ops._windows import Windows
 from autograd_core.primitive import Primitive
 
 from .threads import shared, threads
-from .tiles import COLUMNS, ROWS, VECTOR_BYTES, copy_run, dot_tile, product_tile_1, product_tile_2, product_tile_3
+from .tiles import (
+    COLUMNS,
+    DOT_TILE,
+    ROWS,
+    VECTOR_BYTES,
+    copy_run,
+    dot_tile,
+    product_tile_1,
+    product_tile_2,
+    product_tile_3,
+)
 
 _jit = njit(nogil=True, error_model="numpy", cache=True)
 
 CACHE_BYTES = 384 * 1024  # for the planes of one band: well within a core's second-level cache
+BLOCK_ROWS, BLOCK_TAPS = 64, 576  # outputs, and taps of all channels, of a weight gradient summed at once
 RATE = 50_000  # multiply-adds in a microsecond, on an ordinary core
 
 
@@ -174,11 +185,11 @@ def _product_jobs(first, last, x, w, bias, y, sizes, layout, phases, offsets, pl
             for p in range(0, run, full):
                 left = run - p
                 if left > 2 * lanes:
-                    product_tile_3(sums, p, length, w, at * taps, planes, p, offsets, taps, bias, at)
+                    product_tile_3(sums, p, length, w, at * taps, 1, ROWS, planes, p, offsets, taps, bias, at)
                 elif left > lanes:
-                    product_tile_2(sums, p, length, w, at * taps, planes, p, offsets, taps, bias, at)
+                    product_tile_2(sums, p, length, w, at * taps, 1, ROWS, planes, p, offsets, taps, bias, at)
                 else:
-                    product_tile_1(sums, p, length, w, at * taps, planes, p, offsets, taps, bias, at)
+                    product_tile_1(sums, p, length, w, at * taps, 1, ROWS, planes, p, offsets, taps, bias, at)
             for r in range(min(ROWS, outputs - tile * ROWS)):
                 plane = (image * outputs + tile * ROWS + r) * y_height
                 for t in range(held):
@@ -291,27 +302,25 @@ def _input_plans(
 def _dot_jobs(first, last, x, v, w, sizes, layout, phases, offsets):
     """The weight gradient of blocks of output rows and input channels, ``first`` to ``last``.
 
-    A unit is one band of one sample; a block of units is summed in registers before a weight is touched.
+    A unit is one band of one sample; so many units are summed in registers before a weight is touched.
     """
-    samples, groups, channels, outputs, taps, rows, bands, down, across, channel, units, row_blocks, blocks = sizes
+    samples, groups, channels, outputs, taps, rows, bands, down, across, channel = sizes[:10]
+    units, block_rows, block_channels, row_blocks, channel_blocks = sizes[10:]
     width = layout[-1]
     x_size, v_size = layout[0] * layout[1], down * across
     lanes = VECTOR_BYTES // x.itemsize
-    block_rows = ((outputs + row_blocks - 1) // row_blocks + ROWS - 1) // ROWS * ROWS
-    block_channels = (channels + blocks - 1) // blocks
     run = ((rows - 1) * width + across + lanes - 1) // lanes * lanes
-    columns = (block_channels * taps + COLUMNS - 1) // COLUMNS * COLUMNS
+    columns = (block_channels * taps + COLUMNS - 1) // COLUMNS
     x_unit, v_unit = block_channels * channel, block_rows * run
     planes = np.zeros(units * x_unit + run + lanes, x.dtype)
-    lines = np.zeros(units * v_unit, x.dtype)
-    sums = np.empty(block_rows * columns, x.dtype)
+    lines = np.empty(units * v_unit, x.dtype)
+    sums = np.empty(block_rows // ROWS * columns * DOT_TILE, x.dtype)
     for job in range(first, last):
-        group = job // (row_blocks * blocks)
-        o = job // blocks % row_blocks * block_rows
-        c = job % blocks * block_channels
+        group = job // (row_blocks * channel_blocks)
+        o = job // channel_blocks % row_blocks * block_rows
+        c = job % channel_blocks * block_channels
         held_rows, held_channels = min(block_rows, outputs - o), min(block_channels, channels - c)
-        if held_rows < 1 or held_channels < 1:
-            continue
+        held_taps = held_channels * taps
         sums[:] = 0
         lines[:] = 0
         for base in range(0, samples * bands, units):
@@ -331,26 +340,14 @@ def _dot_jobs(first, last, x, v, w, sizes, layout, phases, offsets):
                     if rows > down - row:
                         lines[target : u * v_unit + (r + 1) * run] = 0
             for r in range(0, held_rows, ROWS):
-                for k in range(0, held_channels * taps, COLUMNS):
-                    dot_tile(
-                        sums,
-                        r * columns + k,
-                        columns,
-                        lines,
-                        r * run,
-                        run,
-                        v_unit,
-                        planes,
-                        x_unit,
-                        offsets,
-                        k,
-                        held,
-                        run,
-                    )
+                for k in range(0, held_taps, COLUMNS):
+                    tile = (r // ROWS * columns + k // COLUMNS) * DOT_TILE
+                    dot_tile(sums, tile, lines, r * run, run, v_unit, planes, x_unit, offsets, k, held, run)
         for r in range(held_rows):
             target = ((group * outputs + o + r) * channels + c) * taps
-            for k in range(held_channels * taps):
-                w[target + k] = sums[r * columns + k]
+            for k in range(held_taps):
+                tile = (r // ROWS * columns + k // COLUMNS) * DOT_TILE
+                w[target + k] = sums[tile + r % ROWS * COLUMNS + k % COLUMNS]
 
 
 class DotPlan(NamedTuple):
@@ -366,30 +363,25 @@ def _weight_plan(windows: Windows, groups: int, n: int, c: int, o: int, itemsize
     taps = [tuple(k * d for k, d in zip(tap, windows.dilation)) for tap in product(*map(range, windows.kernel))]
     channels, outputs = c // groups, o // groups
     before = tuple(pair[0] for pair in windows.padding)
-    both = (channels + outputs) * itemsize
-    planes = _planes(windows.size, windows.output, windows.stride, before, taps, both, 1)
-    unit_bytes = (channels * planes.channel + outputs * planes.rows * planes.width) * itemsize
-    # of sizes alone, not of threads: the order of summation, and so every bit, is the same for any number of them
+    # blocks, bands and units are chosen by sizes alone, not by threads: they fix the order of summation
+    rows = min(outputs, BLOCK_ROWS)
+    block = min(channels, max(BLOCK_TAPS // len(taps), 1))
+    planes = _planes(windows.size, windows.output, windows.stride, before, taps, (block + rows) * itemsize, 1)
+    unit_bytes = (block * planes.channel + rows * planes.rows * planes.width) * itemsize
     units = min(max(CACHE_BYTES // unit_bytes, 1), n * planes.bands)
-    row_blocks = min(-(-sharers // groups), -(-outputs // ROWS))
-    blocks = min(-(-sharers // (groups * row_blocks)), channels)
-    sizes = [
-        n,
-        groups,
-        channels,
-        outputs,
-        len(taps),
-        planes.rows,
-        planes.bands,
-        *windows.output,
-        planes.channel,
-        units,
-        row_blocks,
-        blocks,
-    ]
+    # smaller blocks, where there would be too few for all threads, sum the same products in the same order
+    wanted = -(-2 * sharers // groups)
+    while rows > ROWS and -(-outputs // rows) * -(-channels // block) < wanted:
+        rows = -(-rows // (2 * ROWS)) * ROWS
+    while block > 1 and -(-outputs // rows) * -(-channels // block) < wanted:
+        block = -(-block // 2)
+    rows = -(-rows // ROWS) * ROWS
+    row_blocks, channel_blocks = -(-outputs // rows), -(-channels // block)
+    sizes = [n, groups, channels, outputs, len(taps), planes.rows, planes.bands, *windows.output, planes.channel]
+    sizes += [units, rows, block, row_blocks, channel_blocks]
     return DotPlan(
-        (np.array(sizes, np.int64), planes.layout, planes.phases, planes.offsets(channels)),
-        groups * row_blocks * blocks,
+        (np.array(sizes, np.int64), planes.layout, planes.phases, planes.offsets(block)),
+        groups * row_blocks * channel_blocks,
         n * groups * windows.output[0] * planes.width * outputs * channels * len(taps) / RATE,
     )
 

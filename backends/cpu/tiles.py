@@ -6,6 +6,8 @@ and a broadcast of 32; or 4 x 3 of 16.
 
 Operands are flat arrays and start positions, in elements. Second operands are read at ``offsets``: a tap of a
 convolution is the same input from another start, so nothing is copied for it.
+
+Numba's cache knows a kernel by its own file: after a change here, touch the files that import it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ _FEATURES = get_host_cpu_features()
 VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
 ROWS = 8 if _FEATURES.get("avx512f") or _FEATURES.get("neon") else 4
 COLUMNS = 3
+DOT_TILE = -(-ROWS * COLUMNS // 16) * 16  # elements, in whole vectors of any type
 
 _INDEX = ir.IntType(64)
 _LANE = ir.IntType(32)
@@ -70,12 +73,35 @@ class _Emitter:
     def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
         return self.builder.fadd(self.builder.fmul(a, b, flags=_FUSED), total, flags=_FUSED)
 
-    def sum_of_lanes(self, value: Any) -> Any:
-        half = self.lanes // 2
-        while half:
-            value = self.builder.fadd(value, self.shuffle(value, [(i + half) % self.lanes for i in range(self.lanes)]))
+    def sums_of_lanes(self, values: list[Any]) -> Any:
+        """A vector that begins with the sum of each of ``values``; there are 2, 4, ... up to ``lanes`` of them.
+
+        Two vectors become one of half sums, by a level of a tree: far fewer steps than summing one by one.
+        """
+        half, share = self.lanes // 2, self.lanes // len(values)
+        while len(values) > 1:
+            pairs = zip(values[: len(values) // 2], values[len(values) // 2 :])
+            values = [self.joined_halves(a, b, half) for a, b in pairs]
             half //= 2
-        return self.builder.extract_element(value, _LANE(0))
+        (value,) = values
+        while half:
+            value = self.builder.fadd(value, self.shuffle(value, [i ^ half for i in range(self.lanes)]))
+            half //= 2
+        return self.shuffle(value, [i * share % self.lanes for i in range(self.lanes)])
+
+    def joined_halves(self, a: Any, b: Any, half: int) -> Any:
+        """In each block of 2 half lanes: the sum of the block's halves in a, then that in b."""
+        firsts = [i % half + i // (2 * half) * 2 * half + (i // half % 2) * self.lanes for i in range(self.lanes)]
+        seconds = [i + half for i in firsts]
+        masks = [ir.Constant(ir.VectorType(_LANE, self.lanes), order) for order in (firsts, seconds)]
+        return self.builder.fadd(*(self.builder.shuffle_vector(a, b, mask) for mask in masks))
+
+    def exchanged(self, a: Any, b: Any, half: int) -> tuple[Any, Any]:
+        """a and b, each block of a that has the bit ``half`` in its position exchanged with one of b that has not."""
+        upper = [i if not i & half else (i ^ half) + self.lanes for i in range(self.lanes)]
+        lower = [i + self.lanes if i & half else i | half for i in range(self.lanes)]
+        masks = [ir.Constant(ir.VectorType(_LANE, self.lanes), order) for order in (upper, lower)]
+        return self.builder.shuffle_vector(a, b, masks[0]), self.builder.shuffle_vector(a, b, masks[1])
 
     def loop(self, count: Any, step: int, state: list[Any], body: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
         """``for i in range(0, count, step): state = body(i, state)``, with the state in registers."""
@@ -102,23 +128,26 @@ class _Emitter:
 
 def _product_tile(columns: int) -> Any:
     @intrinsic
-    def tile(typing_context, y, y_start, y_step, a, a_start, b, b_start, offsets, count, bias, bias_start):  # type: ignore[no-untyped-def]
+    def tile(  # type: ignore[no-untyped-def]
+        typing_context, y, y_start, y_step, a, a_start, a_row, a_step, b, b_start, offsets, count, bias, bias_start
+    ):
         index = types.intp
-        signature = types.void(y, index, index, a, index, b, index, offsets, index, bias, index)
+        signature = types.void(y, index, index, a, index, index, index, b, index, offsets, index, bias, index)
 
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             emit = _Emitter(context, builder, signature, arguments)
-            _, y_start, y_step, _, a_start, _, b_start, _, count, _, bias_start = arguments
-            y, a, b = emit.pointer(0, y_start), emit.pointer(3, a_start), emit.pointer(5, b_start)
-            offsets, bias = emit.pointer(7), emit.pointer(9, bias_start)
+            _, y_start, y_step, _, a_start, a_row, a_step, _, b_start, _, count, _, bias_start = arguments
+            y, a, b = emit.pointer(0, y_start), emit.pointer(3, a_start), emit.pointer(7, b_start)
+            offsets, bias = emit.pointer(9), emit.pointer(11, bias_start)
+            rows = [emit.at(a, emit.scaled(a_row, r)) for r in range(ROWS)]
 
             def body(k: Any, sums: list[Any]) -> list[Any]:
                 source = emit.at(b, builder.load(emit.at(offsets, k)))
                 row = [emit.load(emit.at(source, j * emit.lanes)) for j in range(columns)]
-                column = emit.at(a, emit.scaled(k, ROWS))
+                step = builder.mul(k, a_step)
                 result = []
                 for r in range(ROWS):
-                    factor = emit.splat(builder.load(emit.at(column, r)))
+                    factor = emit.splat(builder.load(emit.at(rows[r], step)))
                     result += [emit.multiply_add(factor, row[j], sums[r * columns + j]) for j in range(columns)]
                 return result
 
@@ -135,6 +164,29 @@ def _product_tile(columns: int) -> Any:
 
 
 @intrinsic
+def transpose_tile(typing_context, y, y_start, y_step, x, x_start, x_step):  # type: ignore[no-untyped-def]
+    """y[i y_step + j] = x[j x_step + i] for i, j < lanes: rows copied as columns, whole vectors at a time."""
+    index = types.intp
+    signature = types.void(y, index, index, x, index, index)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        emit = _Emitter(context, builder, signature, arguments)
+        _, y_start, y_step, _, x_start, x_step = arguments
+        y, x = emit.pointer(0, y_start), emit.pointer(3, x_start)
+        lines = [emit.load(emit.at(x, emit.scaled(x_step, j))) for j in range(emit.lanes)]
+        half = emit.lanes // 2
+        while half:  # blocks of half x half change places across the diagonal
+            for j in (j for j in range(emit.lanes) if not j & half):
+                lines[j], lines[j | half] = emit.exchanged(lines[j], lines[j | half], half)
+            half //= 2
+        for i, line in enumerate(lines):
+            emit.store(line, emit.at(y, emit.scaled(y_step, i)))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
 def copy_run(typing_context, y, y_start, x, x_start, count):  # type: ignore[no-untyped-def]
     """y[y_start + i] = x[x_start + i] for i < count, without overlap; a loop over indices would test their signs."""
     signature = types.void(y, types.intp, x, types.intp, types.intp)
@@ -148,31 +200,32 @@ def copy_run(typing_context, y, y_start, x, x_start, count):  # type: ignore[no-
     return signature, generate
 
 
-# y[r, p] = bias[r] + sum_k a[k, r] b[offsets[k] + p]   for r < ROWS and p < (1, 2 or 3) * lanes;  a is (count, ROWS)
+# y[r, p] = bias[r] + sum over k < count of a[r a_row + k a_step] b[offsets[k] + p],
+# for r < ROWS and p < (1, 2 or 3) * lanes; y_step is from one row of y to the next
 product_tile_1, product_tile_2, product_tile_3 = map(_product_tile, (1, 2, 3))
 
 
 @intrinsic
 def dot_tile(  # type: ignore[no-untyped-def]
-    typing_context, y, y_start, y_step, a, a_start, a_step, a_unit, b, b_unit, offsets, first, units, length
+    typing_context, y, y_start, a, a_start, a_row, a_unit, b, b_unit, offsets, first, units, length
 ):
-    """y[r, j] += sum over u < units, p < length of a[u, r, p] b[u, offsets[first + j] + p], for r < ROWS, j < COLUMNS.
+    """y[r COLUMNS + j] += sum over u, p of a[r a_row + u a_unit + p] b[offsets[first + j] + u b_unit + p],
 
-    a_step, a_unit, b_unit: elements from one r, or u, to the next. ``length`` counts elements, in whole vectors.
+    for u < units, p < length, r < ROWS, j < COLUMNS. y is a block of DOT_TILE elements; ``length`` in whole vectors.
     """
     index = types.intp
-    signature = types.void(y, index, index, a, index, index, index, b, index, offsets, index, index, index)
+    signature = types.void(y, index, a, index, index, index, b, index, offsets, index, index, index)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = _Emitter(context, builder, signature, arguments)
-        _, y_start, y_step, _, a_start, a_step, a_unit, _, b_unit, _, first, units, length = arguments
-        y, a = emit.pointer(0, y_start), emit.pointer(3, a_start)
-        b, offsets = emit.pointer(7), emit.pointer(9, first)
+        _, y_start, _, a_start, a_row, a_unit, _, b_unit, _, first, units, length = arguments
+        y, a = emit.pointer(0, y_start), emit.pointer(2, a_start)
+        b, offsets = emit.pointer(6), emit.pointer(8, first)
         starts = [emit.at(b, builder.load(emit.at(offsets, j))) for j in range(COLUMNS)]
         zero = ir.Constant(emit.vector, None)
 
         def unit(u: Any, sums: list[Any]) -> list[Any]:
-            lefts = [emit.at(a, builder.mul(u, a_unit), emit.scaled(a_step, r)) for r in range(ROWS)]
+            lefts = [emit.at(a, builder.mul(u, a_unit), emit.scaled(a_row, r)) for r in range(ROWS)]
             rights = [emit.at(start, builder.mul(u, b_unit)) for start in starts]
 
             def body(p: Any, sums: list[Any]) -> list[Any]:
@@ -186,10 +239,9 @@ def dot_tile(  # type: ignore[no-untyped-def]
             return emit.loop(length, emit.lanes, sums, body)
 
         sums = emit.loop(units, 1, [zero] * (ROWS * COLUMNS), unit)
-        for r in range(ROWS):
-            for j in range(COLUMNS):
-                target = emit.at(y, emit.scaled(y_step, r), j)
-                builder.store(builder.fadd(builder.load(target), emit.sum_of_lanes(sums[r * COLUMNS + j])), target)
+        for i in range(0, len(sums), emit.lanes):
+            target = emit.at(y, i)
+            emit.store(builder.fadd(emit.load(target), emit.sums_of_lanes(sums[i : i + emit.lanes])), target)
         return context.get_dummy_value()
 
     return signature, generate
