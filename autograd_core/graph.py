@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aval import Aval
@@ -72,4 +72,4 @@ class Piece:
         self.order = node.order
 
 
-AnyNode = Union[Leaf, Node, Piece]
+AnyNode = Leaf | Node | Piece

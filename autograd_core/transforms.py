@@ -14,10 +14,11 @@ from typing import Any
 from . import context, tree
 from .aval import is_inexact
 from .errors import ArgumentError, DTypeError, GradientError, ShapeError
-from .graph import AnyNode, Leaf
+from .graph import AnyNode
 from .interpreters.forward import Dual, Forward
 from .interpreters.reverse import fresh, initial_cotangent, main_node, pull_back
 from .ops import creation, joining
+from .ops._apply import as_tensor, check_devices
 from .tensor import Tensor
 
 Function = Callable[..., Any]
@@ -66,26 +67,29 @@ class _Record:
 
     def __init__(self, op: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any], has_aux: bool = False):
         leaves, self.structure = tree.flatten(tuple(args))
-        originals = [creation.asarray(leaf) for leaf in leaves]
+        originals = [as_tensor(op, leaf) for leaf in leaves]
         _check_inexact(op, originals)
         self.variables = [fresh(x) for x in originals]
         self.outer_recording = context.is_grad_enabled()
         with context.scope(recording=True):
             result = f(*tree.unflatten(self.structure, self.variables), **kwargs)
+        aux = None
         if has_aux:
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise GradientError(f"{op}: with has_aux=True the function must return a pair (value, aux)")
-            result, self.aux = result
-        self.outputs, self.output_structure = _outputs(op, result)
-        self.targets: set[AnyNode] = {x.node for x in self.variables}
-        closed = _is_closed([y.node for y in self.outputs if y.node is not None], self.targets)
-        self.inside_transform = any(x.level for x in [*originals, *self.outputs])
+            result, aux = result
+        self.outputs, output_structure = _outputs(op, result)
+        kept = [x for x in tree.flatten((result, aux))[0] if isinstance(x, Tensor)]
+        closed = _is_closed([x.node for x in kept if x.node is not None], {x.node for x in self.variables})
+        self.inside_transform = any(x.level for x in [*originals, *kept])
         self.differentiable = self.outer_recording and not closed
+        self.output_structure = output_structure
+        self.result, self.aux = tree.tree_map(self._as_kept, (result, aux))
 
-    def result(self) -> Any:
-        """The function's result as the caller may keep it: connected to outer variables, not to the fresh ones."""
-        kept = self.outputs if self.differentiable else [y.with_node(None) for y in self.outputs]
-        return tree.unflatten(self.output_structure, kept)
+    def _as_kept(self, x: Any) -> Any:
+        """A result as the caller may keep it: connected to outer variables, not to the fresh ones."""
+        inner = isinstance(x, Tensor) and x.node is not None and not self.differentiable
+        return x.with_node(None) if inner else x
 
     def pull(self, cotangents: Sequence[Tensor], *, retain_graph: bool) -> Any:
         """The cotangents of the arguments, in their structure; zeros where the outputs do not depend on one."""
@@ -105,11 +109,16 @@ class _Record:
 
 
 def _positions(op: str, argnums: int | Sequence[int], args: Sequence[Any]) -> tuple[int, ...]:
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    for i in positions:
+    given = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    if not all(isinstance(i, int) for i in given):
+        raise ArgumentError(f"{op}: argnums must be a position or a tuple of positions, got {argnums!r}")
+    for i in given:
         if not -len(args) <= i < len(args):
             raise ArgumentError(f"{op}: argnums {i} is out of range for {len(args)} positional argument(s)")
-    return tuple(i % len(args) for i in positions)
+    positions = tuple(i % len(args) for i in given)
+    if len(set(positions)) < len(positions):
+        raise ArgumentError(f"{op}: argnums {argnums!r} names an argument twice")
+    return positions
 
 
 def _of_positions(f: Function, positions: Sequence[int], args: Sequence[Any]) -> tuple[Function, list[Any]]:
@@ -128,7 +137,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
     """The function (args) -> (f(args), df/dargs) for scalar ``f``.
 
     argnums: which positional arguments; an int gives one gradient, a sequence a tuple of them. Arguments may be
-    nested dicts, lists and tuples of tensors; gradients have the same structure. has_aux: ``f`` returns (value, anything).
+    nested dicts, lists and tuples of tensors; gradients have the same structure. has_aux: ``f`` returns (value, aux).
 
     >>> import autograd_core as ag
     >>> ag.value_and_grad(lambda x: (x * x).sum())(ag.tensor([1.0, 2.0]))
@@ -138,13 +147,15 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         call = _Record("grad", *_of_positions(f, _positions("grad", argnums, args), args), kwargs, has_aux)
-        if len(call.outputs) != 1 or not isinstance(call.result(), Tensor):
+        value = call.result
+        if not isinstance(value, Tensor) or not is_inexact(value.dtype):
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise GradientError(
-                "grad: the function must return one scalar tensor; for several outputs use vjp or jacrev"
+                f"grad: the function must return one floating scalar tensor, it returned {kind}; "
+                "for several outputs use vjp or jacrev"
             )
-        value = call.result()
         gradients = call.pull([initial_cotangent("grad", call.outputs[0], None)], retain_graph=False)
-        gradients = gradients[0] if isinstance(argnums, int) else gradients
+        gradients = gradients if isinstance(argnums, (tuple, list)) else gradients[0]
         return ((value, call.aux) if has_aux else value), gradients
 
     return wrapped
@@ -187,7 +198,7 @@ def vjp(f: Function, *primals: Any, **kwargs: Any) -> tuple[Any, Function]:
         given = [initial_cotangent("vjp", y, g) for y, g in zip(call.outputs, leaves, strict=True)]
         return call.pull(given, retain_graph=True)
 
-    return call.result(), pull
+    return call.result, pull
 
 
 # ---------------------------------------------------------------------------------- forward mode
@@ -202,14 +213,13 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: 
     """
     leaves, structure = tree.flatten(tuple(primals))
     tangent_leaves, tangent_structure = tree.flatten(tuple(tangents))
-    if structure != tangent_structure:
+    if structure != tangent_structure or isinstance(primals, Tensor):
         raise ArgumentError("jvp: primals and tangents must have the same structure; pass both as tuples of tensors")
-    originals = [creation.asarray(x) for x in leaves]
+    originals = [as_tensor("jvp", x) for x in leaves]
     _check_inexact("jvp", originals)
-    given = [
-        creation.asarray(t, dtype=x.dtype, device=x.device) for x, t in zip(originals, tangent_leaves, strict=True)
-    ]
+    given = [as_tensor("jvp", t, x).astype(x.dtype) for x, t in zip(originals, tangent_leaves, strict=True)]
     for x, t in zip(originals, given, strict=True):
+        check_devices("jvp", (x, t))
         if x.shape != t.shape:
             raise ShapeError(f"jvp: a tangent of shape {t.shape} given for a primal of shape {x.shape}")
     depth = context.current().depth + 1
@@ -231,11 +241,13 @@ def _basis(x: Tensor) -> list[Tensor]:
 
 
 def _one_tensor(op: str, args: Sequence[Any], argnums: int) -> tuple[int, Tensor]:
+    if isinstance(argnums, (tuple, list)):
+        raise ArgumentError(f"{op}: argnums must be one position, got {argnums!r}; call it once for each")
     (position,) = _positions(op, argnums, args)
     x = args[position]
     if isinstance(x, (tuple, list, dict)):
         raise ArgumentError(f"{op}: argument {position} must be one tensor, got a {type(x).__name__}")
-    return position, creation.asarray(x)
+    return position, as_tensor(op, x)
 
 
 def jacrev(f: Function, argnums: int = 0) -> Function:
@@ -279,12 +291,11 @@ def jacfwd(f: Function, argnums: int = 0) -> Function:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         position, x = _one_tensor("jacfwd", args, argnums)
         partial, _ = _of_positions(f, (position,), args)
-        runs = [jvp(partial, (x,), (t,), **kwargs)[1] for t in _basis(x)]
-        if not runs:
-            raise ArgumentError("jacfwd: the argument has no elements; use jacrev")
+        runs = [jvp(partial, (x,), (t,), **kwargs)[1] for t in _basis(x) or [x]]  # at least one, for the shape
 
         def columns(*tangents: Tensor) -> Tensor:
-            return joining.stack(list(tangents), axis=-1).reshape(tangents[0].shape + x.shape)
+            shape = tangents[0].shape + x.shape
+            return joining.stack(list(tangents), axis=-1).reshape(shape) if x.size else tangents[0].new_zeros(shape)
 
         return tree.tree_map(columns, *runs)
 

@@ -18,7 +18,7 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 
 def _flatten(tree: Any, leaves: list[Any]) -> Any:
     if isinstance(tree, dict):
-        keys = sorted(tree)
+        keys = sorted(tree, key=lambda key: (type(key).__name__, key))
         return (dict, keys, [_flatten(tree[k], leaves) for k in keys])
     if isinstance(tree, (tuple, list)):
         return (type(tree), None, [_flatten(child, leaves) for child in tree])

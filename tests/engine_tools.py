@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import pytest
 
 import autograd_core as ag
 from autograd_core.graph import Leaf, Node
 from autograd_core.interpreters.reverse import main_node
+
+
+def f64(values: Any) -> ag.Tensor:
+    return ag.tensor(np.array(values, np.float64))
+
+
+def D(f: Callable[[ag.Tensor], ag.Tensor]) -> Callable[[ag.Tensor], ag.Tensor]:
+    """The derivative of a function of one number, in forward mode."""
+    return lambda x: ag.jvp(f, (x,), (1.0,))[1]
+
+
+def pulled(f: Callable[[ag.Tensor], ag.Tensor]) -> Callable[[ag.Tensor], ag.Tensor]:
+    return lambda x: ag.vjp(f, x)[1](1.0)[0]
+
+
+MODES: dict[str, Callable] = {"grad": ag.grad, "jvp": D, "vjp": pulled}
+one_mode = pytest.mark.parametrize("d", MODES.values(), ids=MODES.keys())
 
 
 def leaf(*values: float) -> ag.Tensor:
@@ -48,5 +69,5 @@ def network(w: ag.Tensor) -> ag.Tensor:
     """A function with saved outputs, saved operands, a fused operation, a composed one and several uses of ``w``."""
     h = ag.tanh(w * w + ag.exp(-w))
     h = h / (1 + abs(w)) + cubed(w) + squared(h)
-    a, b = ag.split(ag.concat([h, w]), 2)
+    a, b = ag.split(ag.concat([h, w]), w.size)
     return (a * b).sum() + h.logsumexp() + ag.prod(w) + ag.einsum("i,j->", h, w) + w[ag.tensor([0, 0])].sum()

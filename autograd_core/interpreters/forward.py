@@ -49,10 +49,9 @@ class Forward:
             primals.append(primal)
             tangents.append(tangent)
         y = bind(primitive, primals, params)
-        if not primitive.differentiable or all(t is None for t in tangents):
-            tangent = None
-        else:
-            tangent = primitive.jvp(primals, tangents, y, params)
+        if not primitive.differentiable:
+            return y
+        tangent = None if all(t is None for t in tangents) else primitive.jvp(primals, tangents, y, params)
         if type(y) is tuple:
             pieces = tangent if tangent is not None else (None,) * len(y)
             return tuple(Dual(self, p, t) for p, t in zip(y, pieces, strict=True))
