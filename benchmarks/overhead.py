@@ -39,9 +39,10 @@ def _numpy() -> Workloads:
     return {"chain": chain, "multiply": lambda: a * c, "exp": lambda: np.exp(a), "sum": a.sum}
 
 
-def _ours() -> Workloads:
+def _recording(tensor: Callable, exp: Callable) -> Workloads:
+    """For libraries with tensors that record: ours and PyTorch, called alike."""
     host, shift = _operands()
-    a, b, c = ag.tensor(host, requires_grad=True), ag.tensor(host), ag.tensor(shift)
+    a, b, c = tensor(host, requires_grad=True), tensor(host), tensor(shift)
 
     def chain() -> None:
         y = a
@@ -60,42 +61,22 @@ def _ours() -> Workloads:
     return {
         "chain": chain,
         "multiply": lambda: b * c,
-        "exp": lambda: ag.exp(b),
+        "exp": lambda: exp(b),
         "sum": lambda: b.sum(),
         "multiply, gradient": gradient(lambda x: x * b),
-        "exp, gradient": gradient(ag.exp),
+        "exp, gradient": gradient(exp),
     }
+
+
+def _ours() -> Workloads:
+    return _recording(ag.tensor, ag.exp)
 
 
 def _torch() -> Workloads:
     import torch
 
     torch.set_num_threads(1)
-    host, shift = _operands()
-    a, b, c = torch.tensor(host, requires_grad=True), torch.tensor(host), torch.tensor(shift)
-
-    def chain() -> None:
-        y = a
-        for _ in range(PAIRS):
-            y = y * b + c
-        y.sum().backward()
-        a.grad = None
-
-    def gradient(f: Callable) -> Callable[[], None]:
-        def call() -> None:
-            f(a).sum().backward()
-            a.grad = None
-
-        return call
-
-    return {
-        "chain": chain,
-        "multiply": lambda: b * c,
-        "exp": lambda: torch.exp(b),
-        "sum": lambda: b.sum(),
-        "multiply, gradient": gradient(lambda x: x * b),
-        "exp, gradient": gradient(torch.exp),
-    }
+    return _recording(torch.tensor, torch.exp)
 
 
 def _autograd() -> Workloads:
