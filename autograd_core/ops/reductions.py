@@ -35,7 +35,7 @@ __all__ = [
 
 def expand_reduced(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
     """``g``, a value for every group of a reduction over ``axes``, repeated for every element of the group."""
-    if not keepdims:
+    if not keepdims and g.shape:
         g = g.reshape(reduced_shape(shape, axes, keepdims=True))
     return g.broadcast_to(shape)
 

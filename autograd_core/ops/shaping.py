@@ -60,7 +60,7 @@ def broadcast_to(x: Any, /, shape: Any) -> Any:
     x, shape = as_tensor("broadcast_to", x), as_shape("broadcast_to", shape)
     if x.shape == shape:
         return x
-    if broadcast_shapes("broadcast_to", x.shape, shape) != shape:
+    if x.shape and broadcast_shapes("broadcast_to", x.shape, shape) != shape:
         raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}: only lengths of 1 stretch")
     return bind(broadcast_to_p, (x,), {"shape": shape})
 
