@@ -102,7 +102,7 @@ def _promote_scalar(dtype: np.dtype, value: object) -> np.dtype:
 
 def as_shape(op: str, shape: object) -> Shape:
     """``shape`` as a tuple of non-negative ints; an int stands for one axis."""
-    if type(shape) is tuple and all([type(n) is int and n >= 0 for n in shape]):
+    if type(shape) is tuple and all([type(n) is int and n >= 0 for n in shape]):  # noqa: C419 (a list is quicker for so few)
         return shape
     try:
         result = (int(shape.__index__()),) if hasattr(shape, "__index__") else tuple(int(n.__index__()) for n in shape)

@@ -22,7 +22,7 @@ class OpCase:
     differentiable: positions of the operands with a derivative; None for all floating ones, () for no derivative.
     why_not: the reason for every ``()``.
     order: highest order of derivative that exists and is checked.
-    elementwise: the number of broadcasting operands, for the checks in which Hypothesis draws shapes and dtypes; 0 if not.
+    elementwise: how many operands broadcast, for the checks in which Hypothesis draws shapes and dtypes; 0 if not so.
     """
 
     name: str
