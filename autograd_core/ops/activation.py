@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aval import DEFAULT_INT
 from ..errors import ArgumentError
 from ..primitive import Elementwise, bind, elementwise
 from ._apply import as_tensor, to_float, unary
@@ -258,6 +259,7 @@ relu_p = elementwise(
     "relu",
     lambda xp, x: xp.maximum(x, 0),
     partials=(lambda g, y: bind(where_positive_p, (g, y), {}),),
+    result=lambda x: DEFAULT_INT if x.kind == "b" else x,
     signals=False,
 )
 

@@ -104,6 +104,12 @@ def divide(x1: Any, x2: Any, /) -> Any:
     return binary(divide_p, x1, x2, floating=True)
 
 
+def _numbers(op: str, x1: Any, x2: Any) -> list[Any]:
+    """Both operands in one dtype and shape; booleans count as int64, where NumPy would answer int8."""
+    operands = promoted(op, (x1, x2))
+    return broadcast(op, [x.astype("int64") for x in operands] if operands[0].dtype.kind == "b" else operands)
+
+
 floor_divide_p = elementwise("floor_divide", lambda xp, x1, x2: xp.floor_divide(x1, x2), partials=(0, 0))
 
 
@@ -116,7 +122,7 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
     >>> ag.floor_divide(ag.tensor([7, -7]), 2)
     tensor([ 3, -4])
     """
-    return binary(floor_divide_p, x1, x2)
+    return bind(floor_divide_p, _numbers("floor_divide", x1, x2), {})
 
 
 remainder_p = elementwise(
@@ -136,7 +142,7 @@ def remainder(x1: Any, x2: Any, /) -> Any:
     >>> ag.remainder(ag.tensor([7, -7]), 3)
     tensor([1, 2])
     """
-    return binary(remainder_p, x1, x2)
+    return bind(remainder_p, _numbers("remainder", x1, x2), {})
 
 
 negative_p = elementwise("negative", lambda xp, x: -x, partials=(-1,), signals=False)
@@ -304,7 +310,7 @@ def pow(x1: Any, x2: Any, /) -> Any:
     """
     if type(x2) in (int, float) and isinstance(x1, Value):
         return _pow_number(x1, x2)
-    return bind(power_p, broadcast("pow", promoted("pow", (x1, x2))), {})
+    return bind(power_p, _numbers("pow", x1, x2), {})
 
 
 def _pow_number(x: Any, exponent: float) -> Any:
