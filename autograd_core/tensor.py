@@ -88,6 +88,9 @@ class Tensor(Methods):
             notes.append("requires_grad=True")
         return f"tensor({', '.join([text, *notes])})"
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
     __hash__ = object.__hash__
 
     # ------------------------------------------------------------------------------ the graph
@@ -164,7 +167,7 @@ class Tensor(Methods):
         return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad and not isinstance(self.node, Leaf):
+        if self.requires_grad:
             raise GradientError("NumPy would lose the gradient of this tensor: write x.detach().numpy()")
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
@@ -268,7 +271,7 @@ class Variable(Tensor):
     def assign_(self, value: Any) -> None:
         """Replace the value by another of the same shape, dtype and device; the history of ``value`` is dropped."""
         if not isinstance(value, Tensor):
-            value = creation.asarray(value, dtype=self.dtype, device=self.device, copy=True)
+            value = creation.made("assign_", value, self.dtype, self.device, copy=True)
         _check_fits("assign_", value, self)
         if value.level:
             raise GradientError("assign_ inside a transform would let a traced value escape; return it instead")
@@ -285,7 +288,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> ag.tensor([1, 2]).dtype, ag.tensor([1.0, 2.0], requires_grad=True)
     (dtype('int64'), tensor([1., 2.], requires_grad=True))
     """
-    x = creation.asarray(data, dtype=dtype, device=device, copy=True)
+    x = creation.made("tensor", data, dtype, device, copy=True)
     if isinstance(data, Tensor):
         x = x.detach()
     if not isinstance(requires_grad, bool):

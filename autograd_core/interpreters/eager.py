@@ -81,7 +81,10 @@ def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor: {error}") from None
     if array.dtype.kind == "O":
-        raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor; tensors are joined with ag.stack")
+        raise ArgumentError(
+            f"{op}: {_describe(obj)} cannot become a tensor: no number of at most 64 bits, no array, no nested "
+            "list of such; tensors are joined with ag.stack"
+        )
     if literal and dtype is None:
         array = array.astype(_LITERAL_DTYPE.get(array.dtype, array.dtype))
     return array

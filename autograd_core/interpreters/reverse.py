@@ -195,7 +195,7 @@ def initial_cotangent(op: str, y: Tensor, gradient: Any) -> Tensor:
                 "(y.sum(), y.mean()) or pass a cotangent of its shape"
             )
         return y.new_ones(y.shape)
-    g = gradient if isinstance(gradient, Tensor) else creation.asarray(gradient, device=y.device, copy=True)
+    g = gradient if isinstance(gradient, Tensor) else creation.made(op, gradient, None, y.device, copy=True)
     check_devices(op, (y, g))
     if g.shape != y.shape:
         raise ShapeError(f"{op}: the cotangent has shape {g.shape}, the output {y.shape}; they must be equal")

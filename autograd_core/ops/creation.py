@@ -40,13 +40,18 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
     >>> ag.asarray([[1.0, 2.0]]).dtype, ag.asarray(3).dtype
     (dtype('float32'), dtype('int64'))
     """
+    return made("asarray", obj, dtype, device, copy)
+
+
+def made(op: str, obj: Any, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
+    """``asarray`` on behalf of the function ``op``, which errors name."""
     dtype = None if dtype is None else as_dtype(dtype)
     if isinstance(obj, Value):
         x = obj if dtype is None else obj.astype(dtype)
         return x if device is None else x.to(device)
-    if copy and isinstance(obj, np.ndarray):
-        obj = obj.copy()
-    return context.current().interpreter.base.constant(obj, dtype=dtype, device=device, op="asarray")
+    if copy and hasattr(obj, "dtype"):  # other libraries' arrays share their memory too
+        obj = obj.copy() if hasattr(obj, "copy") else np.array(obj)
+    return context.current().interpreter.base.constant(obj, dtype=dtype, device=device, op=op)
 
 
 full_p = general(
