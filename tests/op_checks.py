@@ -323,6 +323,16 @@ def peer(case: OpCase, torch: Any) -> None:
         same(found, expected, f"{case.name}: gradient", tolerance)
 
 
+def half(case: OpCase) -> None:
+    """In float16 nothing is NaN, far from 0 either, that float64 has within the range of float16."""
+    points = np.array([-60.0, -9, -6, -4, -3, 3, 4, 6, 9, 60])
+    exact = pulled(case, (points,), [np.ones(len(points))])
+    found = pulled(case, (points.astype(np.float16),), [np.ones(len(points), np.float16)])
+    for what, a, b in zip(("results", "", "gradients"), found, exact, strict=True):
+        lost = np.isnan(a[0]) & ~(np.isnan(b[0]) | (np.abs(b[0]) > 1e4))
+        assert not lost.any(), f"{case.name}: {what} in float16 are NaN at {points[lost]}, expected {b[0][lost]}"
+
+
 def integers(case: OpCase) -> None:
     """Whole numbers give the same numbers as integers as they do as floats, or are refused."""
     whole = [np.rint(np.clip(np.nan_to_num(x), -9, 9)) if x.dtype == np.float64 else x for x in arrays(case)]

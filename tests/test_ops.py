@@ -73,6 +73,11 @@ def test_integer_operands(case):
     op_checks.integers(case)
 
 
+@cases(lambda case: case.elementwise == 1 and has_derivatives(case))
+def test_half_precision_loses_nothing_to_overflow(case):
+    op_checks.half(case)
+
+
 @every_case
 def test_nothing_passed_in_changes(case):
     op_checks.purity(case)

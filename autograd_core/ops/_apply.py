@@ -87,6 +87,14 @@ def unary(primitive: Elementwise, x: Any, *, floating: bool = False, **params: A
     return bind(primitive, (x,), params)
 
 
+def unary_in_single(primitive: Elementwise, x: Any) -> Any:
+    """``unary`` for formulas whose intermediate values overflow half precision: there, computed in float32."""
+    x = as_tensor(primitive.name, x)
+    if x.dtype.itemsize == 2 and is_inexact(x.dtype):
+        return unary(primitive, x.astype(DEFAULT_FLOAT)).astype(x.dtype)
+    return unary(primitive, x, floating=True)
+
+
 def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) -> Any:
     """Apply a two-operand elementwise primitive, with promotion and broadcasting."""
     if isinstance(x1, Value):

@@ -9,9 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..aval import DEFAULT_FLOAT, is_inexact
-from ..primitive import Elementwise, elementwise
-from ._apply import as_tensor, unary
+from ..primitive import elementwise
+from ._apply import unary_in_single
 
 # erf(x) = x P(x^2) / Q(x^2) for |x| <= 0.5; coefficients from the highest power down
 _P_SMALL = (
@@ -121,14 +120,6 @@ def _erfc(xp: Any, x: Any) -> Any:
     return xp.where(xp.abs(x) <= _SMALL, 1.0 - _small(xp, x), xp.where(x < 0, 2.0 - tail, tail))
 
 
-def _wide_enough(primitive: Elementwise, x: Any) -> Any:
-    """Coefficients in the thousands times powers of x overflow half precision: there, computed in float32."""
-    x = as_tensor(primitive.name, x)
-    if x.dtype.itemsize == 2 and is_inexact(x.dtype):
-        return unary(primitive, x.astype(DEFAULT_FLOAT)).astype(x.dtype)
-    return unary(primitive, x, floating=True)
-
-
 def _slope(x: Any) -> Any:
     return (-(x * x)).exp() * (2 / math.sqrt(math.pi))
 
@@ -146,7 +137,7 @@ def erf(x: Any, /) -> Any:
     >>> ag.round(ag.erf(ag.tensor([0.0, 0.5, -2.0])), decimals=4)
     tensor([ 0.    ,  0.5205, -0.9953])
     """
-    return _wide_enough(erf_p, x)
+    return unary_in_single(erf_p, x)
 
 
 erfc_p = elementwise("erfc", _erfc, partials=(lambda x: -_slope(x),))
@@ -162,4 +153,4 @@ def erfc(x: Any, /) -> Any:
     >>> ag.round(ag.erfc(ag.tensor([0.0, 1.0, -2.0])), decimals=4)
     tensor([1.    , 0.1573, 1.9953])
     """
-    return _wide_enough(erfc_p, x)
+    return unary_in_single(erfc_p, x)

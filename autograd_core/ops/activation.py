@@ -10,7 +10,7 @@ import numpy as np
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError
 from ..primitive import Elementwise, bind, elementwise
-from ._apply import as_tensor, to_float, unary
+from ._apply import as_tensor, to_float, unary, unary_in_single
 from ._error_function import erf_formula, single_erf_formula
 from .arithmetic import abs as absolute
 from .arithmetic import add, divide
@@ -171,7 +171,7 @@ def mish(x: Any, /) -> Any:
     >>> F.mish(ag.tensor([0.0, 100.0]))
     tensor([  0., 100.])
     """
-    return unary(mish_p, x, floating=True)
+    return unary_in_single(mish_p, x)
 
 
 # -------------------------------------------------------------------------------------------- gelu
