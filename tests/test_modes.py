@@ -345,3 +345,14 @@ def test_setting_grad() -> None:
     w.grad = None
     assert w.grad is None
     assert (w * w).grad is None
+
+
+def test_a_detached_value_of_forward_mode_may_be_assigned() -> None:
+    v = variable(1.0, requires_grad=False)
+
+    def f(x: ag.Tensor) -> ag.Tensor:
+        v.assign_((x * x).detach() * 2.0)
+        return x * v
+
+    assert ag.jvp(f, (ag.tensor(np.array([3.0])),), (ag.ones(1),))[1].tolist() == [18.0]
+    assert (v.tolist(), v.level) == ([18.0], 0)

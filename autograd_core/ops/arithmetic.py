@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..aval import is_inexact
 from ..errors import DTypeError
 from ..primitive import Elementwise, Value, bind, elementwise, guarded
-from ._apply import binary, broadcast, promoted, unary
+from ._apply import as_tensor, binary, broadcast, promoted, unary
 from .casting import alias_p
 from .exponential import xlogy
 from .selection import where
@@ -182,16 +184,25 @@ def sign(x: Any, /) -> Any:
     >>> ag.sign(ag.tensor([-3.0, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """
-    return unary(sign_p, x)
+    x = as_tensor("sign", x)
+    if x.dtype.kind == "c":  # the slope of abs, too, is refused here: |z| has no complex derivative
+        raise DTypeError(f"sign: takes real dtypes, got {x.dtype}; keep real and imaginary parts in two real tensors")
+    return bind(sign_p, (x,), {})
 
 
-abs_p = elementwise("abs", lambda xp, x: xp.abs(x), partials=(lambda x: sign(x),), signals=False)
+abs_p = elementwise(
+    "abs",
+    lambda xp, x: xp.abs(x),
+    partials=(lambda x: sign(x),),
+    result=lambda x: np.zeros(0, x).real.dtype,
+    signals=False,
+)
 
 
 def abs(x: Any, /) -> Any:
     """Element-wise absolute value: y = |x|, dy/dx = sign(x), which is 0 at 0.
 
-    x: real dtype, kept. Python array API standard.
+    x: real dtype, kept; complex ones give real values, without derivative. Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.abs(ag.tensor([-3.0, 2.0]))

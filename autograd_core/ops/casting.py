@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..aval import Aval, as_dtype, is_inexact
+from ..errors import DTypeError
 from ..primitive import bind, elementwise, general, multilinear
 from ._apply import as_tensor
+
+__all__ = ["astype", "detach"]
 
 __all__ = ["astype", "detach"]
 
@@ -26,7 +29,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     """``x`` converted to ``dtype``; the gradient comes back in the dtype of ``x``.
 
     x: any shape. Casting a float to an integer or boolean truncates and stops gradients. ``copy`` is
-    accepted for the standard's sake: tensors are immutable. Python array API standard.
+    accepted for the standard's sake: tensors are immutable. DTypeError from complex to real. Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.astype(ag.tensor([1.7, -1.7]), ag.int64)
@@ -34,6 +37,8 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     """
     x = as_tensor("astype", x)
     dtype = as_dtype(dtype)
+    if x.dtype.kind == "c" and dtype.kind not in "cb":
+        raise DTypeError(f"astype: {x.dtype} to {dtype} would lose the imaginary part; write ag.abs(x) for the modulus")
     if dtype != x.dtype:
         primitive = astype_p if is_inexact(dtype) and is_inexact(x.dtype) else truncating_cast_p
         x = bind(primitive, (x,), {"dtype": dtype})

@@ -101,6 +101,16 @@ class Methods(Value):
     def __rxor__(self, other: Any) -> Tensor:
         return comparison.bitwise_xor(other, self)
 
+    __lshift__ = comparison.bitwise_left_shift
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return comparison.bitwise_left_shift(other, self)
+
+    __rshift__ = comparison.bitwise_right_shift
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return comparison.bitwise_right_shift(other, self)
+
     # ------------------------------------------------------------------------------ elements
 
     def __getitem__(self, key: Any) -> Tensor:
