@@ -249,19 +249,19 @@ def purity(case: OpCase) -> None:
     kept = [x.copy() for x in xs]
     ys = run(case, xs)
     results = [y.numpy().copy() for y in ys]
+    same(xs, kept, f"{case.name}: operands", 0.0)
     positions = case.argnums(xs)
     if positions:
-        values, cotangents, _ = pulled(case, xs)
-        before = [v.copy() for v in values], [g.copy() for g in cotangents]
+        rng = np.random.default_rng(3)
+        values, like, _ = pulled(case, xs)
+        cotangents = [rng.standard_normal(g.shape) for g in like]
+        tangents = [rng.standard_normal(xs[i].shape) for i in positions]
+        before = [x.copy() for x in (*values, *cotangents, *tangents)]
         values, _, _ = pulled(case, xs, cotangents)
         f = of_operands(case, xs, positions)
-        tangents = [np.random.default_rng(3).standard_normal(xs[i].shape) for i in positions]
-        pushed = [t.copy() for t in tangents]
         ag.jvp(f, tuple(ag.asarray(xs[i]) for i in positions), tuple(map(ag.asarray, tangents)))
-        same(values, before[0], f"{case.name}: results after their derivatives", 0.0)
-        same(cotangents, before[1], f"{case.name}: cotangents", 0.0)
-        same(tangents, pushed, f"{case.name}: tangents", 0.0)
-    same(xs, kept, f"{case.name}: operands", 0.0)
+        same([*values, *cotangents, *tangents], before, f"{case.name}: results, cotangents and tangents", 0.0)
+    same(xs, kept, f"{case.name}: operands of derivatives", 0.0)
     same([y.numpy() for y in ys], results, f"{case.name}: results", 0.0)
 
 

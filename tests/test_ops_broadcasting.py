@@ -64,7 +64,10 @@ def operands(draw: st.DrawFn, case: OpCase, dtypes: list[np.dtype]) -> Drawn:
 @settings(max_examples=25)
 @given(data=st.data())
 def test_any_shapes_and_dtypes(case: OpCase, data: st.DataObject) -> None:
-    drawn = data.draw(operands(case, DTYPES))
+    check_values(case, data.draw(operands(case, DTYPES)))
+
+
+def check_values(case: OpCase, drawn: Drawn) -> None:
     exact = run(case, drawn.filled())[0].numpy()
     try:
         with context.scope(interpreter=Watcher()):
@@ -102,8 +105,11 @@ def result_dtypes(case: OpCase, drawn: Drawn, exact: np.dtype) -> set[str]:
 @settings(max_examples=25)
 @given(data=st.data())
 def test_gradients_of_broadcast_operands(case: OpCase, data: st.DataObject) -> None:
+    check_gradients(case, data.draw(operands(case, [np.dtype(np.float32), FLOAT64])))
+
+
+def check_gradients(case: OpCase, drawn: Drawn) -> None:
     """The gradient of an operand has its shape and dtype, and sums what its repetitions would get."""
-    drawn = data.draw(operands(case, [np.dtype(np.float32), FLOAT64]))
     filled = drawn.filled()
     _, cotangents, found = pulled(case, drawn.xs)
     _, _, expected = pulled(case, filled, [g.astype(np.float64) for g in cotangents])

@@ -1,0 +1,197 @@
+"""The checks of the op table can fail: each is given an operation with the fault that it is there to find."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import op_checks
+import pytest
+from op_table import OpCase
+from op_table.case import normal, operands
+from test_ops_broadcasting import Drawn, check_gradients, check_values
+
+import autograd_core as ag
+from autograd_core.aval import Aval
+from autograd_core.backend import get_device
+from autograd_core.primitive import Primitive, bind, elementwise, general, multilinear
+
+
+def square_case(primitive: Primitive, **changes: Any) -> OpCase:
+    """``primitive`` said to be x^2."""
+    given = {
+        "name": primitive.name,
+        "fn": lambda x: bind(primitive, (x,), {}),
+        "make": operands(normal(3, 3)),
+        "reference": lambda x: x * x,
+        "torch": lambda torch, x: x * x,
+        "elementwise": 1,
+    }
+    return OpCase(**given | changes)
+
+
+def square(name: str, forward: Callable[..., Any] = lambda xp, x: x * x, partial: Any = lambda x: 2 * x) -> OpCase:
+    return square_case(elementwise(name, forward, partials=(partial,)))
+
+
+GOOD = square("square")
+
+
+def product(primitive: Primitive) -> OpCase:
+    """``primitive`` said to be x1 * x2, without the broadcasting that a public function inserts."""
+    return OpCase(
+        primitive.name,
+        lambda x1, x2: bind(primitive, (x1, x2), {}),
+        operands(normal(2, 3), normal(2, 3)),
+        np.multiply,
+        elementwise=2,
+    )
+
+
+def multiplied(name: str, *partials: Any) -> OpCase:
+    return product(elementwise(name, lambda xp, x1, x2: x1 * x2, partials=partials))
+
+
+def in_place(xp: Any, x: Any) -> Any:
+    x *= x
+    return x.copy()
+
+
+def overwriting(g: Any, x: Any) -> Any:
+    result = 2 * x * g
+    g.data[...] = 0
+    return result
+
+
+def by_memory(xp: Any, x: Any) -> Any:
+    """Reads the elements in the order in which they lie in memory."""
+    flat = x.ravel(order="K")
+    return (flat * flat).reshape(x.shape)
+
+
+def squares(
+    name: str, shape: Callable[..., Any] = lambda x: x, vjp: Any = lambda g, x: 2 * x * g, jvp: Any = None
+) -> OpCase:
+    return square_case(general(name, lambda xp, x: x * x, shape, vjp=(vjp,), jvp=jvp))
+
+
+def right_jvp(ts: Any, x: Any) -> Any:
+    return 2 * x * ts[0]
+
+
+def row_sums(name: str, axis: int) -> OpCase:
+    """Sums over rows whose transpose spreads along ``axis``: along 1 is right."""
+    summed = multilinear(
+        name,
+        lambda xp, x: x.sum(1),
+        transposes=(lambda g, avals: g.unsqueeze(axis).broadcast_to(avals[0].shape),),
+        shape=lambda x: Aval(x.shape[:1], x.dtype),
+    )
+    return square_case(summed, reference=lambda x: x.sum(1), torch=lambda torch, x: x.sum(1), elementwise=0)
+
+
+ALL = [
+    op_checks.value,
+    op_checks.float32,
+    op_checks.shapes,
+    op_checks.gradients,
+    op_checks.symmetry,
+    op_checks.layouts,
+    op_checks.scalars,
+    op_checks.empties,
+    op_checks.integers,
+    op_checks.half,
+    op_checks.purity,
+    op_checks.recording,
+    op_checks.backends,
+]
+
+
+@pytest.mark.parametrize("check", ALL, ids=lambda check: check.__name__)
+def test_a_sound_operation_passes(check):
+    check(GOOD)
+
+
+@pytest.mark.parametrize("case", [row_sums("row_sums", 1), squares("squares")], ids=lambda case: case.name)
+@pytest.mark.parametrize("check", [op_checks.gradients, op_checks.shapes, op_checks.layouts, op_checks.purity])
+def test_sound_operations_of_other_kinds_pass(check, case):
+    check(case)
+
+
+FAULTS: list[tuple[Callable[[OpCase], None], OpCase, str]] = [
+    (op_checks.value, square("wrong value", lambda xp, x: x * x + 1e-9), "Not equal to tolerance"),
+    (op_checks.value, square("wrong shape", lambda xp, x: (x * x)[:2]), r"shape \(2, 3\), expected \(3, 3\)"),
+    (op_checks.value, square("wrong dtype", lambda xp, x: (x * x).astype("f4")), "float32, expected float64"),
+    (op_checks.float32, square("float64 constant", lambda xp, x: x * x * np.float64(1)), "expected float32"),
+    (op_checks.float32, square("float64 slope", partial=lambda x: x * ag.tensor(2.0, dtype="float64")), "float64"),
+    (op_checks.shapes, squares("wrong shape rule", lambda x: Aval((1, *x.shape), x.dtype)), "its shape rule says"),
+    (op_checks.shapes, squares("wrong dtype rule", lambda x: Aval(x.shape, np.dtype("f4"))), "its shape rule says"),
+    (op_checks.gradients, square("wrong sign", partial=lambda x: -2 * x), "forward mode, order 1"),
+    (op_checks.gradients, square("wrong factor", partial=lambda x: 2.0001 * x), "finite differences"),
+    (op_checks.gradients, row_sums("wrong axis", 0), "argument 0"),
+    (op_checks.gradients, square("constant slope", partial=lambda x: (2 * x).detach()), "order 2"),
+    (op_checks.gradients, squares("wrong jvp", jvp=lambda ts, x: 3 * x * ts[0]), "forward mode, order 1"),
+    (op_checks.gradients, squares("wrong vjp", vjp=lambda g, x: 3 * x * g, jvp=right_jvp), "reverse mode, order 1"),
+    (op_checks.gradients, squares("wrong shape", vjp=lambda g, x: (2 * x * g).sum(0), jvp=right_jvp), "it must be"),
+    (op_checks.gradients, multiplied("no gradient", lambda x2: x2, lambda x1: 2 * x1), "argument 1"),
+    (op_checks.symmetry, multiplied("no gradient", lambda x2: x2, lambda x1: 2 * x1), "Not equal to tolerance"),
+    (op_checks.layouts, square("order in memory", by_memory), "Fortran-order operands"),
+    (op_checks.scalars, square("needs an axis", lambda xp, x: x * x if x.ndim else x), "0-d"),
+    (op_checks.empties, square("needs elements", lambda xp, x: x * x + 0 * x.max()), "zero-size"),
+    (op_checks.integers, square("halves", lambda xp, x: x * x + (x // 2 - x / 2).astype(x.dtype)), "int64"),
+    (op_checks.integers, square("fractions", lambda xp, x: x * x * 1.0), "integers gave float64"),
+    (op_checks.half, square("overflow", lambda xp, x: x * x * (xp.exp(x) / xp.exp(x))), "in float16 are NaN"),
+    (op_checks.purity, square("in place", in_place), "in place: operands"),
+    (op_checks.purity, squares("cotangent in place", vjp=overwriting), "cotangents"),
+    (op_checks.recording, square_case(elementwise("no slope", lambda xp, x: x * x, None)), "requires gradients"),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "case", "message"), FAULTS, ids=[f"{check.__name__}: {case.name}" for check, case, _ in FAULTS]
+)
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_a_fault_is_found(check, case, message):
+    with pytest.raises((AssertionError, ag.AutogradError)) as found:
+        check(case)
+    assert re.search(message, str(found.value)), str(found.value)
+
+
+def test_a_kernel_that_differs_from_the_reference_is_found():
+    primitive = elementwise("wrong kernel", lambda xp, x: x * x, partials=(lambda x: 2 * x,))
+    kernels = get_device("cpu").kernels
+    kernels[primitive] = lambda xp, x: x * x * (1 + 1e-4)
+    try:
+        with pytest.raises(AssertionError, match="wrong kernel float64"):
+            op_checks.backends(square_case(primitive))
+    finally:
+        del kernels[primitive]
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [lambda torch, x: x * x * 2, lambda torch, x: x * x.detach() * 1.0],
+    ids=["another value", "another gradient"],
+)
+def test_another_opinion_of_pytorch_is_found(theirs):
+    torch = pytest.importorskip("torch")
+    op_checks.peer(GOOD, torch)
+    with pytest.raises(AssertionError, match="square"):
+        op_checks.peer(square_case(elementwise("square", lambda xp, x: x * x, (lambda x: 2 * x,)), torch=theirs), torch)
+
+
+def test_a_gradient_that_is_not_summed_back_is_found():
+    drawn = Drawn((np.ones((2, 1)), np.ones((1, 3))), (2, 3))
+    sound = OpCase("multiply", ag.multiply, operands(normal(2, 3), normal(2, 3)), np.multiply, elementwise=2)
+    check_gradients(sound, drawn)
+    with pytest.raises(AssertionError, match="gradient"):
+        check_gradients(multiplied("not summed", lambda x2: x2, lambda x1: x1), drawn)
+
+
+def test_a_dtype_against_promotion_is_found():
+    case = square("narrowing", lambda xp, x: (x * x).astype(np.float32))
+    check_values(GOOD, Drawn((np.ones(2),), (2,)))
+    with pytest.raises(AssertionError):
+        check_values(case, Drawn((np.ones(2),), (2,)))
