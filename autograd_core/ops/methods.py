@@ -66,6 +66,12 @@ class Methods(Value):
     def __rmod__(self, other: Any) -> Tensor:
         return arithmetic.remainder(other, self)
 
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return other // self, other % self
+
     __pow__ = arithmetic.pow
 
     def __rpow__(self, other: Any) -> Tensor:
@@ -115,6 +121,9 @@ class Methods(Value):
 
     def __getitem__(self, key: Any) -> Tensor:
         return indexing.getitem(self, key)
+
+    def __contains__(self, value: Any) -> builtins.bool:
+        return builtins.bool((self == value).any())
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise GradientError(
