@@ -11,6 +11,7 @@ from autograd_core.backends.numpy import NumpyBackend
 from autograd_core.ops.activation import relu_p, where_positive_p
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
+from autograd_core.ops.normalization import moments_p, normalize_p, normalize_vjp_p
 from autograd_core.ops.optimizer_updates import adam_update_p, sgd_update_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p, pool_gather_p, pool_scatter_p
 from autograd_core.ops.random import (
@@ -29,6 +30,7 @@ HOMES: dict[Primitive, str] = {
         "convolution_kernels": (convolution_p, convolution_bias_p, convolution_input_p, convolution_weight_p),
         "elementwise_kernels": (relu_p, where_positive_p),
         "matmul_kernels": (matmul_p, linear_p),
+        "normalization_kernels": (moments_p, normalize_p, normalize_vjp_p),
         "optimizer_kernels": (adam_update_p, sgd_update_p),
         "pooling_kernels": (max_pool_p, pool_gather_p, pool_scatter_p, avg_pool_p, avg_spread_p),
         "random": (
