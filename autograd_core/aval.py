@@ -54,7 +54,7 @@ def as_dtype(dtype: object) -> np.dtype:
         raise DTypeError(
             f"dtype {result} holds no numbers; a tensor holds booleans, integers, floats or complex numbers"
         )
-    return result if result.isnative else result.newbyteorder("=")
+    return result if result.isnative else np.dtype(result.type)
 
 
 def is_inexact(dtype: np.dtype) -> bool:

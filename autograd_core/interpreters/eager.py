@@ -71,14 +71,18 @@ class Eager:
             obj = _host_array(obj, dtype, op)
         if obj.dtype.kind not in "biufc" and obj.dtype.name != "bfloat16":
             raise DTypeError(f"{op}: an array of dtype {obj.dtype} cannot be a tensor: it holds no numbers")
+        if dtype is not None and obj.dtype.kind == "c" and dtype.kind not in "cb":
+            raise DTypeError(f"{op}: {obj.dtype} to {dtype} would lose the imaginary part; pass abs(data) or data.real")
         return Tensor(device.asarray(obj, dtype), device)
 
 
 def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:
     literal = not hasattr(obj, "dtype")
     try:
-        array = np.asarray(obj, dtype=dtype)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(obj)
+        if literal and dtype is not None and array.dtype.kind in "biufc":
+            array = np.asarray(obj, dtype)  # from the numbers themselves: each is seen to fit
+    except (TypeError, ValueError, OverflowError) as error:
         raise ArgumentError(f"{op}: {_describe(obj)} cannot become a tensor: {error}") from None
     if array.dtype.kind == "O":
         raise ArgumentError(

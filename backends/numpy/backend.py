@@ -27,7 +27,7 @@ class NumpyBackend:
     def asarray(self, obj: Any, *, dtype: np.dtype | None, device: Device) -> np.ndarray:
         array = np.asarray(obj, dtype=dtype)
         # files are read in their own byte order; values are computed with, and kernels compiled for, this machine's
-        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        return array if array.dtype.isnative else array.astype(array.dtype.type)
 
     def to_numpy(self, array: np.ndarray) -> np.ndarray:
         return array
