@@ -21,7 +21,7 @@ class _Custom:
     """What the two decorators share: the function's name, its static arguments, keywords made positional."""
 
     def __init__(self, f: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()):
-        functools.update_wrapper(self, f)
+        functools.update_wrapper(self, f)  # type: ignore[arg-type]
         self.f = f
         self.name = getattr(f, "__name__", repr(f))
         self.static = {nondiff_argnums} if isinstance(nondiff_argnums, int) else set(nondiff_argnums)
@@ -81,8 +81,8 @@ class custom_vjp(_Custom):
     tensor([0.5, 1. ])
     """
 
-    fwd: Callable[..., Any] | None = None
-    bwd: Callable[..., Any] | None = None
+    fwd: Any = None
+    bwd: Any = None
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
         """State the rule: fwd(*args) -> (output, residuals), bwd(*nondiff_args, residuals, g) -> cotangents."""
@@ -128,7 +128,7 @@ class custom_vjp(_Custom):
             if node in seen:
                 continue
             seen.add(node)
-            if type(node) is Leaf:
+            if isinstance(node, Leaf):
                 raise GradientError(
                     f"{self.name}: fwd uses a tensor that requires gradients and is not one of its differentiable "
                     "arguments, so that its gradient would be lost; pass it as an argument, or detach() it"
@@ -190,7 +190,7 @@ class custom_jvp(_Custom):
     (tensor(1.), tensor(0.5))
     """
 
-    rule: Callable[..., Any] | None = None
+    rule: Any = None
 
     def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """State the rule: rule(*nondiff_args, primals, tangents) -> (output, tangent of the output)."""
