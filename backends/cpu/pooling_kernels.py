@@ -83,13 +83,11 @@ def _max_jobs(first, last, x, y, index, down_axis, across_axis):
         for t in range(down):
             top = t * stride_h - before_h
             start, end = max(0, -(top // dilation_h)), min(kernel_h, (height - 1 - top) // dilation_h + 1)
-            target[t] = best[top + start * dilation_h]
-            target_index[t] = found[top + start * dilation_h]
-            for k in range(start + 1, end):
+            for k in range(start, end):
                 row = top + k * dilation_h
                 for u in range(across):
                     value, other = target[t, u], best[row, u]
-                    better = (other > value) | (other != other)
+                    better = (k == start) | (other > value) | (other != other)
                     target[t, u] = other if better else value
                     target_index[t, u] = found[row, u] if better else target_index[t, u]
 
