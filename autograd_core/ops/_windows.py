@@ -34,7 +34,7 @@ class Windows(NamedTuple):
         return prod(self.kernel)
 
     @property
-    def count(self) -> int:
+    def outputs(self) -> int:
         """Number of windows."""
         return prod(self.output)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..aval import Aval
 from ..errors import ArgumentError, ShapeError
-from ..primitive import bind, general, multilinear
+from ..primitive import Multilinear, bind, general, multilinear
 from ._apply import promoted
 from ._windows import AXIS_NAMES, Windows, per_axis, windows
 
@@ -31,7 +31,7 @@ def _grouped(a: Any, lead: tuple[int, ...], groups: int) -> Any:
 def _columns(xp: Any, x: Any, windows: Windows, groups: int) -> Any:
     """What each output sees: (N, C, *size) -> (N, groups, C/groups * taps, outputs)."""
     view = windows.view(xp, windows.pad(xp, x))
-    return view.reshape(x.shape[0], groups, x.shape[1] // groups * windows.taps, windows.count)
+    return view.reshape(x.shape[0], groups, x.shape[1] // groups * windows.taps, windows.outputs)
 
 
 def _forward(xp: Any, x: Any, w: Any, *, windows: Windows, groups: int) -> Any:
@@ -59,7 +59,7 @@ def _output_aval(x: Aval, w: Aval, *, windows: Windows, groups: int) -> Aval:
     return Aval((x.shape[0], w.shape[0], *windows.output), x.dtype)
 
 
-convolution_p = multilinear(
+convolution_p: Multilinear = multilinear(
     "convolution",
     _forward,
     transposes=(
@@ -69,7 +69,7 @@ convolution_p = multilinear(
     shape=_output_aval,
 )
 
-convolution_input_p = multilinear(
+convolution_input_p: Multilinear = multilinear(
     "convolution_input",
     _input,
     transposes=(
@@ -79,7 +79,7 @@ convolution_input_p = multilinear(
     shape=lambda v, w, *, windows, groups: Aval((v.shape[0], w.shape[1] * groups, *windows.size), v.dtype),
 )
 
-convolution_weight_p = multilinear(
+convolution_weight_p: Multilinear = multilinear(
     "convolution_weight",
     _weight,
     transposes=(

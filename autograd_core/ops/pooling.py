@@ -13,7 +13,7 @@ import numpy as np
 
 from ..aval import DEFAULT_INT, Aval
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..primitive import bind, general, multilinear
+from ..primitive import Multilinear, bind, general, multilinear
 from ._apply import as_tensor, to_float
 from ._windows import AXIS_NAMES, Windows, per_axis, windows
 from .creation import asarray
@@ -69,14 +69,14 @@ def _scatter(xp: Any, v: Any, index: Any, *, size: tuple[int, ...]) -> Any:
     return x
 
 
-pool_gather_p = multilinear(
+pool_gather_p: Multilinear = multilinear(
     "pool_gather",
     _gather,
     transposes=(lambda g, index, avals: _scatter_to(g, index, avals[0].shape[2:]), None),
     shape=lambda x, index: Aval(index.shape, x.dtype),
 )
 
-pool_scatter_p = multilinear(
+pool_scatter_p: Multilinear = multilinear(
     "pool_scatter",
     _scatter,
     transposes=(lambda g, index: bind(pool_gather_p, (g, index), {}), None),
@@ -202,14 +202,14 @@ def _avg_spread(xp: Any, v: Any, *, windows: Windows, divisor: Divisor) -> Any:
     return x[windows.interior]
 
 
-avg_pool_p = multilinear(
+avg_pool_p: Multilinear = multilinear(
     "avg_pool",
     _avg_pool,
     transposes=(lambda g, windows, divisor: _mean(avg_spread_p, g, windows, divisor),),
     shape=lambda x, *, windows, divisor: Aval((*x.shape[:2], *windows.output), x.dtype),
 )
 
-avg_spread_p = multilinear(
+avg_spread_p: Multilinear = multilinear(
     "avg_spread",
     _avg_spread,
     transposes=(lambda g, windows, divisor: _mean(avg_pool_p, g, windows, divisor),),

@@ -395,7 +395,8 @@ def _plane(windows: Windows) -> Windows:
     """One axis as two, the first of length 1."""
     if len(windows.size) == 2:
         return windows
-    return Windows(*((one, *field) for one, field in zip((1, 1, 1, (0, 0), 1, 1), windows)))
+    before_that: tuple[Any, ...] = (1, 1, 1, (0, 0), 1, 1)
+    return Windows._make((first, *field) for first, field in zip(before_that, windows))
 
 
 def _suits(windows: Windows, *arrays: np.ndarray) -> bool:

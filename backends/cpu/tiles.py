@@ -10,6 +10,9 @@ convolution is the same input from another start, so nothing is copied for it.
 Numba's cache knows a kernel by its own file: after a change here, touch the files that import it.
 """
 
+# Numba gives intrinsics their types.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -128,13 +131,13 @@ class _Emitter:
 
 def _product_tile(columns: int) -> Any:
     @intrinsic
-    def tile(  # type: ignore[no-untyped-def]
+    def tile(
         typing_context, y, y_start, y_step, a, a_start, a_row, a_step, b, b_start, offsets, count, bias, bias_start
     ):
         index = types.intp
         signature = types.void(y, index, index, a, index, index, index, b, index, offsets, index, bias, index)
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):
             emit = _Emitter(context, builder, signature, arguments)
             _, y_start, y_step, _, a_start, a_row, a_step, _, b_start, _, count, _, bias_start = arguments
             y, a, b = emit.pointer(0, y_start), emit.pointer(3, a_start), emit.pointer(7, b_start)
@@ -164,12 +167,12 @@ def _product_tile(columns: int) -> Any:
 
 
 @intrinsic
-def transpose_tile(typing_context, y, y_start, y_step, x, x_start, x_step):  # type: ignore[no-untyped-def]
+def transpose_tile(typing_context, y, y_start, y_step, x, x_start, x_step):
     """y[i y_step + j] = x[j x_step + i] for i, j < lanes: rows copied as columns, whole vectors at a time."""
     index = types.intp
     signature = types.void(y, index, index, x, index, index)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         emit = _Emitter(context, builder, signature, arguments)
         _, y_start, y_step, _, x_start, x_step = arguments
         y, x = emit.pointer(0, y_start), emit.pointer(3, x_start)
@@ -187,11 +190,11 @@ def transpose_tile(typing_context, y, y_start, y_step, x, x_start, x_step):  # t
 
 
 @intrinsic
-def copy_run(typing_context, y, y_start, x, x_start, count):  # type: ignore[no-untyped-def]
+def copy_run(typing_context, y, y_start, x, x_start, count):
     """y[y_start + i] = x[x_start + i] for i < count, without overlap; a loop over indices would test their signs."""
     signature = types.void(y, types.intp, x, types.intp, types.intp)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         emit = _Emitter(context, builder, signature, arguments)
         _, y_start, _, x_start, count = arguments
         cgutils.raw_memcpy(builder, emit.pointer(0, y_start), emit.pointer(2, x_start), count, emit.bytes)
@@ -206,9 +209,7 @@ product_tile_1, product_tile_2, product_tile_3 = map(_product_tile, (1, 2, 3))
 
 
 @intrinsic
-def dot_tile(  # type: ignore[no-untyped-def]
-    typing_context, y, y_start, a, a_start, a_row, a_unit, b, b_unit, offsets, first, units, length
-):
+def dot_tile(typing_context, y, y_start, a, a_start, a_row, a_unit, b, b_unit, offsets, first, units, length):
     """y[r COLUMNS + j] += sum over u, p of a[r a_row + u a_unit + p] b[offsets[first + j] + u b_unit + p],
 
     for u < units, p < length, r < ROWS, j < COLUMNS. y is a block of DOT_TILE elements; ``length`` in whole vectors.
@@ -216,7 +217,7 @@ def dot_tile(  # type: ignore[no-untyped-def]
     index = types.intp
     signature = types.void(y, index, a, index, index, index, b, index, offsets, index, index, index)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         emit = _Emitter(context, builder, signature, arguments)
         _, y_start, _, a_start, a_row, a_unit, _, b_unit, _, first, units, length = arguments
         y, a = emit.pointer(0, y_start), emit.pointer(2, a_start)
