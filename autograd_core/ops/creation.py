@@ -80,7 +80,7 @@ full_p = general(
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """A tensor of ``shape`` whose elements all equal the Python scalar ``fill_value``.
 
-    dtype: by default that of the scalar (float32, int64, bool, complex64). Python array API standard.
+    dtype: by default that of the number (Python's: float32, int64, bool, complex64). Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.full((2,), 7.0)
@@ -88,7 +88,9 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) 
     """
     if not isinstance(fill_value, (bool, int, float, complex, np.generic)):
         raise ArgumentError(f"full: fill_value must be a number, got {type(fill_value).__name__}; use broadcast_to")
-    chosen = scalar_dtype(fill_value) if dtype is None else as_dtype(dtype)
+    if dtype is None:
+        dtype = fill_value.dtype if isinstance(fill_value, np.generic) else scalar_dtype(fill_value)
+    chosen = as_dtype(dtype)
     params = {"shape": as_shape("full", shape), "value": fill_value, "dtype": chosen, "device": get_device(device)}
     return bind(full_p, (), params)
 
@@ -100,7 +102,7 @@ def zeros(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     >>> ag.zeros((1, 2))
     tensor([[0., 0.]])
     """
-    return full(shape, 0.0, dtype=dtype, device=device)
+    return full(as_shape("zeros", shape), 0.0, dtype=dtype, device=device)
 
 
 def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
@@ -110,7 +112,7 @@ def ones(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:
     >>> ag.ones(2, dtype="int64")
     tensor([1, 1])
     """
-    return full(shape, 1.0, dtype=dtype, device=device)
+    return full(as_shape("ones", shape), 1.0, dtype=dtype, device=device)
 
 
 def empty(shape: Any, *, dtype: Any = None, device: Any = None) -> Any:

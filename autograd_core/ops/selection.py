@@ -10,7 +10,7 @@ from .. import context
 from ..aval import Aval, broadcast_shapes, is_inexact, promote
 from ..errors import ArgumentError
 from ..primitive import Elementwise, Value, bind, elementwise, multilinear
-from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, require_bool, unary
+from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, promoted, require_bool, unary
 
 __all__ = ["where", "minimum", "maximum", "clip", "nan_to_num"]
 
@@ -152,9 +152,10 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
             info = np.iinfo(dtype)
             low, high = (int(info.min) if min is None else min), (int(info.max) if max is None else max)
         return unary(clip_p, x.astype(dtype), low=low, high=high)
+    x, *limits = broadcast("clip", promoted("clip", (x, *limits)))
     if min is not None:
-        x = where(x < min, min, x)
-    return x if max is None else where(x > max, max, x)
+        x = where(x < limits[0], limits[0], x)
+    return x if max is None else where(x > limits[-1], limits[-1], x)
 
 
 nan_to_num_p = elementwise(

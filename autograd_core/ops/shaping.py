@@ -87,12 +87,20 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     size = prod(x.shape)
     if -1 in shape:
         known = prod([n for n in shape if n != -1])
-        if shape.count(-1) > 1 or (size % known if known else True):
-            raise ShapeError(f"reshape: {size} elements of shape {x.shape} do not fit {shape}")
+        if shape.count(-1) > 1:
+            raise ShapeError(f"reshape: one length at most can be -1 (inferred), got {shape}")
+        if size % known if known else True:
+            raise ShapeError(
+                f"reshape: {size} elements of shape {x.shape} do not fit {shape}: the length -1 cannot be inferred, as "
+                f"the others make {known}"
+            )
         shape = tuple(size // known if n == -1 else n for n in shape)
     shape = as_shape("reshape", shape)
     if prod(shape) != size:
-        raise ShapeError(f"reshape: {size} elements of shape {x.shape} do not fit {shape}")
+        raise ShapeError(
+            f"reshape: {size} elements of shape {x.shape} do not fit {shape}, which has {prod(shape)}; write -1 for a "
+            "length to be inferred"
+        )
     return x if shape == x.shape else bind(reshape_p, (x,), {"shape": shape})
 
 

@@ -33,13 +33,15 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
     >>> ag.argsort(ag.tensor([2.0, 3.0, 1.0]))
     tensor([2, 0, 1])
     """
-    x = as_tensor("argsort", x)
+    return _order("argsort", as_tensor("argsort", x), axis, descending)
+
+
+def _order(op: str, x: Any, axis: int, descending: bool) -> Any:
     if x.dtype.kind == "c":
-        raise DTypeError(f"argsort: complex numbers have no order, got {x.dtype}; sort by abs(x)")
+        raise DTypeError(f"{op}: complex numbers have no order, got {x.dtype}; sort by abs(x)")
     if not x.shape:
         return x.astype(DEFAULT_INT) * 0
-    axis = normalize_axis("argsort", axis, len(x.shape))
-    return bind(argsort_p, (x,), {"axis": axis, "descending": descending})
+    return bind(argsort_p, (x,), {"axis": normalize_axis(op, axis, len(x.shape)), "descending": descending})
 
 
 def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
@@ -54,4 +56,4 @@ def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = 
     x = as_tensor("sort", x)
     if not x.shape:
         return x
-    return take_along_axis(x, argsort(x, axis=axis, descending=descending), axis=axis)
+    return take_along_axis(x, _order("sort", x, axis, descending), axis=axis)
