@@ -124,7 +124,7 @@ def _convolve(
     operands = promoted(op, (input, weight) if bias is None else (input, weight, bias), floating=True)
     x, w = operands[:2]
     batched = len(x.shape) != ndim + 1
-    _check_channels(op, ndim, x.shape if batched else (1, *x.shape), w.shape, groups)
+    _check_channels(op, ndim, x.shape, w.shape, groups)
     if bias is not None and operands[2].shape != w.shape[:1]:
         raise ShapeError(
             f"{op}: bias has shape {operands[2].shape}, weight {w.shape} gives {w.shape[0]} channels: "
@@ -145,7 +145,7 @@ def _convolve(
 
 def _check_channels(op: str, ndim: int, x: tuple[int, ...], w: tuple[int, ...], groups: int) -> None:
     axes = ", ".join(AXIS_NAMES[ndim])
-    if len(x) != ndim + 2:
+    if len(x) not in (ndim + 1, ndim + 2):
         raise ShapeError(f"{op}: input must be (N, C_in, {axes}) or (C_in, {axes}), got shape {x}")
     taps = ", ".join(f"k{name}" for name in AXIS_NAMES[ndim])
     if len(w) != ndim + 2 or 0 in w:
@@ -157,17 +157,18 @@ def _check_channels(op: str, ndim: int, x: tuple[int, ...], w: tuple[int, ...], 
             f"{op}: weight {w} has {w[0]} output channels, which do not divide into groups={groups}; "
             f"use a multiple of {groups}, or fewer groups"
         )
-    if x[1] != w[1] * groups:
+    channels, last = x[-ndim - 1], len(x) - 1
+    if channels != w[1] * groups:
         message = (
-            f"{op}: input {x} has {x[1]} channels, but weight {w} with groups={groups} takes {w[1] * groups} "
+            f"{op}: input {x} has {channels} channels, but weight {w} with groups={groups} takes {w[1] * groups} "
             f"(weight is (C_out, C_in/groups, {taps}))"
         )
         if x[-1] == w[1] * groups:
-            order = (0, ndim + 1, *range(1, ndim + 1))
+            order = (*range(last - ndim), last, *range(last - ndim, last))
             raise ShapeError(f"{message}. The channels seem to come last: write input.permute{order}.")
-        if groups > 1 or not x[1] % w[1]:
-            raise ShapeError(f"{message}. With this input and weight, groups would be {x[1] / w[1]:g}.")
-        raise ShapeError(f"{message}. Give the weight {x[1]} input channels (in_channels={x[1]} in a layer).")
+        if channels and not channels % w[1] and not w[0] % (channels // w[1]):
+            raise ShapeError(f"{message}. This input and weight fit with groups={channels // w[1]}.")
+        raise ShapeError(f"{message}. Give the weight {channels} input channels (in_channels={channels} in a layer).")
 
 
 def _pairs(
