@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from autograd_core.backend import Availability, Kernel
 from autograd_core.backends.numpy import NumpyBackend
-from autograd_core.ops.activation import relu_p, where_positive_p
+from autograd_core.ops.activation import between_p, hardtanh_p, leak_p, leaky_relu_p, relu_p, where_positive_p
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.normalization import moments_p, normalize_p, normalize_vjp_p
@@ -21,6 +21,7 @@ from autograd_core.ops.random import (
     random_permutation_p,
     random_uniform_p,
 )
+from autograd_core.ops.selection import clip_p, inside_p, share_p, where_p
 from autograd_core.primitive import Primitive
 
 # Each module's KERNELS, by name: importing one imports Numba, which waits until one of its primitives is first run.
@@ -28,7 +29,18 @@ HOMES: dict[Primitive, str] = {
     primitive: module
     for module, primitives in {
         "convolution_kernels": (convolution_p, convolution_bias_p, convolution_input_p, convolution_weight_p),
-        "elementwise_kernels": (relu_p, where_positive_p),
+        "elementwise_kernels": (
+            relu_p,
+            where_positive_p,
+            leaky_relu_p,
+            leak_p,
+            hardtanh_p,
+            between_p,
+            clip_p,
+            inside_p,
+            share_p,
+            where_p,
+        ),
         "matmul_kernels": (matmul_p, linear_p),
         "normalization_kernels": (moments_p, normalize_p, normalize_vjp_p),
         "optimizer_kernels": (adam_update_p, sgd_update_p),
