@@ -274,7 +274,7 @@ class Variable(Tensor):
             value = creation.made("assign_", value, self.dtype, self.device, copy=True)
         _check_fits("assign_", value, self)
         if value.level:
-            raise GradientError("assign_ inside a transform would let a traced value escape; return it instead")
+            raise GradientError("assign_: a value traced by jvp would escape; return it, or assign x.detach()")
         self.data = value.data
 
 

@@ -234,3 +234,16 @@ def test_only_floating_tensors_require_gradients(dtype: str) -> None:
     with pytest.raises(ag.DTypeError, match="cannot require gradients"):
         x.requires_grad = True
     assert not x.requires_grad
+
+
+def test_full_takes_the_dtype_of_its_number() -> None:
+    for number, dtype in (
+        (1, "int64"),
+        (1.0, "float32"),
+        (True, "bool"),
+        (np.int8(1), "int8"),
+        (np.float64(1), "float64"),
+    ):
+        assert ag.full(2, number).dtype == dtype
+    assert ag.full(2, 1, dtype="float16").dtype == "float16"
+    assert ag.full_like(ag.ones(2, dtype="int32"), np.int64(3)).dtype == "int32"
