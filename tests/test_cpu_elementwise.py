@@ -61,6 +61,7 @@ def test_numbers_are_the_formulas(primitive: Any, count: int, params: dict[str, 
     agree(primitive, *operands, **params)
     agree(primitive, *[x.reshape(100, -1) for x in operands], **params)
     agree(primitive, *[x.reshape(100, -1).T for x in operands], **params)
+    agree(primitive, np.broadcast_to(operands[0][4], SIZE), *operands[1:], **params)
     agree(primitive, *[x[:10] for x in operands], **params)
     agree(primitive, *operands[:-1], operands[-1][4], **params)
     for x, unchanged in zip(operands, before, strict=True):

@@ -100,8 +100,17 @@ def _share(first, last, c, x1, x2, y):
         y[i] = v if a > b else other
 
 
+def _cheap(operands: tuple[np.ndarray, ...]) -> bool:
+    """Whether what must be copied to be contiguous (a repeated cotangent) costs less than NumPy's branches do."""
+    return sum(not x.flags.c_contiguous for x in operands) <= (len(operands) > 1)
+
+
+def _row(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x).reshape(-1)
+
+
 def _kernel(primitive: Elementwise, run: Callable[..., Any], *names: str) -> Kernel:
-    """``run`` for large contiguous operands of one shape and a dtype it is made for; the formula for others.
+    """``run`` for large operands of one shape and a dtype it is made for; the formula for others.
 
     names: of the static parameters, in the order in which ``run`` takes them.
     """
@@ -109,17 +118,17 @@ def _kernel(primitive: Elementwise, run: Callable[..., Any], *names: str) -> Ker
 
     def kernel(*operands: np.ndarray, **params: float) -> np.ndarray:
         x = operands[0]
-        if x.size < SMALL or x.dtype not in COMPILED:
+        if x.size < SMALL or x.dtype not in COMPILED or not _cheap(operands):
             return formula(np, *operands, **params)
         for other in operands:
-            if other.shape != x.shape or other.dtype is not x.dtype or not other.flags.c_contiguous:
+            if other.shape != x.shape or other.dtype is not x.dtype:
                 return formula(np, *operands, **params)
         numbers = [float(params[name]) for name in names]
         for number in numbers:
             if number != number:  # a limit that every comparison fails
                 return formula(np, *operands, **params)
         y = np.empty(x.shape, x.dtype)
-        shared(run, x.size, x.size / RATE, *[a.reshape(-1) for a in operands], y.reshape(-1), *numbers)
+        shared(run, x.size, x.size / RATE, *[_row(a) for a in operands], y.reshape(-1), *numbers)
         return y
 
     return kernel
@@ -138,7 +147,6 @@ def _choose(first, last, condition, x1, x2, y):
 
 @_jit
 def _keep(first, last, condition, x, other, y):
-    """Where the condition is not ``kept`` true, one number."""
     condition, x, y = condition[first:last], x[first:last], y[first:last]
     for i in range(len(y)):
         a = x[i]
@@ -153,27 +161,37 @@ def _replace(first, last, condition, other, x, y):
         y[i] = other if condition[i] else a
 
 
+@_jit
+def _pick(first, last, condition, one, other, y):
+    condition, y = condition[first:last], y[first:last]
+    for i in range(len(y)):
+        y[i] = one if condition[i] else other
+
+
+CHOICES = {(True, True): _choose, (True, False): _keep, (False, True): _replace, (False, False): _pick}
+
+
 def _where(condition: np.ndarray, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
     """Numbers are moved as they are, so it is enough to know how many bytes they have."""
     shape, dtype = condition.shape, x1.dtype
     bits = BITS.get(dtype.itemsize)
-    if condition.size < 2 * SMALL or bits is None or x2.dtype != dtype or not condition.flags.c_contiguous:
+    if condition.size < 2 * SMALL or bits is None or x2.dtype != dtype or not _cheap((condition, x1, x2)):
         return where_p.forward(np, condition, x1, x2)
     first, second = _bits(x1, shape, bits), _bits(x2, shape, bits)
-    if first is None or second is None or not (first.shape or second.shape):
+    if first is None or second is None:
         return where_p.forward(np, condition, x1, x2)
-    run = (_choose if second.shape else _keep) if first.shape else _replace
+    run = CHOICES[bool(first.shape), bool(second.shape)]
     y = np.empty(shape, dtype)
     operands = [v if v.shape else v[()] for v in (first, second)]
-    shared(run, y.size, y.size / RATE, condition.reshape(-1), *operands, y.reshape(-1).view(bits))
+    shared(run, y.size, y.size / RATE, _row(condition), *operands, y.reshape(-1).view(bits))
     return y
 
 
 def _bits(x: np.ndarray, shape: tuple[int, ...], bits: np.dtype) -> np.ndarray | None:
-    """The elements in one row, a repeated one as a 0-d array; None if they are laid out otherwise."""
+    """The elements in one row, a repeated one as a 0-d array; None if they are of another shape."""
     if not any(x.strides) and x.shape in ((), shape):
         return x[(0,) * x.ndim].reshape(()).view(bits)
-    return x.reshape(-1).view(bits) if x.shape == shape and x.flags.c_contiguous else None
+    return _row(x).view(bits) if x.shape == shape else None
 
 
 KERNELS: dict[Primitive, Kernel] = {
