@@ -82,6 +82,8 @@ class recording_mode(ContextDecorator):
 class no_grad(recording_mode):
     """Nothing computed inside remembers how it was made: results never require gradients.
 
+    Forward mode (jvp) records nothing and is not concerned; ``detach`` makes a constant for both.
+
     >>> import autograd_core as ag
     >>> w = ag.tensor([1.0, 2.0], requires_grad=True)
     >>> with ag.no_grad():

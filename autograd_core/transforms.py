@@ -1,7 +1,8 @@
 """Functions from functions to their derivatives.
 
 Reverse mode records operations on tensors and sweeps cotangents back over the record; forward mode runs the function
-on dual numbers. Both act through rules that are themselves recorded or dualised, so they nest in any order.
+on dual numbers. Both act through rules that are themselves recorded or dualised, so they nest in any order. Of complex
+numbers they give the derivative of a holomorphic function, dy/dz, nothing conjugated; what is not holomorphic refuses.
 Source: Griewank and Walther, Evaluating Derivatives, 2nd ed.
 """
 

@@ -94,7 +94,7 @@ SHAPES: list[Case] = [
         "reshape, inferred twice",
         lambda: zeros((2, 3)).reshape(-1, -1),
         ag.ShapeError,
-        "reshape: one length at most can be -1 (inferred), got (-1, -1)",
+        "reshape: (2, 3) and (-1, -1) do not fit: one length at most can be -1 (inferred)",
     ),
     (
         "reshape to no shape",

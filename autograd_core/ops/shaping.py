@@ -88,7 +88,7 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     if -1 in shape:
         known = prod([n for n in shape if n != -1])
         if shape.count(-1) > 1:
-            raise ShapeError(f"reshape: one length at most can be -1 (inferred), got {shape}")
+            raise ShapeError(f"reshape: {x.shape} and {shape} do not fit: one length at most can be -1 (inferred)")
         if size % known if known else True:
             raise ShapeError(
                 f"reshape: {size} elements of shape {x.shape} do not fit {shape}: the length -1 cannot be inferred, as "
