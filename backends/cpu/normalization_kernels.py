@@ -345,9 +345,9 @@ class Rows(NamedTuple):
 @lru_cache(maxsize=1024)
 def _moments_layout(shape: Shape, axes: Shape) -> Channels | None:
     kept = [i for i in range(len(shape)) if i not in axes]
-    if 0 in shape or not axes or kept != [*range(kept[0], kept[-1] + 1)] if kept else not axes:
-        return None
     start, end = (kept[0], kept[-1] + 1) if kept else (0, 0)
+    if 0 in shape or not axes or len(kept) != end - start:
+        return None
     return Channels(prod(shape[:start]), prod(shape[start:end]), prod(shape[end:]))
 
 
