@@ -406,6 +406,7 @@ def _normalize(
     layout = _layout(x.shape, params["axes"], params["affine"])
     if layout is None or not _compiled(x, w, b, mean, rstd):
         return _normalize_formula(x, w, b, mean, rstd, **params)
+    shape: Shape
     y = np.empty(x.shape, x.dtype)
     vectors, cost = [w, b, mean.reshape(-1), rstd.reshape(-1)], x.size / RATE
     if isinstance(layout, Channels):
@@ -430,6 +431,7 @@ def _normalize_vjp(
     layout = _layout(x.shape, params["axes"], params["affine"])
     if layout is None or g.shape != x.shape or not _compiled(g, x, w, mean, rstd):
         return _vjp_formula(g, x, w, mean, rstd, **params)
+    arrays: tuple[Any, ...]
     dx = np.empty(x.shape, x.dtype)
     mean, rstd, cost = mean.reshape(-1), rstd.reshape(-1), 2 * x.size / RATE
     if isinstance(layout, Channels):
