@@ -199,6 +199,17 @@ def test_grad_mode_and_default_device_belong_to_a_thread(hasty) -> None:
     assert changed == [(True, "cpu"), (False, "numpy"), (True, "cpu")]
 
 
+def test_a_decorated_function_may_run_in_several_threads(hasty) -> None:
+    w = leaf(1.0)
+
+    @ag.no_grad()
+    def frozen(n: int) -> bool:
+        return frozen(n - 1) if n else (w * 2.0).requires_grad
+
+    found = in_threads(4, lambda i: [frozen(i) or not ag.is_grad_enabled() for _ in range(50)])
+    assert not any(any(row) for row in found)
+
+
 def test_threads_that_share_leaves_lose_no_gradient(hasty) -> None:
     w = leaf(1.0, 2.0)
 

@@ -10,6 +10,7 @@ import pytest
 from engine_tools import MODES, D, f64, leaf, network, nodes_under, one_mode, pulled, scalar
 
 import autograd_core as ag
+from autograd_core.primitive import bind, general
 
 two_modes = pytest.mark.parametrize(
     ("outer", "inner"),
@@ -72,20 +73,39 @@ def test_the_inner_result_may_not_depend_on_the_outer_variable(outer, inner) -> 
     assert outer(lambda x: inner(lambda y: x * x)(f64(3.0)))(f64(1.0)).item() == 0.0
 
 
+scaled_square_p = general(
+    "scaled_square",
+    lambda xp, x1, x2: x1 * x1 * x2,
+    lambda x1, x2: x1,
+    composed=lambda x1, x2: x1 * x1 * x2,
+)
+
+
+@two_modes
+def test_operations_known_by_their_composition_nest_too(outer, inner) -> None:
+    def f(x: ag.Tensor, y: ag.Tensor) -> ag.Tensor:
+        return bind(scaled_square_p, (x, y), {})
+
+    assert outer(lambda y: inner(lambda x: f(x, y))(f64(3.0)))(f64(5.0)).item() == 6.0
+    assert outer(lambda x: inner(lambda y: f(x, y))(f64(5.0)))(f64(3.0)).item() == 6.0
+    assert outer(lambda x: inner(lambda z: f(z, x))(x))(f64(3.0)).item() == 12.0
+    assert outer(inner(lambda x: f(x, f64(5.0))))(f64(3.0)).item() == 10.0
+
+
+def curve(x: ag.Tensor) -> ag.Tensor:
+    """``network`` as a function of one number."""
+    return network(ag.stack([x, 0.5 * x * x, ag.sin(x)]))
+
+
 @pytest.mark.parametrize("order", ["ggg", "jjj", "gjg", "jgj", "vjg", "jvv", "ggv", "jjg"])
 def test_three_deep(order: str) -> None:
-    f = network
+    f = curve
     for letter in order:
-        f = {"g": ag.grad, "j": D, "v": pulled}[letter](f_scalar(f))
+        f = {"g": ag.grad, "j": D, "v": pulled}[letter](f)
     x, h = 0.6, 1e-3
-    # third difference of the closed form
-    g = [network(f64([x + k * h])).item() for k in (-2, -1, 1, 2)]
-    assert f(f64(x)).item() == pytest.approx((g[3] - 2 * g[2] + 2 * g[1] - g[0]) / (2 * h**3), rel=1e-4)
-
-
-def f_scalar(f: Callable) -> Callable:
-    """``network`` takes a vector; its derivatives here are of one number."""
-    return (lambda x: network(ag.reshape(x, (1,)))) if f is network else f
+    y = [curve(f64(x + k * h)).item() for k in (-2, -1, 1, 2)]
+    third_difference = (y[3] - 2 * y[2] + 2 * y[1] - y[0]) / (2 * h**3)
+    assert f(f64(x)).item() == pytest.approx(third_difference, rel=1e-4)
 
 
 @one_mode
