@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Aval(NamedTuple):
 # ------------------------------------------------------------------------------------------- dtypes
 
 
-def as_dtype(dtype: object) -> np.dtype:
+def as_dtype(dtype: Any) -> np.dtype:
     """The NumPy dtype that ``dtype`` names; DTypeError if it is not numeric or boolean."""
     try:
         result = np.dtype(dtype)
@@ -100,7 +100,7 @@ def _promote_scalar(dtype: np.dtype, value: object) -> np.dtype:
 # ------------------------------------------------------------------------------------------- shapes
 
 
-def as_shape(op: str, shape: object) -> Shape:
+def as_shape(op: str, shape: Any) -> Shape:
     """``shape`` as a tuple of non-negative ints; an int stands for one axis."""
     if type(shape) is tuple and all([type(n) is int and n >= 0 for n in shape]):  # noqa: C419 (a list is quicker for so few)
         return shape

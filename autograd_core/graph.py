@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from .aval import Aval
@@ -61,6 +61,7 @@ class Node:
         return self
 
 
+@final
 class Piece:
     """One output of an operation that has several: ``node`` is the operation, ``index`` which output."""
 

@@ -28,7 +28,7 @@ Additions and multiplications stay as they are and cost nothing more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class Value:
     dtype: Any
     device: Any
     node: Any
+    astype: Any
+    to: Any
 
 
 # -------------------------------------------------------------------------------------- primitives
@@ -77,7 +79,7 @@ class Primitive:
         signals: bool = True,
     ):
         self.name = name
-        self.forward = forward
+        self.forward: Any = forward  # a Rule, or None where a composed form is all there is
         self.shape_rule = shape
         self.signals = signals
         self._pullbacks: dict[int, Pullback] = {}
@@ -154,7 +156,7 @@ class Elementwise(Primitive):
         return Aval(shape, avals[-1].dtype if self.result is None else self.result)
 
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
-        partials = [self.partials[i] for i in wanted]
+        partials = [cast("Sequence[Rule | int | None]", self.partials)[i] for i in wanted]
         calls = [RuleCall(p) for p in partials if callable(p)]
         saves = saved_positions(self, calls, arity)
         parts = [self._part(p, saves, arity) for p in partials]
@@ -260,10 +262,10 @@ class General(Primitive):
         signals: bool = True,
         device_param: str | None = None,
     ):
-        if forward is None and composed is None:
-            raise TypeError(f"{name}: needs a forward formula or a composed form")
-        if operands is None and forward is None:
-            operands = parameters(composed).positional
+        if forward is None:
+            if composed is None:
+                raise TypeError(f"{name}: needs a forward formula or a composed form")
+            operands = parameters(composed).positional if operands is None else operands
         super().__init__(name, forward, shape, operands=operands, signals=signals)
         self.vjp = vjp
         self.jvp_rule = jvp
@@ -350,13 +352,13 @@ def _detached(output: Any) -> Any:
 
 # ------------------------------------------------------------------------- products at singular points
 
-guarded_p = elementwise(
+guarded_p: Elementwise = elementwise(
     "guarded",
     lambda xp, gate, x: xp.where(gate == 0, gate, gate * x),
     # x's cotangent or tangent may be singular itself, and must find the gate closed where it is
     partials=(lambda g, x: guarded(g, x), lambda g, gate: bind(guarded_twice_p, (g, gate), {})),
 )
-guarded_twice_p = elementwise(
+guarded_twice_p: Elementwise = elementwise(
     "guarded_twice",
     lambda xp, x1, x2: xp.where((x1 == 0) | (x2 == 0), 0, x1 * x2),
     partials=(

@@ -171,7 +171,7 @@ class Tensor(Methods):
             raise GradientError("NumPy would lose the gradient of this tensor: write x.detach().numpy()")
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    def item(self) -> bool | int | float | complex:
+    def item(self) -> Any:
         """The value of a one-element tensor as a Python scalar."""
         if self.size != 1:
             raise ShapeError(f"item() takes a tensor of one element, this one has shape {self.shape}")

@@ -44,7 +44,7 @@ def _outputs(op: str, result: Any) -> tuple[list[Tensor], Any]:
     return leaves, structure
 
 
-def _is_closed(roots: Sequence[AnyNode], variables: set[AnyNode]) -> bool:
+def _is_closed(roots: Sequence[AnyNode], variables: set[Any]) -> bool:
     """Whether the graph under ``roots`` ends in fresh ``variables`` alone: then nobody outside can differentiate it.
 
     What is older comes from outside; younger leaves belong to transforms that began and ended inside.
@@ -241,7 +241,7 @@ def _basis(x: Tensor) -> list[Tensor]:
     return [row.reshape(x.shape) for row in creation.eye(x.size, dtype=x.dtype, device=x.device)]
 
 
-def _one_tensor(op: str, args: Sequence[Any], argnums: int) -> tuple[int, Tensor]:
+def _one_tensor(op: str, args: Sequence[Any], argnums: Any) -> tuple[int, Tensor]:
     if isinstance(argnums, (tuple, list)):
         raise ArgumentError(f"{op}: argnums must be one position, got {argnums!r}; call it once for each")
     (position,) = _positions(op, argnums, args)

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m autograd_core.benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="name", required=True)
     for name, module in BENCHMARKS.items():
-        command = commands.add_parser(name, help=module.__doc__.splitlines()[0])
+        command = commands.add_parser(name, help=str(module.__doc__).splitlines()[0])
         command.set_defaults(run=module.run)
         command.add_argument("--json", metavar="FILE", help="write the figures there too")
         command.add_argument("--quick", action="store_true", help="few repeats: shows that it runs, not how fast")

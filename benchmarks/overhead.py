@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,7 @@ def _jax() -> Workloads:
 
     a, c = (jnp.asarray(x) for x in _operands())
 
-    def loss(x: object) -> object:
+    def loss(x: Any) -> Any:
         y = x
         for _ in range(PAIRS):
             y = y * a + c

@@ -72,7 +72,9 @@ class Derived:
             avals = [Aval(x.shape, x.dtype) for x in primals]
             pulled = pullback.pull(tree.unflatten(structure, cotangents), saved, params, avals)
         rows = (pulled,) if len(wanted) == 1 else pulled
-        given = [(row, tangents[i]) for i, row in zip(wanted, rows, strict=True) if row is not None]
+        given: list[tuple[Tensor, Any]] = [
+            (row, tangents[i]) for i, row in zip(wanted, rows, strict=True) if row is not None
+        ]
         found = pull_back(
             [p for p, _ in given],
             [t for _, t in given],

@@ -57,7 +57,7 @@ class Forward:
             return tuple(Dual(self, p, t) for p, t in zip(y, pieces, strict=True))
         return Dual(self, y, tangent)
 
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def split(self, x: Any) -> tuple[Tensor, Tensor | None]:
         """``x`` as primal and tangent at this level; anything from below is a constant."""
         if x.level < self.level:
             return x, None

@@ -50,9 +50,9 @@ def sweep(
             if type(node) is Node:
                 heappush(heap, (node.order, node))
 
-    for node, g in roots:
-        if needed is None or main_node(node) in needed:
-            deliver(node, g)
+    for root, cotangent in roots:
+        if needed is None or main_node(root) in needed:
+            deliver(root, cotangent)
     with context.enable_grad() if create_graph else context.no_grad():
         while heap:
             node = heappop(heap)[1]
@@ -66,7 +66,7 @@ def sweep(
             if type(g) is list:
                 g = _complete(g, node)
             if create_graph and OUTPUT in node.pullback.saves:
-                saved = _with_output_attached(node)
+                saved = _with_output_attached(node, saved)
             parents = node.parents
             pulled = node.pullback.pull(g, saved, node.params, node.avals)
             if not retain_graph:
@@ -112,7 +112,7 @@ def _accumulate(old: Tensor, new: Tensor, owned: bool, create_graph: bool) -> Te
     return old + new
 
 
-def _with_output_attached(node: Node) -> tuple[Any, ...]:
+def _with_output_attached(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """What the node saved, its own output connected to the graph again, for derivatives of the rule."""
 
     def attach(i: int, x: Any) -> Any:
@@ -122,7 +122,7 @@ def _with_output_attached(node: Node) -> tuple[Any, ...]:
             return tuple(piece.with_node(Piece(node, k)) for k, piece in enumerate(x))
         return x.with_node(node)
 
-    return tuple(attach(i, x) for i, x in zip(node.pullback.saves, node.saved, strict=True))
+    return tuple(attach(i, x) for i, x in zip(node.pullback.saves, saved, strict=True))
 
 
 def _second_backward(node: Node) -> GradientError:
@@ -139,7 +139,7 @@ def _ancestors_leading_to(roots: Iterable[tuple[AnyNode, Tensor]], targets: set[
     """The nodes between ``roots`` and ``targets``, both included: nothing else needs a cotangent."""
     oldest = max((node.order for node in targets), default=1)  # what was made before them does not lead to them
     leads: dict[AnyNode, bool] = {}
-    stack = [(main_node(node), False) for node, _ in roots]
+    stack: list[tuple[Any, bool]] = [(main_node(node), False) for node, _ in roots]
     pieces: dict[Node, set[Piece]] = {}
     while stack:
         node, parents_done = stack.pop()
@@ -182,6 +182,7 @@ def backward(y: Tensor, gradient: Any = None, *, retain_graph: bool = False, cre
     g = initial_cotangent("backward", y, gradient)
     g = g.snapshot() if create_graph else g.with_node(None)
     found = sweep([(y.node, g)], retain_graph=retain_graph or create_graph, create_graph=create_graph)
+    leaf: Any  # a sweep without targets ends in leaves alone
     with _ACCUMULATING:
         for leaf, found_gradient in found.items():
             leaf.grad = found_gradient if leaf.grad is None else leaf.grad + found_gradient
@@ -221,5 +222,6 @@ def pull_back(
 ) -> list[Tensor | None]:
     """The cotangents of ``variables`` from those of ``outputs``; None where no output depends on one."""
     roots = [(y.node, g) for y, g in zip(outputs, cotangents, strict=True) if y.node is not None]
-    found = sweep(roots, {x.node for x in variables}, retain_graph=retain_graph, create_graph=create_graph)
-    return [found.get(x.node) for x in variables]
+    nodes: list[Any] = [x.node for x in variables]
+    found = sweep(roots, set(nodes), retain_graph=retain_graph, create_graph=create_graph)
+    return [found.get(node) for node in nodes]

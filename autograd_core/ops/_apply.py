@@ -52,8 +52,8 @@ def to_float(x: Any) -> Any:
 
 def promoted(op: str, operands: Sequence[Any], *, floating: bool = False) -> list[Any]:
     """Operands as tensors of their common dtype (NEP 50); ``floating``: at least the default float."""
-    tensors = [x for x in operands if isinstance(x, (Value, np.ndarray, np.generic)) or not isinstance(x, SCALARS)]
-    tensors = iter(as_tensors(op, *tensors)) if tensors else iter(())
+    others = [x for x in operands if isinstance(x, (Value, np.ndarray, np.generic)) or not isinstance(x, SCALARS)]
+    tensors = iter(as_tensors(op, *others)) if others else iter(())
     given = [x if isinstance(x, SCALARS) and not isinstance(x, np.generic) else next(tensors) for x in operands]
     values = [x for x in given if isinstance(x, Value)]
     dtype = promote([x.dtype for x in values], [x for x in given if not isinstance(x, Value)])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
 from string import ascii_letters
+from typing import Any
 
 from ..errors import ArgumentError, ShapeError
 
@@ -18,9 +19,9 @@ Label = str | int
 Labels = tuple[Label, ...]
 
 
-def from_sublists(arguments: Sequence[object]) -> tuple[str, list[object]]:
+def from_sublists(arguments: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
     """NumPy's other form, ``einsum(x1, [0, 1], x2, [1, 2], [0, 2])``, as subscripts and operands."""
-    operands = list(arguments[0:-1:2])
+    operands = tuple(arguments[0:-1:2])
     sublists = list(arguments[1::2])
     output = arguments[-1] if len(arguments) % 2 else None
     if not operands:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..aval import Aval, Axis, broadcast_shapes, normalize_axes, normalize_axis, reduced_shape
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..primitive import Value, bind, general, multilinear
+from ..primitive import Multilinear, Value, bind, general, multilinear
 from ._apply import NO_PARAMS, as_tensor, promoted, to_float
 from ._subscripts import Label, Labels, cheapest_pair, from_sublists, read
 from .reductions import expand_reduced
@@ -146,7 +146,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 # ------------------------------------------------------------------------------------------- diagonals
 
-embed_diagonal_p = multilinear(
+embed_diagonal_p: Multilinear = multilinear(
     "embed_diagonal",
     lambda xp, x, *, shape, offset: _embedded(xp, x, shape, offset),
     transposes=(lambda g, offset: bind(diagonal_p, (g,), {"offset": offset}),),
@@ -166,7 +166,7 @@ def _diagonal_shape(x: Aval, offset: int) -> Aval:
     return Aval((*batch, max(min(n + min(offset, 0), m - max(offset, 0)), 0)), x.dtype)
 
 
-diagonal_p = multilinear(
+diagonal_p: Multilinear = multilinear(
     "diagonal",
     lambda xp, x, *, offset: xp.diagonal(x, offset, -2, -1),
     transposes=(lambda g, avals, offset: bind(embed_diagonal_p, (g,), {"shape": avals[0].shape, "offset": offset}),),
@@ -276,8 +276,8 @@ def _contract(x1: Any, labels1: Labels, x2: Any, labels2: Labels, needed: set[La
     rows = [label for label in labels1 if label not in labels2]
     columns = [label for label in labels2 if label not in labels1]
     if not summed or (batch and not rows and not columns):
-        order = dict.fromkeys((*labels1, *labels2))
-        order = sorted(order, key=lambda label: output.index(label) if label in output else len(output))
+        letters = dict.fromkeys((*labels1, *labels2))
+        order = sorted(letters, key=lambda label: output.index(label) if label in output else len(output))
         y = _spread(x1, labels1, order) * _spread(x2, labels2, order)
         return _sum_labels(y, tuple(order), needed)
     if rows and columns and rows[-1:] == [*output[-1:]]:  # so that the result lies in memory in its final order

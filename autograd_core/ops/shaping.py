@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -112,7 +113,7 @@ permute_dims_p = multilinear(
 )
 
 
-def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
+def permute_dims(x: Any, /, axes: Sequence[int]) -> Any:
     """Axes reordered: axis i of the result is axis ``axes[i]`` of ``x``. Python array API standard.
 
     >>> import autograd_core as ag
@@ -193,7 +194,7 @@ def expand_dims(x: Any, /, *, axis: int | tuple[int, ...] = 0) -> Any:
     return reshape(x, tuple(1 if i in axes else next(lengths) for i in range(n)))
 
 
-def squeeze(x: Any, /, axis: int | tuple[int, ...]) -> Any:
+def squeeze(x: Any, /, axis: int | Sequence[int]) -> Any:
     """Axes of length 1 removed. ShapeError for an axis of another length. Python array API standard.
 
     >>> import autograd_core as ag
@@ -323,7 +324,7 @@ def roll(x: Any, /, shift: int | tuple[int, ...], *, axis: Axis = None) -> Any:
     return bind(roll_p, (x,), {"shift": shifts, "axis": tuple(axes)}) if axes else x
 
 
-def tile(x: Any, repetitions: int | tuple[int, ...], /) -> Any:
+def tile(x: Any, repetitions: int | Sequence[int], /) -> Any:
     """``x`` as a whole repeated along each axis; missing axes count from the left. Python array API standard.
 
     >>> import autograd_core as ag
