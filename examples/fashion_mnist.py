@@ -21,21 +21,19 @@ from autograd_core.nn.training import TrainingInterrupted, accuracy, evaluate, f
 
 
 def build_model() -> nn.Module:
-    """28x28 grey images -> 10 classes, two convolutions."""
+    """28x28 grey images -> 10 classes, two convolutions; 83,050 parameters."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1, bias=False),
         nn.BatchNorm2d(32),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1, bias=False),
+        nn.Conv2d(32, 64, 5, padding=2, bias=False),
         nn.BatchNorm2d(64),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Dropout(0.3),
-        nn.Linear(64 * 7 * 7, 24),
-        nn.ReLU(),
-        nn.Linear(24, 10),
+        nn.Dropout(0.25),
+        nn.Linear(64 * 7 * 7, 10),
     )
 
 
