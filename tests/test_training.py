@@ -136,6 +136,16 @@ def test_an_interruption_without_a_checkpoint_says_that_nothing_was_saved():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interruption_after_the_loss_became_nan_keeps_the_last_good_checkpoint(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(1, checkpoint=path)
+    before = path.read_bytes()
+    interrupting = InterruptingLoss(3)
+    with pytest.raises(TrainingInterrupted, match="nothing was saved, because the mean loss is nan by now"):
+        Setting().fit(3, checkpoint=path, loss=lambda outputs, targets: interrupting(outputs, targets) * float("nan"))
+    assert path.read_bytes() == before
+
+
 def test_a_failing_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "run.safetensors"
     Setting().fit(1, checkpoint=path)
@@ -184,10 +194,24 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_changes(tmp_pa
     other = Setting()
     other.model = nn.Linear(2, 3)
     other.optimizer = optim.SGD(other.model.parameters(), lr=0.1)
-    before = other.weights()
+    before, loader = other.weights(), other.loader.state_dict()
     with pytest.raises(StateDictError):
         other.fit(2, checkpoint=path)
     assert_same_bits(other.weights(), before)
+    assert other.loader.state_dict() == loader
+
+
+def test_a_checkpoint_of_another_optimizer_leaves_the_model_too_as_it_was(tmp_path):
+    path = tmp_path / "run.safetensors"
+    Setting().fit(1, checkpoint=path)
+    other = Setting(seed=1)
+    other.optimizer = optim.SGD(other.model.parameters(), lr=0.1, momentum=0.9)
+    before, random = other.weights(), ag.random.default_generator().state_dict()
+    with pytest.raises(StateDictError):
+        other.fit(2, checkpoint=path)
+    assert_same_bits(other.weights(), before)
+    assert other.loader.state_dict()["epoch"] == 0
+    assert ag.random.default_generator().state_dict() == random
 
 
 def test_early_stopping_stops_and_restores_the_best_weights():

@@ -55,7 +55,8 @@ def fit(
     resume: go on from the checkpoint if it exists; the result equals that of a training never interrupted, bit for bit.
 
     Ctrl-C lets the current step finish, writes the checkpoint and raises TrainingInterrupted; a second Ctrl-C ends at
-    once. TrainingError when the loss is NaN or infinite: the checkpoint then still holds the last good epoch.
+    once. TrainingError at the end of an epoch whose mean loss is NaN or infinite: such a state is never saved, the
+    checkpoint still holds the last good one.
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
@@ -155,11 +156,13 @@ class _Run:
         where = f"epoch {self.epoch + 1}, step {self.train.position} of {len(self.train)}"
         if self.path is None:
             return f"interrupted in {where}; nothing was saved, because fit was given no checkpoint"
+        if self.means.count and not math.isfinite(value := self.means.read()["loss"]):
+            return f"interrupted in {where}; nothing was saved, because the mean loss is {value} by now"
         self.save()
         return f"interrupted in {where}; saved to {os.fspath(self.path)}: the same call goes on from there"
 
     def load(self) -> None:
-        """Take over a saved state: the parts that can refuse it come first, so a refusal leaves the model as it was."""
+        """Take over a saved state; if one part refuses it, all are as they were."""
         state = load_checkpoint(self.path)
         try:
             if state["format"] != FORMAT:
@@ -177,10 +180,20 @@ class _Run:
             raise StateDictError(
                 f"{self.path} was saved {'with' if self.stopping is None else 'without'} early_stopping"
             )
-        self.train.load_state_dict(parts["loader"])
-        self.model.load_state_dict(parts["model"])
-        self.optimizer.load_state_dict(parts["optimizer"])
-        ag.random.default_generator().load_state_dict(parts["random"])
+        owners = {
+            "loader": self.train,
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "random": ag.random.default_generator(),
+        }
+        before = {name: owner.state_dict() for name, owner in owners.items()}
+        try:
+            for name, owner in owners.items():
+                owner.load_state_dict(parts[name])
+        except AutogradError:
+            for name, owner in owners.items():
+                owner.load_state_dict(before[name])
+            raise
         if self.stopping is not None:
             self.stopping.load(parts["early_stopping"])
 
