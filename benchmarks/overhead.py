@@ -188,7 +188,8 @@ def run(args: argparse.Namespace) -> None:
         rows[workload] = {name: f"{1e6 * t['median']:.2f}" for name, t in timings.items()}
         if "torch" in timings and "ours" in timings:
             rows[workload]["ours/torch"] = f"{timings['ours']['median'] / timings['torch']['median']:.2f}"
-    print(f"microseconds a call, median; {LENGTH} floats; chain = {2 * PAIRS} operations forward and backward")
+    print(f"microseconds a call, median, on {LENGTH} floats")
+    print(f"chain = {2 * PAIRS} operations, forward and backward (numpy: forward alone)")
     print(table("", [*workloads, "ours/torch"], rows))
     print("  ".join(f"{name} {v}" for name, v in versions.items()) + f"  on {machine()['processor']}")
     write_json(args.json, {"machine": machine(), "versions": versions, "seconds": figures})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -11,7 +12,7 @@ from autograd_core.benchmarks.measure import interleaved, table
 
 
 def test_overhead_measures_whoever_is_installed_and_names_whoever_is_not(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "mygrad", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "mygrad", None)  # as if it were not installed
     main(["overhead", "--quick", "--peers", "numpy,ours,mygrad", "--json", str(tmp_path / "figures.json")])
     printed = capsys.readouterr().out
     assert "mygrad: not measured, because it is not installed" in printed
