@@ -1,4 +1,4 @@
-"""Optimizers walk PyTorch's path, refuse what makes no sense before anything changes, and resume exactly."""
+"""Optimizers walk PyTorch's path and refuse what makes no sense before anything changes."""
 
 from __future__ import annotations
 
@@ -7,58 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optim_tools import IDS, VARIANTS, give_gradients, make, parameters, values
 
 import autograd_core as ag
 from autograd_core import optim
 from autograd_core.nn import Parameter
-from autograd_core.optim import schedules
-
-SHAPES = [(3, 4), (5,), (), (0, 2)]
-
-# (name, options); every option of every optimizer appears, alone and with those it acts upon
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
-    ("SGD", {}),
-    ("SGD", {"lr": 0.1, "weight_decay": 0.1}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.05, "maximize": True}),
-    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.05}),
-    ("Adam", {}),
-    ("Adam", {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3}),
-    ("Adam", {"lr": 0.1, "weight_decay": 0.1, "amsgrad": True}),
-    ("Adam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
-    ("AdamW", {}),
-    ("AdamW", {"lr": 0.1, "weight_decay": 0.3, "amsgrad": True}),
-    ("AdamW", {"lr": 0.1, "betas": (0.0, 0.5), "maximize": True}),
-]
-IDS = [f"{name}-{'-'.join(options) or 'defaults'}" for name, options in VARIANTS]
-
-
-def make(name: str, params: Any, options: dict[str, Any]) -> optim.Optimizer:
-    return getattr(optim, name)(params, **options)
-
-
-def parameters(seed: int = 0, dtype: str = "float64", shapes: list[tuple[int, ...]] = SHAPES) -> list[Parameter]:
-    rng = np.random.default_rng(seed)
-    return [Parameter(np.asarray(rng.standard_normal(shape), dtype)) for shape in shapes]
-
-
-def give_gradients(params: list[Parameter], step: int) -> list[np.ndarray]:
-    rng = np.random.default_rng([step, 7])
-    gradients = [np.asarray(rng.standard_normal(p.shape), p.dtype) for p in params]
-    for p, g in zip(params, gradients, strict=True):
-        p.grad = ag.asarray(g, copy=True, device=p.device)
-    return gradients
-
-
-def values(params: list[Parameter]) -> list[np.ndarray]:
-    return [p.numpy().copy() for p in params]
-
-
-def assert_same(a: list[np.ndarray], b: list[np.ndarray]) -> None:
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_array_equal(x, y)
-
 
 # -------------------------------------------------------------------------------------- PyTorch's path
 
@@ -139,23 +92,6 @@ def test_pytorch_takes_our_state(name: str, options: dict[str, Any]) -> None:
     reference.step()
     for p, q in zip(params, theirs, strict=True):
         np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("norm_type", [1, 2, 2.5, float("inf")])
-@pytest.mark.parametrize("max_norm", [0.5, 1e3, 0.0])
-def test_clipping_by_norm_is_pytorchs(norm_type: float, max_norm: float) -> None:
-    torch = pytest.importorskip("torch")
-    params = parameters()
-    theirs = [torch.nn.Parameter(torch.tensor(x)) for x in values(params)]
-    for p, g in zip(theirs, give_gradients(params, 0), strict=True):
-        p.grad = torch.tensor(g)
-    if norm_type == float("inf"):  # PyTorch has no largest element of an empty gradient
-        params, theirs = params[:3], theirs[:3]
-    total = optim.clip_grad_norm_(params, max_norm, norm_type)
-    expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
-    np.testing.assert_allclose(total.numpy(), expected.numpy(), rtol=1e-12)
-    for p, q in zip(params, theirs, strict=True):
-        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-12)
 
 
 # -------------------------------------------------------------------------------------------- the step
@@ -428,215 +364,6 @@ def test_a_model_that_moved_after_the_first_step_is_noticed_and_can_go_on() -> N
     optimizer.step()
     assert str(w.device) == "numpy"
     assert w.tolist() == [-1.5, -1.5]
-
-
-# ------------------------------------------------------------------------------------ saving, resuming
-
-
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
-def test_a_resumed_training_is_the_same_to_the_last_bit(name: str, options: dict[str, Any], tmp_path: Any) -> None:
-    options = {**options, "lr": schedules.warmup_cosine(0.1, 2, 10)}
-    params = parameters()
-    optimizer = make(name, params, options)
-    for step in range(3):
-        give_gradients(params, step)
-        optimizer.step()
-    ag.save_checkpoint(tmp_path / "run", {"params": [p.detach() for p in params], "optimizer": optimizer.state_dict()})
-    for step in range(3, 6):
-        give_gradients(params, step)
-        optimizer.step()
-
-    saved = ag.load_checkpoint(tmp_path / "run")
-    resumed = [Parameter(x) for x in saved["params"]]
-    again = make(name, resumed, options)
-    again.load_state_dict(saved["optimizer"])
-    for step in range(3, 6):
-        give_gradients(resumed, step)
-        again.step()
-    assert_same(values(params), values(resumed))
-
-
-def test_a_state_dict_is_a_snapshot_in_pytorchs_layout() -> None:
-    a, b, c = Parameter(np.ones(2)), Parameter(np.ones(1)), Parameter(np.ones(1))
-    optimizer = optim.Adam([{"params": [("a", a), ("b", b)]}, {"params": [("c", c)], "lr": 0.5}])
-    a.grad, c.grad = ag.ones(2, dtype="float64"), ag.ones(1, dtype="float64")
-    optimizer.step()
-    saved = optimizer.state_dict()
-    before = saved["state"][0]["exp_avg"].tolist()
-    optimizer.step()
-    assert saved["state"][0]["exp_avg"].tolist() == before
-    assert list(saved["state"]) == [0, 2]
-    assert list(saved["state"][0]) == ["step", "exp_avg", "exp_avg_sq"]
-    assert [group["params"] for group in saved["param_groups"]] == [[0, 1], [2]]
-    assert [group["param_names"] for group in saved["param_groups"]] == [["a", "b"], ["c"]]
-    assert saved["param_groups"][1]["lr"] == 0.5
-    assert saved["steps"] == 1
-
-
-def test_a_schedule_stays_when_a_state_is_loaded_and_the_rate_otherwise_comes_from_it() -> None:
-    def trained(lr: Any) -> optim.Optimizer:
-        w = Parameter(np.ones(1))
-        w.grad = ag.ones(1, dtype="float64")
-        optimizer = optim.SGD([w], lr=lr)
-        optimizer.step()
-        return optimizer
-
-    schedule = schedules.step_decay(0.5, 1)
-    source, plain, scheduled = trained(schedule), trained(0.25), trained(schedule)
-    plain.load_state_dict(source.state_dict())
-    scheduled.load_state_dict(source.state_dict())
-    assert plain.param_groups[0]["lr"] == pytest.approx(0.05)
-    assert scheduled.param_groups[0]["lr"] is schedule
-
-
-def broken_states() -> list[tuple[str, Any, str]]:
-    def state() -> dict[str, Any]:
-        w, v = Parameter(np.ones(2)), Parameter(np.ones(3))
-        w.grad = ag.ones(2, dtype="float64")
-        optimizer = optim.Adam([("w", w), ("v", v)])
-        optimizer.step()
-        return optimizer.state_dict()
-
-    cases: list[tuple[str, Any, str]] = []
-
-    def case(name: str, message: str, **changes: Any) -> None:
-        saved = state()
-        for path, value in changes.items():
-            *keys, last = [int(k) if k.isdecimal() else k for k in path.split("__")]
-            target = saved
-            for key in keys:
-                target = target[key]
-            if value is KeyError:
-                del target[last]
-            else:
-                target[last] = value
-        cases.append((name, saved, message))
-
-    case("no groups", "the key 'param_groups' is missing", param_groups=KeyError)
-    case("groups of another kind", "must be a list of dicts", param_groups=[3])
-    case("more groups", r"has 2 parameter group\(s\), this optimizer 1", param_groups=[{"params": []}] * 2)
-    case("fewer parameters", "group 0 has 1 parameters, here 2", param_groups__0__params=[0])
-    case("no parameters", "'params' must be a list of indices", param_groups__0__params=None)
-    case("an index twice", "index 0 appears twice", param_groups__0__params=[0, 0])
-    case("other names", "'v' is 'w' here", param_groups__0__param_names=["v", "w"])
-    case("option missing", "the option 'eps' is missing", param_groups__0__eps=KeyError)
-    case("option unknown", "no option 'momentum'", param_groups__0__momentum=0.9)
-    case("option of another type", "amsgrad is 'yes', here it is False", param_groups__0__amsgrad="yes")
-    case("option out of range", "lr must be a number", param_groups__0__lr=-1.0)
-    case("betas out of range", r"betas\[0\] must be", param_groups__0__betas=[2, 0.9])
-    case(
-        "amsgrad without its state",
-        "parameter 'w': the state 'max_exp_avg_sq' is missing",
-        param_groups__0__amsgrad=True,
-    )
-    case("state not a dict", "'state' must be a dict", state=[])
-    case("entry not a dict", "the state of parameter 'w' is not a dict", state__0=3)
-    case("unlisted entry", r"entries \[9\], which no group lists", state__9={})
-    case("state missing", "parameter 'w': the state 'exp_avg' is missing", state__0__exp_avg=KeyError)
-    case("state unexpected", "unexpected state 'momentum_buffer'", state__0__momentum_buffer=ag.ones(2))
-    case("misshaped", r"'exp_avg' has shape \(3,\), here \(2,\)", state__0__exp_avg=np.ones(3))
-    case("wrong kind", "'exp_avg' has dtype complex128", state__0__exp_avg=np.ones(2, complex))
-    case("no array", "cannot become a tensor", state__0__exp_avg="mean")
-    case("steps", "'steps' must be a non-negative int", steps=-1)
-    cases.append(("not a dict", [1, 2], "a state dict is a dict, got a list"))
-    return cases
-
-
-@pytest.mark.parametrize(("saved", "message"), [c[1:] for c in broken_states()], ids=[c[0] for c in broken_states()])
-def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(saved: Any, message: str) -> None:
-    w, v = Parameter(np.ones(2)), Parameter(np.ones(3))
-    w.grad, v.grad = ag.ones(2, dtype="float64") * 2, ag.ones(3, dtype="float64")
-    optimizer = optim.Adam([("w", w), ("v", v)], lr=0.5)
-    optimizer.step()
-    before = optimizer.state_dict()
-    with pytest.raises(ag.StateDictError, match=message) as caught:
-        optimizer.load_state_dict(saved)
-    assert "nothing was changed" in str(caught.value)
-    after = optimizer.state_dict()
-    assert after["param_groups"] == before["param_groups"]
-    assert after["steps"] == before["steps"]
-    for index, state in before["state"].items():
-        assert_same([s.numpy() for s in state.values()], [s.numpy() for s in after["state"][index].values()])
-
-
-def test_every_problem_of_a_state_is_listed_at_once() -> None:
-    w = Parameter(np.ones(2))
-    w.grad = ag.ones(2, dtype="float64")
-    optimizer = optim.Adam([w])
-    optimizer.step()
-    saved = optimizer.state_dict()
-    saved["state"][0] = {"exp_avg": np.ones(3), "exp_avg_sq": np.ones(4), "speed": 1.0}
-    with pytest.raises(ag.StateDictError) as caught:
-        optimizer.load_state_dict(saved)
-    assert str(caught.value).count("\n  - ") == 4
-
-
-def test_a_schedule_needs_the_count_of_steps() -> None:
-    w = Parameter(np.ones(2))
-    optimizer = optim.SGD([w], lr=schedules.cosine(0.1, 10))
-    saved = optimizer.state_dict()
-    del saved["steps"]
-    with pytest.raises(ag.StateDictError, match="'steps' is missing, and the schedule needs it"):
-        optimizer.load_state_dict(saved)
-
-
-# ------------------------------------------------------------------------------------------- clipping
-
-
-def test_clipping_by_value() -> None:
-    w, v = Parameter(np.zeros(3)), Parameter(np.zeros(1))
-    w.grad = ag.tensor(np.array([-3.0, 0.5, 3.0]))
-    optim.clip_grad_value_([w, v], 1.0)
-    assert w.grad.tolist() == [-1.0, 0.5, 1.0]
-    assert v.grad is None
-
-
-def test_the_norm_of_no_gradients_is_zero() -> None:
-    assert optim.clip_grad_norm_([Parameter(np.zeros(2))], 1.0).item() == 0.0
-
-
-def test_a_norm_that_is_not_finite_is_an_error_only_if_asked() -> None:
-    w = Parameter(np.zeros(2))
-    w.grad = ag.tensor(np.array([np.inf, 1.0]))
-    with pytest.raises(ag.GradientError, match="the norm of the gradients is inf"):
-        optim.clip_grad_norm_([w], 1.0, error_if_nonfinite=True)
-    assert w.grad.tolist() == [np.inf, 1.0]
-    optim.clip_grad_norm_([w], 1.0)
-    assert np.isnan(w.grad.numpy()[0])
-
-
-def test_half_precision_gradients_are_summed_in_single() -> None:
-    w = Parameter(np.zeros(2, np.float16))
-    w.grad = ag.tensor(np.array([300.0, 400.0], np.float16))
-    assert optim.clip_grad_norm_(w, 5.0).item() == pytest.approx(500.0)
-    assert w.grad.dtype == ag.float16
-    assert w.grad.tolist() == pytest.approx([3.0, 4.0], rel=1e-3)
-
-
-def test_gradients_on_two_devices_are_clipped_together() -> None:
-    w = Parameter(np.zeros(1))
-    with ag.default_device("numpy"):
-        v = Parameter(np.zeros(1))
-        v.grad = ag.tensor(np.array([4.0]))
-    w.grad = ag.tensor(np.array([3.0]))
-    total = optim.clip_grad_norm_([w, v], 1.0)
-    assert (total.item(), str(total.device), str(v.grad.device)) == (5.0, "cpu", "numpy")
-    assert (w.grad.item(), v.grad.item()) == (pytest.approx(0.6), pytest.approx(0.8))
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: optim.clip_grad_norm_([SHARED], -1.0), "max_norm must not be negative"),
-        (lambda: optim.clip_grad_norm_([SHARED], 1.0, 0), "norm_type must be above 0"),
-        (lambda: optim.clip_grad_value_([SHARED], -1.0), "clip_value must not be negative"),
-        (lambda: optim.clip_grad_norm_([np.ones(2)], 1.0), r"got a ndarray; write model.parameters\(\)"),
-        (lambda: optim.clip_grad_value_(3, 1.0), r"got a int; write model.parameters\(\)"),
-    ],
-)
-def test_clipping_refuses_nonsense(call: Any, message: str) -> None:
-    with pytest.raises(ag.ArgumentError, match=message):
-        call()
 
 
 def test_no_warning_comes_from_diverging_numbers() -> None:
