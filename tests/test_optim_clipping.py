@@ -12,7 +12,6 @@ import autograd_core as ag
 from autograd_core import optim
 from autograd_core.nn import Parameter
 
-
 SHARED = Parameter(np.ones(2))
 
 
