@@ -10,7 +10,7 @@ tensor([2., 4., 6.])
 
 from . import random
 from .backend import Device, devices
-from .checking import check_grads
+from .diagnostics.checking import check_grads
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
 from .custom import custom_jvp, custom_vjp
 from .dtypes import *
@@ -35,6 +35,7 @@ from .interpreters.reverse import backward
 from .ops.arithmetic import *
 from .ops.casting import *
 from .ops.comparison import *
+from .ops.complex_numbers import *
 from .ops.creation import *
 from .ops.exponential import *
 from .ops.indexing import *

@@ -34,6 +34,7 @@ import numpy as np
 
 from . import context
 from .aval import Aval
+from .batching import BatchRule
 from .graph import Node, Piece
 from .rules import OUTPUT, Pullback, Rule, RuleCall, in_order, parameters, pullback_from_rules, saved_positions
 
@@ -62,7 +63,7 @@ class Primitive:
     """Base of the three kinds. ``forward(xp, *operands, **params)`` is the formula, for any array namespace.
 
     ``shape(*avals, **params)`` gives the output's Aval (a tuple of them when there are several outputs) and raises the
-    error that a user sees for operands that do not fit.
+    error that a user sees for operands that do not fit. ``batch`` says how it runs under vmap (see ``batching``).
     """
 
     kind = "primitive"
@@ -77,11 +78,13 @@ class Primitive:
         *,
         operands: Sequence[str] | None = None,
         signals: bool = True,
+        batch: BatchRule | None = None,
     ):
         self.name = name
         self.forward: Any = forward  # a Rule, or None where a composed form is all there is
         self.shape_rule = shape
         self.signals = signals
+        self.batch = batch
         self._pullbacks: dict[int, Pullback] = {}
         source = forward if operands is None else None
         self.variadic = False
@@ -212,8 +215,9 @@ class Multilinear(Primitive):
         *,
         joint: bool = False,
         signals: bool = False,
+        batch: BatchRule | None = None,
     ):
-        super().__init__(name, forward, shape, signals=signals)
+        super().__init__(name, forward, shape, signals=signals, batch=batch)
         if not callable(transposes) and len(transposes) != len(self.operands):
             raise TypeError(f"{name}: {len(self.operands)} operands, but {len(transposes)} transposes")
         self.transposes = transposes
@@ -261,12 +265,13 @@ class General(Primitive):
         operands: Sequence[str] | None = None,
         signals: bool = True,
         device_param: str | None = None,
+        batch: BatchRule | None = None,
     ):
         if forward is None:
             if composed is None:
                 raise TypeError(f"{name}: needs a forward formula or a composed form")
             operands = parameters(composed).positional if operands is None else operands
-        super().__init__(name, forward, shape, operands=operands, signals=signals)
+        super().__init__(name, forward, shape, operands=operands, signals=signals, batch=batch)
         self.vjp = vjp
         self.jvp_rule = jvp
         self.composed = composed

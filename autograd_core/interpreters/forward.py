@@ -28,6 +28,10 @@ class Dual(Tensor):
         self.primal = primal
         self.tangent = tangent
 
+    @property
+    def inner(self) -> Tensor:
+        return self.primal
+
     def with_node(self, node: AnyNode | None) -> Dual:
         return Dual(self.interpreter, self.primal, self.tangent, node)
 

@@ -45,6 +45,13 @@ def check_devices(op: str, tensors: Sequence[Value]) -> None:
             )
 
 
+def host_values(x: Any) -> np.ndarray:
+    """The values of ``x`` on the host, to be checked: those of all examples where ``x`` stands for one of a batch."""
+    while x.level:
+        x = x.inner
+    return x.numpy()
+
+
 def to_float(x: Any) -> Any:
     """Integers and booleans as the default float, floats as they are."""
     return x if is_inexact(x.dtype) else x.astype(DEFAULT_FLOAT)

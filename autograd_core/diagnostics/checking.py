@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import context, transforms, tree
-from .aval import is_inexact
-from .errors import ArgumentError, DTypeError, GradientCheckError
-from .ops import creation
-from .tensor import Tensor
+from .. import context, transforms, tree
+from ..aval import is_inexact
+from ..errors import ArgumentError, DTypeError, GradientCheckError
+from ..ops import creation
+from ..tensor import Tensor
 
 
 def check_grads(
