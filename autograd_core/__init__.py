@@ -10,9 +10,9 @@ tensor([2., 4., 6.])
 
 from . import random
 from .backend import Device, devices
-from .diagnostics.checking import check_grads
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
 from .custom import custom_jvp, custom_vjp
+from .diagnostics.checking import check_grads
 from .dtypes import *
 from .errors import (
     ArgumentError,

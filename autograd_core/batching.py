@@ -1,12 +1,12 @@
 """How a primitive runs on a batch of operands: what ``batch=`` says in its declaration.
 
-Under ``vmap`` an operand has a leading axis more than the function sees. Elementwise primitives need no word about it. The
-others state
+Under ``vmap`` an operand has a leading axis more than the function sees. Elementwise primitives need no word about it.
+The others state
 
-``{"axis": shift, "shape": prefix}``   which parameters count axes or give shapes, and how these change. Operands that have no
-                                       batch axis get one. ``{}``: leading axes are independent of each other anyway.
-``rule(xs, batched, size, **params)``  the result with a leading batch axis, in public operations; ``batched[i]`` says whether
-                                       operand i has that axis, of length ``size``.
+``{"axis": shift, "shape": prefix}``   which parameters count axes or give shapes, and how these change. Operands that
+                                       have no batch axis get one. ``{}``: leading axes are independent anyway.
+``rule(xs, batched, size, **params)``  the result with a leading batch axis, in public operations; ``batched[i]`` says
+                                       whether operand i has that axis, of length ``size``.
 
 A ``general`` primitive that states neither is run by its composed form.
 """

@@ -1,13 +1,12 @@
 """Parts and conjugates of complex numbers.
 
-Cotangents pair with tangents by the real inner product Re(conj(g) t): ``real``, ``imag`` and ``conj`` are linear over the real
-numbers, and their transposes are the adjoints of that product.
+Cotangents pair with tangents by the real inner product Re(conj(g) t): ``real``, ``imag`` and ``conj`` are linear over
+the real numbers, and their transposes are the adjoints of that product.
 """
 
 from __future__ import annotations
 
 from typing import Any
-
 
 from ..primitive import bind, multilinear
 from ._apply import as_tensor
