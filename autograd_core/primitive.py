@@ -3,7 +3,7 @@
 Three constructors make them:
 
 ``elementwise``  one output element from the same element of each operand. States its partial derivatives, from
-                 which both modes follow:  g_i = g * p_i  (vjp)  and  t_y = sum_i p_i * t_i  (jvp).
+                 which both modes follow:  g_i = g * conj(p_i)  (vjp)  and  t_y = sum_i p_i * t_i  (jvp).
 ``multilinear``  linear in each operand (matmul, convolution) or in all of them together (sum, reshape, concat):
                  the jvp is the operation itself, the vjp its transpose, which alone is stated.
 ``general``      the rest. States its vjp; the jvp follows from it, as the transpose of a map that is linear in g.
@@ -16,7 +16,9 @@ traceable themselves. A rule asks for what it needs by the names of its paramete
     g            the cotangent of the output                  avals  shapes and dtypes of the operands
     anything else: the static parameter of that name
 
-What rules name is what is saved; nothing else is kept alive.
+What rules name is what is saved; nothing else is kept alive. Of complex numbers a cotangent is the vector of real
+derivatives, dL/dRe + i dL/dIm, so that a vjp is the adjoint under Re(conj(g) t): partials are stated as they are and
+conjugated here; rules that name ``g`` state the whole product, and conjugate what they multiply by themselves.
 
 Choices that leave a value unused (``where(x > 0, sqrt(x), 0)``) send it a cotangent of exactly 0, and then 0 times an
 infinite slope must be 0, not NaN. An elementwise primitive whose slope can be infinite or NaN (log, sqrt, divide) says
@@ -28,6 +30,7 @@ Additions and multiplications stay as they are and cost nothing more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import Any, cast
 
 import numpy as np
@@ -172,9 +175,13 @@ class Elementwise(Primitive):
             derivative = call.compile(self, saves, arity)
             if "g" in call.names:
                 return derivative
-            if self.singular:
-                return lambda g, saved, params, avals: guarded(g, derivative(None, saved, params, avals))
-            return lambda g, saved, params, avals: g * derivative(None, saved, params, avals)
+            times = guarded if self.singular else mul
+
+            def product(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
+                p = derivative(None, saved, params, avals)
+                return times(g, p if p.dtype.kind != "c" else p.conj())
+
+            return product
         if partial == 1:
             return lambda g, saved, params, avals: g
         if partial == -1:
@@ -191,8 +198,8 @@ class Elementwise(Primitive):
                 continue
             pullback = self.pullback(1 << i | 1 << len(primals))
             saved = tuple(output if j == OUTPUT else primals[j] for j in pullback.saves)
-            # for one element, the vjp and the jvp are the same product
-            part = pullback.pull(t, saved, params, avals)
+            # for one element, the vjp and the jvp are the same product, up to conjugation: g conj(p) and t p
+            part = conjugate(pullback.pull(conjugate(t), saved, params, avals))
             total = part if total is None else total + part
         return total
 
@@ -361,16 +368,24 @@ guarded_p: Elementwise = elementwise(
     "guarded",
     lambda xp, gate, x: xp.where(gate == 0, gate, gate * x),
     # x's cotangent or tangent may be singular itself, and must find the gate closed where it is
-    partials=(lambda g, x: guarded(g, x), lambda g, gate: bind(guarded_twice_p, (g, gate), {})),
+    partials=(
+        lambda g, x: guarded(g, conjugate(x)),
+        lambda g, gate: bind(guarded_twice_p, (g, conjugate(gate)), {}),
+    ),
 )
 guarded_twice_p: Elementwise = elementwise(
     "guarded_twice",
     lambda xp, x1, x2: xp.where((x1 == 0) | (x2 == 0), 0, x1 * x2),
     partials=(
-        lambda g, x2: bind(guarded_twice_p, (g, x2), {}),
-        lambda g, x1: bind(guarded_twice_p, (g, x1), {}),
+        lambda g, x2: bind(guarded_twice_p, (g, conjugate(x2)), {}),
+        lambda g, x1: bind(guarded_twice_p, (g, conjugate(x1)), {}),
     ),
 )
+
+
+def conjugate(x: Any) -> Any:
+    """The complex conjugate; real tensors as they are."""
+    return x if x.dtype.kind != "c" else x.conj()
 
 
 def guarded(gate: Any, x: Any) -> Any:

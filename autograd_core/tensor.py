@@ -32,12 +32,13 @@ class Tensor(Methods):
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "data", "device", "dtype", "node", "shape")
+    __slots__ = ("__weakref__", "data", "device", "dtype", "kept", "node", "shape")
     __array_ufunc__ = None  # ndarray * tensor is a tensor: NumPy must leave the operator to us
 
     data: Any
     device: Device
     dtype: np.dtype
+    kept: bool  # set once a node holds this very tensor; missing before
     node: AnyNode | None
     shape: tuple[int, ...]
 
@@ -153,7 +154,27 @@ class Tensor(Methods):
 
     def snapshot(self) -> Tensor:
         """This value as a node may keep it: a Variable returns a copy of its reference, others themselves."""
+        self.kept = True
         return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """``x[key] = value`` on a tensor that is part of no graph: it gets new values; views and copies keep theirs.
+
+        GradientError for a tensor that a gradient depends on, or for a value that requires one: ``x.at[key].set(v)``.
+        """
+        source = value if isinstance(value, Tensor) else None
+        reason = None
+        if self.level or (source is not None and source.level):
+            reason = "inside jvp or vmap a value stands for more than its array"
+        elif self.node is not None:
+            reason = "this tensor requires gradients, which would be those of other values"
+        elif source is not None and source.node is not None:
+            reason = "the value requires gradients, which would be lost"
+        elif hasattr(self, "kept"):
+            reason = "a recorded operation has kept this tensor for its gradient, which would become wrong"
+        if reason is not None:
+            raise GradientError(f"x[i] = v: {reason}. Write x = x.at[i].set(v) (or .add, .multiply)")
+        self.data = self.at[key].set(value).data
 
     def detach(self) -> Tensor:
         return casting.detach(self)

@@ -226,10 +226,10 @@ INDICES: list[Case] = [
     ),
     (
         "assignment",
-        lambda: set_item(zeros(2)),
+        lambda: set_item(ag.tensor([1.0, 2.0], requires_grad=True)),
         ag.GradientError,
-        "tensors are immutable: x[i] = v would change values that other results were computed from. Write x = "
-        "x.at[i].set(v) (or .add, .multiply)",
+        "x[i] = v: this tensor requires gradients, which would be those of other values. Write x = x.at[i].set(v) (or "
+        ".add, .multiply)",
     ),
     (
         "an update that loses fractions",

@@ -130,6 +130,7 @@ METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[np.ndarray], Any], np.n
     "abs": (lambda x: x.abs(), np.abs, X),
     "square": (lambda x: x.square(), np.square, X),
     "reciprocal": (lambda x: x.reciprocal(), np.reciprocal, X),
+    "conj": (lambda x: x.conj(), np.conj, X),
     "sign": (lambda x: x.sign(), np.sign, X),
     "pow": (lambda x: x.pow(3), lambda x: x**3, X),
     "exp": (lambda x: x.exp(), np.exp, X),
@@ -238,6 +239,40 @@ def test_every_method_is_in_the_table() -> None:
     methods = {n for n in dir(Methods) if not n.startswith("_")} - {"at", "level"}
     tried = {name.partition("/")[0] for name in METHODS}
     assert methods <= tried
+
+
+# Assignment -----------------------------------------------------------------------------------------------------
+
+
+def test_assignment_changes_this_tensor_and_no_view_of_it() -> None:
+    x = ag.zeros((2, 2))
+    view, copy, array = x.reshape((4,)), x.detach(), x.numpy()
+    x[0] = ag.tensor([1.0, 2.0])
+    x[x > 1] = 5
+    assert x.tolist() == [[1.0, 5.0], [0.0, 0.0]]
+    assert not view.any() and not copy.any() and not array.any()
+
+
+def _kept() -> tuple[ag.Tensor, ag.Tensor]:
+    """A constant that a recorded product needs for its gradient, and that product."""
+    x, w = ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0], requires_grad=True)
+    return x, x * w
+
+
+def test_assignment_is_refused_where_a_gradient_would_be_wrong_or_lost() -> None:
+    w = ag.tensor([1.0, 2.0], requires_grad=True)
+    x, y = _kept()
+    for target, value, reason in (
+        (w, 0.0, "this tensor requires gradients"),
+        (w * 2, 0.0, "this tensor requires gradients"),
+        (ag.zeros(2), w[0], "the value requires gradients, which would be lost"),
+        (x, 0.0, "a recorded operation has kept this tensor"),
+    ):
+        before = target.tolist()
+        with pytest.raises(ag.GradientError, match=reason):
+            target[0] = value
+        assert target.tolist() == before
+    assert y.tolist() == [3.0, 8.0]
 
 
 def test_T_is_for_matrices() -> None:

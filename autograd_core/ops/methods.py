@@ -6,12 +6,13 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from ..aval import Axis
-from ..errors import GradientError, ShapeError
+from ..errors import ShapeError
 from ..primitive import Value
 from . import (
     activation,
     arithmetic,
     comparison,
+    complex_numbers,
     exponential,
     indexing,
     joining,
@@ -124,12 +125,6 @@ class Methods(Value):
 
     def __contains__(self, value: Any) -> builtins.bool:
         return builtins.bool((self == value).any())
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise GradientError(
-            "tensors are immutable: x[i] = v would change values that other results were computed from. "
-            "Write x = x.at[i].set(v) (or .add, .multiply)"
-        )
 
     @property
     def at(self) -> indexing.At:
@@ -258,6 +253,7 @@ class Methods(Value):
     square = arithmetic.square
     reciprocal = arithmetic.reciprocal
     sign = arithmetic.sign
+    conj = complex_numbers.conj
 
     def pow(self, exponent: Any) -> Tensor:
         return arithmetic.pow(self, exponent)
