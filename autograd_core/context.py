@@ -14,16 +14,21 @@ from typing import Any
 
 class State:
     """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms;
-    generator: where random numbers come from."""
+    generator: where random numbers come from; observer: an instrument that is told what runs (``diagnostics``), or None:
+    ``ran(primitive, inputs, output)`` after every primitive on every level, ``pulled(node, g, cotangents)`` after every
+    pullback of a sweep."""
 
-    __slots__ = ("depth", "device", "generator", "interpreter", "recording")
+    __slots__ = ("depth", "device", "generator", "interpreter", "observer", "recording")
 
-    def __init__(self, interpreter: Any, recording: bool, device: str, depth: int, generator: Any):
+    def __init__(
+        self, interpreter: Any, recording: bool, device: str, depth: int, generator: Any, observer: Any = None
+    ):
         self.interpreter = interpreter
         self.recording = recording
         self.device = device
         self.depth = depth
         self.generator = generator
+        self.observer = observer
 
     def replace(self, **changes: Any) -> State:
         fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
@@ -69,7 +74,7 @@ class recording_mode(ContextDecorator):
 
     def __enter__(self) -> None:
         state = _STATE.get()
-        changed = State(state.interpreter, self.recording, state.device, state.depth, state.generator)
+        changed = State(state.interpreter, self.recording, state.device, state.depth, state.generator, state.observer)
         self._tokens.append(_STATE.set(changed))
 
     def __exit__(self, *exc: object) -> None:

@@ -117,6 +117,10 @@ class custom_vjp(_Custom):
         node = Node(pullback, parents, (residuals,), {}, None, shapes)
         pieces = [Piece(node, i) if several else node for i in range(len(outputs))]
         connected = [y.with_node(p if is_inexact(y.dtype) else None) for y, p in zip(outputs, pieces, strict=True)]
+        observer = context.current().observer
+        if observer is not None:
+            operands = [x for x in leaves if isinstance(x, Tensor)]
+            observer.ran(pullback.primitive, operands, tuple(connected) if several else connected[0])
         return tree.unflatten(output_structure, connected)
 
     def _refuse_captured(self, results: Sequence[Any], arguments: set[AnyNode]) -> None:

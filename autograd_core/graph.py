@@ -34,10 +34,12 @@ class Node:
 
     ``parents`` and the cotangents that ``pullback`` returns are aligned: only operands that need a gradient appear.
     ``saved`` holds what the rules named and nothing else; a backward pass sets it to None. ``output`` is the result's
-    shape; for several results, their Avals.
+    shape; for several results, their Avals. ``origin`` is set by an observer, where one watches: the line that ran it.
     """
 
-    __slots__ = ("avals", "order", "output", "params", "parents", "pullback", "saved")
+    __slots__ = ("avals", "order", "origin", "output", "params", "parents", "pullback", "saved")
+
+    origin: Any
 
     def __init__(
         self,

@@ -327,7 +327,9 @@ def bind(primitive: Primitive, inputs: Sequence[Any], params: dict[str, Any]) ->
         bit <<= 1
     y = interpreter.run(primitive, inputs, params)
     if mask and state.recording and primitive.differentiable:
-        return record(primitive, inputs, y, params, parents, mask | bit)
+        y = record(primitive, inputs, y, params, parents, mask | bit)
+    if state.observer is not None:
+        state.observer.ran(primitive, inputs, y)
     return y
 
 

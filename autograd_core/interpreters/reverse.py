@@ -38,6 +38,7 @@ def sweep(
     owned: set[AnyNode] = set()
     found: dict[AnyNode, Tensor] = {}
     heap: list[tuple[int, Node]] = []
+    observer = context.current().observer
 
     def deliver(node: AnyNode, g: Tensor) -> None:
         if type(node) is Piece:
@@ -69,6 +70,8 @@ def sweep(
                 saved = _with_output_attached(node, saved)
             parents = node.parents
             pulled = node.pullback.pull(g, saved, node.params, node.avals)
+            if observer is not None:
+                observer.pulled(node, g, pulled)
             if not retain_graph:
                 node.saved = None
                 node.parents = ()
