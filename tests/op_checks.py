@@ -21,7 +21,9 @@ Arrays = tuple[np.ndarray, ...]
 # How many elements these return depends on values: they have no shape rule and say so.
 SHAPES_BY_VALUE = {nonzero_p}
 # Rounding: results in float32 are compared with those in float64, which see the same operands.
-TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}
+TOLERANCE = {np.dtype(t): 2e-5 if t in ("f", "F") else 1e-11 for t in "fdFD"}
+SINGLE = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.complex128): np.dtype(np.complex64)}
+DOUBLE = {single: double for double, single in SINGLE.items()}
 
 
 class Watcher:
@@ -48,12 +50,18 @@ def arrays(case: OpCase, seed: int = 0) -> Arrays:
     return tuple(np.asarray(x) for x in case.make(np.random.default_rng(seed)))
 
 
-def as_float32(xs: Arrays) -> Arrays:
-    return tuple(x.astype(np.float32) if x.dtype == np.float64 else x for x in xs)
+def as_float32(xs: Sequence[np.ndarray]) -> Arrays:
+    return tuple(x.astype(SINGLE.get(x.dtype, x.dtype)) for x in xs)
 
 
-def as_float64(xs: Arrays) -> Arrays:
-    return tuple(x.astype(np.float64) if x.dtype == np.float32 else x for x in xs)
+def as_float64(xs: Sequence[np.ndarray]) -> Arrays:
+    return tuple(x.astype(DOUBLE.get(x.dtype, x.dtype)) for x in xs)
+
+
+def normal_like(rng: np.random.Generator, y: Any) -> np.ndarray:
+    """Standard normal values of the shape and dtype of ``y``, in both parts where it is complex."""
+    values = rng.standard_normal(y.shape)
+    return (values + 1j * rng.standard_normal(y.shape) if y.dtype.kind == "c" else values).astype(y.dtype)
 
 
 def run(case: OpCase, xs: Arrays, device: str = "cpu") -> list[ag.Tensor]:
@@ -82,7 +90,7 @@ def pulled(case: OpCase, xs: Arrays, cotangents: Sequence[np.ndarray] | None = N
         ys, pull = ag.vjp(of_operands(case, xs, positions, device), *primals)
         if cotangents is None:
             rng = np.random.default_rng(1)
-            cotangents = [rng.standard_normal(y.shape).astype(y.dtype) for y in ys]
+            cotangents = [normal_like(rng, y) for y in ys]
         found = pull(tuple(ag.asarray(g, device=device) for g in cotangents))
     return [[y.numpy() for y in ys], list(cotangents), [g.numpy() for g in found]]
 
@@ -115,14 +123,12 @@ def value(case: OpCase) -> None:
 def float32(case: OpCase) -> None:
     """From float32 operands come float32 results and gradients, near those in float64."""
     xs = as_float32(arrays(case))
-    exact = [y.numpy() for y in run(case, as_float64(xs))]
-    exact = [y.astype(np.float32) if y.dtype == np.float64 else y for y in exact]
+    exact = as_float32([y.numpy() for y in run(case, as_float64(xs))])
     same([y.numpy() for y in run(case, xs)], exact, case.name, TOLERANCE[np.dtype(np.float32)])
     if case.argnums(xs):
         _, cotangents, found = pulled(case, xs)
-        _, _, expected = pulled(case, as_float64(xs), [g.astype(np.float64) for g in cotangents])
-        expected = [g.astype(np.float32) for g in expected]
-        same(found, expected, f"{case.name}: gradient", 10 * TOLERANCE[np.dtype(np.float32)])
+        _, _, expected = pulled(case, as_float64(xs), as_float64(cotangents))
+        same(found, as_float32(expected), f"{case.name}: gradient", 10 * TOLERANCE[np.dtype(np.float32)])
 
 
 def shapes(case: OpCase, watcher: Watcher | None = None) -> None:
@@ -156,19 +162,19 @@ def symmetry(case: OpCase) -> None:
     f = of_operands(case, xs, positions)
     primals = tuple(ag.asarray(xs[i]) for i in positions)
     rng = np.random.default_rng(2)
-    weights = [ag.asarray(rng.standard_normal(y.shape)) for y in f(*primals)]
-    v, w = (tuple(ag.asarray(rng.standard_normal(x.shape)) for x in primals) for _ in range(2))
+    weights = [ag.asarray(normal_like(rng, y)) for y in f(*primals)]
+    v, w = (tuple(ag.asarray(normal_like(rng, x)) for x in primals) for _ in range(2))
 
     def combination(*chosen: ag.Tensor) -> ag.Tensor:
         total = ag.zeros((), dtype="float64")
         for weight, y in zip(weights, f(*chosen), strict=True):
-            total = total + (weight * y).sum()
+            total = total + ag.real(weight * y).sum()
         return total
 
     def product(left: Any, right: Any) -> float:
         found = ag.hvp(combination, primals, right)
         found = found if isinstance(found, tuple) else (found,)
-        return sum(float(np.vdot(a.numpy(), b.numpy())) for a, b in zip(left, found, strict=True))
+        return sum(float(np.vdot(a.numpy(), b.numpy()).real) for a, b in zip(left, found, strict=True))
 
     np.testing.assert_allclose(product(v, w), product(w, v), rtol=1e-9, atol=1e-9)
 
@@ -205,7 +211,7 @@ def _reversed(x: np.ndarray) -> np.ndarray:
 
 def _repeated(x: np.ndarray) -> np.ndarray:
     """Stride 0 along the first axis: its first entry repeated; operands of integers stay what they are."""
-    return np.broadcast_to(x[:1], x.shape) if x.ndim and x.size and x.dtype.kind == "f" else x
+    return np.broadcast_to(x[:1], x.shape) if x.ndim and x.size and x.dtype.kind in "fc" else x
 
 
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -254,8 +260,8 @@ def purity(case: OpCase) -> None:
     if positions:
         rng = np.random.default_rng(3)
         values, like, _ = pulled(case, xs)
-        cotangents = [rng.standard_normal(g.shape) for g in like]
-        tangents = [rng.standard_normal(xs[i].shape) for i in positions]
+        cotangents = [normal_like(rng, g) for g in like]
+        tangents = [normal_like(rng, xs[i]) for i in positions]
         before = [x.copy() for x in (*values, *cotangents, *tangents)]
         values, _, _ = pulled(case, xs, cotangents)
         f = of_operands(case, xs, positions)
@@ -271,7 +277,7 @@ def recording(case: OpCase) -> None:
     positions = case.argnums(xs)
     operands = [ag.asarray(x) for x in xs]
     for i, x in enumerate(xs):
-        if x.dtype.kind == "f":
+        if x.dtype.kind in "fc":
             operands[i] = ag.tensor(x, requires_grad=True)
     with ag.no_grad():
         ys = tree.flatten(case.fn(*operands))[0]
@@ -288,7 +294,7 @@ def recording(case: OpCase) -> None:
 def backends(case: OpCase) -> None:
     """The cpu backend gives what the reference backend gives, in both floating dtypes."""
     for xs in (arrays(case), as_float32(arrays(case))):
-        dtype = np.dtype(np.float32 if any(x.dtype == np.float32 for x in xs) else np.float64)
+        dtype = np.dtype(np.float32 if any(x.dtype in DOUBLE for x in xs) else np.float64)
         tolerance = TOLERANCE[dtype]
         expected = [y.numpy() for y in run(case, xs, "numpy")]
         same([y.numpy() for y in run(case, xs, "cpu")], expected, f"{case.name} {dtype}", tolerance)
@@ -309,17 +315,21 @@ def peer(case: OpCase, torch: Any) -> None:
     theirs = case.torch(torch, *operands)
     theirs = list(theirs) if isinstance(theirs, (tuple, list)) else [theirs]
     tolerance = TOLERANCE[np.dtype(np.float64)]
-    same([y.numpy() for y in run(case, xs)], [y.detach().numpy() for y in theirs], case.name, tolerance, dtypes=False)
+    results = [y.detach().resolve_conj().resolve_neg().numpy() for y in theirs]
+    same([y.numpy() for y in run(case, xs)], results, case.name, tolerance, dtypes=False)
     if positions:
         _, cotangents, found = pulled(case, xs)
-        floating = [y for y in theirs if y.is_floating_point()]
+        floating = [y for y in theirs if y.is_floating_point() or y.is_complex()]
         expected = torch.autograd.grad(
             [y for y in floating if y.requires_grad],
             [operands[i] for i in positions],
             [torch.from_numpy(g) for g, y in zip(cotangents, floating, strict=True) if y.requires_grad],
             allow_unused=True,
         )
-        expected = [np.zeros(xs[i].shape) if g is None else g.numpy() for i, g in zip(positions, expected, strict=True)]
+        expected = [
+            np.zeros_like(xs[i]) if g is None else g.resolve_conj().resolve_neg().numpy()
+            for i, g in zip(positions, expected, strict=True)
+        ]
         same(found, expected, f"{case.name}: gradient", tolerance)
 
 

@@ -308,7 +308,8 @@ DTYPES_AND_DEVICES: list[Case] = [
         "complex to real",
         lambda: ag.tensor([1j]).float(),
         ag.DTypeError,
-        "astype: complex64 to float32 would lose the imaginary part; write ag.abs(x) for the modulus",
+        "astype: complex64 to float32 would lose the imaginary part; write x.real.astype('float32'), "
+        "or ag.abs(x) for the modulus",
     ),
     (
         "a floating condition",

@@ -30,7 +30,7 @@ def test_value_is_that_of_the_reference(case):
 
 
 def takes_floats(case: OpCase) -> bool:
-    return any(x.dtype == "float64" for x in op_checks.arrays(case))
+    return any(x.dtype in op_checks.SINGLE for x in op_checks.arrays(case))
 
 
 @cases(lambda case: takes_floats(case) and case.function != "astype" and case.name not in NOT_IN_FLOAT32)

@@ -17,6 +17,8 @@ from ..errors import ArgumentError, DTypeError, GradientCheckError
 from ..ops import creation
 from ..tensor import Tensor
 
+EXACT = (np.dtype(np.float64), np.dtype(np.complex128))  # dtypes with digits enough for finite differences
+
 
 def check_grads(
     f: Callable[..., Any],
@@ -35,15 +37,17 @@ def check_grads(
         reverse   (J^T u) v  =  u (f(x + eps v) - f(x - eps v)) / 2 eps       for a random cotangent u
 
     for every argument alone and for all of them together; then the same for (x, v) -> J v and (x, u) -> J^T u, up to
-    ``order``.
+    ``order``. Directions in complex arguments are complex, and products u v are Re(conj(u) v): what is compared are the
+    derivatives of the real function of real and imaginary parts, whether or not ``f`` is holomorphic.
 
-    args: float64 tensors, arrays or Python floats, in nested containers if need be; integers, booleans and anything
-    else reach ``f`` as they are. Keep them a hundred ``eps`` away from points where ``f`` is not differentiable.
-    ``f`` returns tensors, in nested containers if need be; only floating ones count.
+    args: float64 or complex128 tensors, arrays or Python floats and complex numbers, in nested containers if need be;
+    integers, booleans and anything else reach ``f`` as they are. Keep them a hundred ``eps`` away from points where
+    ``f`` is not differentiable. ``f`` returns tensors, in nested containers if need be; only floating and complex ones
+    count.
     modes: "fwd", "rev" or both. Differences up to atol + rtol * max(|a|, |b|) are allowed.
 
-    Raises GradientCheckError (an AssertionError) that says which mode, order and argument; DTypeError for float32,
-    in which finite differences mean nothing; ArgumentError if nothing can be differentiated.
+    Raises GradientCheckError (an AssertionError) that says which mode, order and argument; DTypeError for float32 and
+    complex64, in which finite differences mean nothing; ArgumentError if nothing can be differentiated.
     Source of the dot-product test: Griewank and Walther, Evaluating Derivatives, 2nd ed., chapter 3.
 
     >>> import autograd_core as ag
@@ -59,7 +63,7 @@ def check_grads(
 
 
 class _Function(NamedTuple):
-    """A function of float64 tensors to a tuple of float64 tensors, with words for it and its arguments."""
+    """A function of tensors to a tuple of tensors, float64 or complex128, with words for it and its arguments."""
 
     call: Callable[..., tuple[Tensor, ...]]
     name: str
@@ -101,8 +105,9 @@ class _Check(NamedTuple):
         if not outputs:
             raise ArgumentError(f"check_grads: {f.name} returned no floating tensor, so there is nothing to check")
         for k, y in enumerate(outputs):
-            if y.dtype != np.float64:
-                raise DTypeError(f"check_grads: output {k} of {f.name} is {y.dtype} for float64 arguments")
+            if y.dtype not in EXACT:
+                given = " and ".join(sorted({str(x.dtype) for x in args}))
+                raise DTypeError(f"check_grads: output {k} of {f.name} is {y.dtype} for {given} arguments")
         cotangents = [self._normal(y) for y in outputs]
         names = f.arguments + (["all arguments together"] if len(args) > 1 else [])
         for i, name in enumerate(names):
@@ -120,7 +125,10 @@ class _Check(NamedTuple):
             self.run(f.pulled(len(outputs)), args + cotangents, order - 1, level + 1)
 
     def _normal(self, x: Tensor) -> Tensor:
-        return creation.asarray(self.rng.standard_normal(x.shape), device=x.device)
+        values = self.rng.standard_normal(x.shape)
+        if x.dtype.kind == "c":
+            values = values + 1j * self.rng.standard_normal(x.shape)
+        return creation.asarray(values, device=x.device)
 
     def _differences(self, f: _Function, args: list[Tensor], tangents: list[Tensor]) -> list[np.ndarray]:
         with context.scope(recording=False):
@@ -146,19 +154,24 @@ class _Check(NamedTuple):
         pulled = pull(tuple(cotangents))
         for x, g, name in zip(args, pulled, f.arguments, strict=True):
             _same_kind(g, x, f"the cotangent of {name}", where)
-        found = sum(float(np.vdot(g.numpy(), t.numpy())) for g, t in zip(pulled, tangents, strict=True))
-        expected = sum(float(np.vdot(u.numpy(), d)) for u, d in zip(cotangents, numeric, strict=True))
+        found = sum(_inner(g.numpy(), t.numpy()) for g, t in zip(pulled, tangents, strict=True))
+        expected = sum(_inner(u.numpy(), d) for u, d in zip(cotangents, numeric, strict=True))
         if not self._close(found, expected):
             raise self._error(where, "(J^T u) v", found, expected)
 
     def _close(self, a: Any, b: Any) -> Any:
         return np.abs(a - b) <= self.atol + self.rtol * np.maximum(np.abs(a), np.abs(b))
 
-    def _error(self, where: str, quantity: str, found: float, expected: float) -> GradientCheckError:
+    def _error(self, where: str, quantity: str, found: complex, expected: complex) -> GradientCheckError:
         return GradientCheckError(
-            f"check_grads: {where}: {quantity} is {float(found):.10g}, but finite differences give "
-            f"{float(expected):.10g} (rtol={self.rtol:g}, atol={self.atol:g}, eps={self.eps:g})"
+            f"check_grads: {where}: {quantity} is {found:.10g}, but finite differences give "
+            f"{expected:.10g} (rtol={self.rtol:g}, atol={self.atol:g}, eps={self.eps:g})"
         )
+
+
+def _inner(a: np.ndarray, b: np.ndarray) -> float:
+    """The inner product of two vectors of real numbers, or of real and imaginary parts: Re sum conj(a) b."""
+    return float(np.vdot(a, b).real)
 
 
 def _moved(x: Tensor, t: Tensor, step: float) -> Tensor:
@@ -171,13 +184,13 @@ def _same_kind(found: Tensor, like: Tensor, name: str, where: str) -> None:
 
 
 def _flat(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[_Function, list[Tensor]]:
-    """``f`` as a function of its floating leaves alone, and those leaves."""
+    """``f`` as a function of its floating and complex leaves alone, and those leaves."""
     leaves, structure = tree.flatten(args)
     labels = _labels(args)
     found = {i: _operand(leaf, label) for i, (leaf, label) in enumerate(zip(leaves, labels, strict=True))}
     operands = {i: x for i, x in found.items() if x is not None}
     if not operands:
-        raise ArgumentError("check_grads: no argument is floating, so there is nothing to differentiate")
+        raise ArgumentError("check_grads: no argument is floating or complex, so there is nothing to differentiate")
 
     def call(*floating: Tensor) -> tuple[Tensor, ...]:
         filled = list(leaves)
@@ -193,16 +206,17 @@ def _flat(f: Callable[..., Any], args: tuple[Any, ...]) -> tuple[_Function, list
 
 
 def _operand(leaf: Any, label: str) -> Tensor | None:
-    """A leaf to differentiate with respect to as a float64 tensor without history; None for any other leaf."""
-    if isinstance(leaf, float):
-        return creation.asarray(leaf, dtype="float64")
+    """A leaf to differentiate with respect to as an exact tensor without history; None for any other leaf."""
+    if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
+        return creation.asarray(leaf, dtype="float64" if isinstance(leaf, float) else "complex128")
     dtype = getattr(leaf, "dtype", None)
     if not isinstance(dtype, np.dtype) or not is_inexact(dtype):
         return None
-    if dtype != np.float64:
+    if dtype not in EXACT:
+        exact = "complex128" if dtype.kind == "c" else "float64"
         raise DTypeError(
             f"check_grads: {label} is {dtype}, in which finite differences are too coarse to judge a derivative; "
-            "pass it as float64: x.astype('float64')"
+            f"pass it as {exact}: x.astype('{exact}')"
         )
     return creation.asarray(leaf).detach()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..aval import is_inexact
 from ..errors import DTypeError
 from ..primitive import Elementwise, Value, bind, elementwise, guarded
 from ._apply import as_tensor, binary, broadcast, promoted, unary
 from .casting import alias_p
+from .complex_numbers import imag, real
 from .exponential import xlogy
 from .selection import where
 
@@ -176,39 +175,38 @@ sign_p = elementwise("sign", lambda xp, x: xp.sign(x), partials=(0,), signals=Fa
 
 
 def sign(x: Any, /) -> Any:
-    """Element-wise sign: -1, 0 or 1 (NaN for NaN); its derivative is 0.
+    """Element-wise sign: -1, 0 or 1 (NaN for NaN); its derivative is 0. Of complex numbers z / |z|, and 0 at 0.
 
-    x: real dtype, kept. Python array API standard.
+    x: numeric dtype, kept. Of complex numbers the derivative is that of z / |z|, and 0 at 0. Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.sign(ag.tensor([-3.0, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """
     x = as_tensor("sign", x)
-    if x.dtype.kind == "c":  # the slope of abs, too, is refused here: |z| has no complex derivative
-        raise DTypeError(f"sign: takes real dtypes, got {x.dtype}; keep real and imaginary parts in two real tensors")
+    if x.dtype.kind == "c":
+        size = abs(x)
+        return x / where(size == 0, 1, size)
     return bind(sign_p, (x,), {})
 
 
-abs_p = elementwise(
-    "abs",
-    lambda xp, x: xp.abs(x),
-    partials=(lambda x: sign(x),),
-    result=lambda x: np.zeros(0, x).real.dtype,
-    signals=False,
-)
+abs_p = elementwise("abs", lambda xp, x: xp.abs(x), partials=(lambda x: sign(x),), signals=False)
 
 
 def abs(x: Any, /) -> Any:
-    """Element-wise absolute value: y = |x|, dy/dx = sign(x), which is 0 at 0.
+    """Element-wise absolute value: y = |x|, dy/dx = sign(x), which is 0 at 0. Of complex numbers sqrt(re^2 + im^2).
 
-    x: real dtype, kept; complex ones give real values, without derivative. Python array API standard.
+    x: real dtype, kept; complex64 gives float32, complex128 float64. A cotangent g of |z| gives g z / |z|, and 0 at 0.
+    Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.abs(ag.tensor([-3.0, 2.0]))
     tensor([3., 2.])
     """
-    return unary(abs_p, x)
+    x = as_tensor("abs", x)
+    if x.dtype.kind == "c":
+        return hypot(real(x), imag(x))
+    return bind(abs_p, (x,), {})
 
 
 copysign_p = elementwise(

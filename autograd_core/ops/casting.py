@@ -11,13 +11,13 @@ from ._apply import as_tensor
 
 __all__ = ["astype", "detach"]
 
-__all__ = ["astype", "detach"]
-
 astype_p = multilinear(
     "astype",
     lambda xp, x, *, dtype: x.astype(dtype),
-    transposes=(lambda g, avals: g.astype(avals[0].dtype),),
+    # what became complex came from a real number: its cotangent is the real part
+    transposes=(lambda g, avals: (g if avals[0].dtype.kind == "c" else g.real).astype(avals[0].dtype),),
     shape=lambda x, *, dtype: Aval(x.shape, dtype),
+    batch={},
 )
 # from or to integers a cast has no slope: a primitive of its own, without derivative
 truncating_cast_p = elementwise(
@@ -29,7 +29,8 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     """``x`` converted to ``dtype``; the gradient comes back in the dtype of ``x``.
 
     x: any shape. Casting a float to an integer or boolean truncates and stops gradients. ``copy`` is
-    accepted for the standard's sake: tensors are immutable. DTypeError from complex to real. Python array API standard.
+    accepted for the standard's sake: tensors are immutable. From real to complex the gradient is the real part of the
+    cotangent; DTypeError from complex to real, where it is not said which part is meant. Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.astype(ag.tensor([1.7, -1.7]), ag.int64)
@@ -38,7 +39,10 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     x = as_tensor("astype", x)
     dtype = as_dtype(dtype)
     if x.dtype.kind == "c" and dtype.kind not in "cb":
-        raise DTypeError(f"astype: {x.dtype} to {dtype} would lose the imaginary part; write ag.abs(x) for the modulus")
+        raise DTypeError(
+            f"astype: {x.dtype} to {dtype} would lose the imaginary part; write x.real.astype('{dtype}'), "
+            "or ag.abs(x) for the modulus"
+        )
     if dtype != x.dtype:
         primitive = astype_p if is_inexact(dtype) and is_inexact(x.dtype) else truncating_cast_p
         x = bind(primitive, (x,), {"dtype": dtype})
@@ -68,6 +72,7 @@ transfer_p = general(
     lambda x, *, source, target: x,
     vjp=(lambda g, source, target: transfer(g, source),),
     device_param="target",
+    batch={},
 )
 
 

@@ -183,6 +183,16 @@ class Methods(Value):
         """The last two axes swapped."""
         return shaping.matrix_transpose(self)
 
+    @property
+    def mH(self) -> Tensor:
+        """The last two axes swapped, complex numbers conjugated."""
+        return complex_numbers.conj(self.mT)
+
+    @property
+    def H(self) -> Tensor:
+        """The transpose of a matrix, complex numbers conjugated."""
+        return complex_numbers.conj(self.T)
+
     def squeeze(self, axis: Axis = None) -> Tensor:
         axes = tuple(i for i, n in enumerate(self.shape) if n == 1) if axis is None else axis
         return shaping.squeeze(self, axes)
@@ -254,6 +264,17 @@ class Methods(Value):
     reciprocal = arithmetic.reciprocal
     sign = arithmetic.sign
     conj = complex_numbers.conj
+    angle = trigonometric.angle
+
+    @property
+    def real(self) -> Tensor:
+        """The real part of complex numbers; a real tensor itself."""
+        return complex_numbers.real(self)
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part of complex numbers; zeros for a real tensor."""
+        return complex_numbers.imag(self)
 
     def pow(self, exponent: Any) -> Tensor:
         return arithmetic.pow(self, exponent)

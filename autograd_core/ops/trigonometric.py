@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from ..primitive import bind, elementwise
-from ._apply import binary, unary
+from ._apply import as_tensor, binary, to_float, unary
 from .arithmetic import multiply
+from .casting import detach
+from .complex_numbers import complex, imag, real
 from .exponential import rsqrt
 from .selection import where
 
@@ -27,6 +29,8 @@ __all__ = [
     "atanh",
     "deg2rad",
     "rad2deg",
+    "angle",
+    "polar",
 ]
 
 sin_p = elementwise("sin", lambda xp, x: xp.sin(x), partials=(lambda x: cos(x),))
@@ -247,3 +251,34 @@ def rad2deg(x: Any, /) -> Any:
     tensor([57.2958])
     """
     return multiply(x, 180 / math.pi)
+
+
+# --------------------------------------------------------------------------- polar form of complex numbers
+
+
+def angle(x: Any, /) -> Any:
+    """Element-wise argument of complex numbers in (-pi, pi]: y = atan2(im, re). Of real ones 0, and pi below 0.
+
+    complex64 gives float32, complex128 float64; integers count as float32. A cotangent g gives i g z / |z|^2, and 0
+    at 0. NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.angle(ag.tensor([1j, -1 + 0j]))
+    tensor([1.5707964, 3.1415927])
+    """
+    x = to_float(as_tensor("angle", x))
+    if x.dtype.kind == "c":
+        return atan2(imag(x), real(x))
+    return where(x < 0, math.pi, where(x == x, 0.0, detach(x)))
+
+
+def polar(modulus: Any, angle: Any, /) -> Any:
+    """Complex numbers from modulus and angle in radians: y = modulus (cos(angle) + i sin(angle)).
+
+    modulus, angle: real dtype; shapes broadcast; dtypes as for ``complex``. PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.polar(ag.tensor([2.0]), ag.tensor([0.0]))
+    tensor([2.+0.j])
+    """
+    return complex(multiply(modulus, cos(angle)), multiply(modulus, sin(angle)))

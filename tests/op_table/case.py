@@ -15,8 +15,8 @@ class OpCase:
 
     name: the public function, with a variant after a slash: ``"sum/axis"``.
     fn: takes the operands as tensors, returns a tensor or a tuple of tensors.
-    make: takes a NumPy Generator, returns the operands as a tuple of NumPy arrays; floating ones as float64 and
-        away from points where the derivative does not exist.
+    make: takes a NumPy Generator, returns the operands as a tuple of NumPy arrays; floating ones as float64 or
+        complex128 and away from points where the derivative does not exist.
     reference: the same function of the NumPy arrays, by other means than ``fn`` (NumPy, SciPy, plain loops).
     torch: the same function, called with the torch module and torch tensors; or None, with the reason in ``no_torch``.
     differentiable: positions of the operands with a derivative; None for all floating ones, () for no derivative.
@@ -51,6 +51,11 @@ class OpCase:
 def normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     """Draws standard normal values."""
     return lambda rng: rng.standard_normal(shape)
+
+
+def complex_normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draws complex values with standard normal parts."""
+    return lambda rng: rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
 
 
 def uniform(low: float, high: float, *shape: int) -> Callable[[np.random.Generator], np.ndarray]:
