@@ -113,14 +113,18 @@ def saved_positions(primitive: Primitive, calls: Sequence[RuleCall], arity: int)
 
 
 def pullback_from_rules(primitive: Primitive, rules: Any, wanted: list[int], arity: int) -> Pullback:
-    """From one rule an operand, or one rule that returns a cotangent for every operand."""
+    """From one rule an operand, or one rule that returns a cotangent for every operand.
+
+    One rule for all may name ``wanted``, the positions asked for, and return None for the others.
+    """
     if callable(rules):
         joint = RuleCall(rules)
         saves = saved_positions(primitive, [joint], arity)
         call = joint.compile(primitive, saves, arity)
+        extra = {"wanted": tuple(wanted)} if "wanted" in joint.names else None
 
         def pull(g: Any, saved: tuple, params: dict, avals: Any) -> Any:
-            cotangents = call(g, saved, params, avals)
+            cotangents = call(g, saved, params if extra is None else {**params, **extra}, avals)
             return [cotangents[i] for i in wanted] if len(wanted) > 1 else cotangents[wanted[0]]
 
         return Pullback(primitive, saves, pull, "avals" in joint.names)
