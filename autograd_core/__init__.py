@@ -41,6 +41,7 @@ from .ops.exponential import *
 from .ops.indexing import *
 from .ops.joining import *
 from .ops.linear_algebra import *
+from .ops.padding import *
 from .ops.reductions import *
 from .ops.rounding import *
 from .ops.selection import *

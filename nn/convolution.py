@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from autograd_core.errors import ArgumentError
-from autograd_core.ops import convolution, creation, joining
+from autograd_core.ops import convolution, creation
+from autograd_core.ops.padding import pad
 from autograd_core.tensor import Tensor
 
 from . import init
@@ -93,7 +94,7 @@ class _Conv(Module):
         else:
             widths = [(0, 0)] * self.ndim if self.padding == "valid" else [(n, n) for n in self.padding]
         lead = [(0, 0)] * (len(input.shape) - self.ndim)
-        return joining.pad(input, [*lead, *widths], mode=PADDING_MODES[self.padding_mode])
+        return pad(input, [*lead, *widths], mode=PADDING_MODES[self.padding_mode])
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]

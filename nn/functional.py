@@ -12,7 +12,7 @@ import numpy as np
 
 from autograd_core.aval import DEFAULT_INT
 from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
-from autograd_core.ops import creation, indexing, joining, random, selection, shaping
+from autograd_core.ops import creation, indexing, padding, random, selection, shaping
 from autograd_core.ops import softmax as _softmax
 from autograd_core.ops.activation import (
     celu,
@@ -317,7 +317,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         )
     pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
     widths = [(0, 0)] * (len(x.shape) - len(pairs)) + pairs[::-1]
-    return joining.pad(x, widths, mode=_PAD_MODES[mode], constant_value=value)
+    return padding.pad(x, widths, mode=_PAD_MODES[mode], constant_value=value)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:

@@ -4,7 +4,8 @@ With <., .> the sum of products, all three are the one trilinear form
 
     <v, convolution(x, w)> = <convolution_input(v, w), x> = <convolution_weight(x, v), w>,
 
-each the transpose of the others, so derivatives of every order stay among the three.
+each the transpose of the others, so derivatives of every order stay among the three. (Of complex operands the one
+that stays is conjugated.)
 Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
 """
 
@@ -18,6 +19,8 @@ from ..errors import ArgumentError, ShapeError
 from ..primitive import Multilinear, bind, general, multilinear
 from ._apply import promoted
 from ._windows import AXIS_NAMES, Windows, per_axis, windows
+from .complex_numbers import conj
+from .shaping import moveaxis, swapaxes
 
 __all__ = ["conv1d", "conv2d", "conv3d"]
 
@@ -55,6 +58,77 @@ def _weight(xp: Any, x: Any, v: Any, *, windows: Windows, groups: int) -> Any:
     return w.reshape(v.shape[1], x.shape[1] // groups, *windows.kernel)
 
 
+# ------------------------------------------------------------------------------------------- batches
+# A batch axis becomes part of N where the weight is shared. Where each example has its own, examples become groups:
+# one grouped convolution, which is how the gradient of a weight for every example is computed too.
+
+
+def _into_samples(x: Any) -> Any:
+    """(B, N, C, ...) -> (B N, C, ...)."""
+    return x.reshape((x.shape[0] * x.shape[1], *x.shape[2:]))
+
+
+def _out_of_samples(y: Any, size: int) -> Any:
+    return y.reshape((size, y.shape[0] // size, *y.shape[1:]))
+
+
+def _into_groups(x: Any) -> Any:
+    """(B, N, C, ...) -> (N, B C, ...)."""
+    x = swapaxes(x, 0, 1)
+    return x.reshape((x.shape[0], x.shape[1] * x.shape[2], *x.shape[3:]))
+
+
+def _out_of_groups(y: Any, size: int) -> Any:
+    return swapaxes(y.reshape((y.shape[0], size, y.shape[1] // size, *y.shape[2:])), 0, 1)
+
+
+def _beside(a: Any, axis: int, groups: int) -> Any:
+    """The batch axis within each group of channels: (B, ..., groups n, ...) -> (..., groups B n, ...)."""
+    size, channels = a.shape[0], a.shape[axis]
+    split = a.reshape((*a.shape[:axis], groups, channels // groups, *a.shape[axis + 1 :]))
+    moved = moveaxis(split, 0, axis)
+    return moved.reshape((*a.shape[1:axis], size * channels, *a.shape[axis + 1 :]))
+
+
+def _apart(a: Any, axis: int, groups: int, size: int) -> Any:
+    """Undoes ``_beside``."""
+    channels = a.shape[axis] // size
+    split = a.reshape((*a.shape[:axis], groups, size, channels // groups, *a.shape[axis + 1 :]))
+    moved = moveaxis(split, axis + 1, 0)
+    return moved.reshape((size, *a.shape[:axis], channels, *a.shape[axis + 1 :]))
+
+
+def _forward_batched(xs: Any, batched: Any, size: int, *, windows: Windows, groups: int) -> Any:
+    x, w = xs
+    if not batched[1]:
+        return _out_of_samples(_bind(convolution_p, _into_samples(x), w, windows, groups), size)
+    if not batched[0]:
+        return _apart(_bind(convolution_p, x, _beside(w, 1, groups), windows, groups), 1, groups, size)
+    return _out_of_groups(_bind(convolution_p, _into_groups(x), _into_samples(w), windows, size * groups), size)
+
+
+def _input_batched(xs: Any, batched: Any, size: int, *, windows: Windows, groups: int) -> Any:
+    v, w = xs
+    if not batched[1]:
+        return _out_of_samples(_bind(convolution_input_p, _into_samples(v), w, windows, groups), size)
+    if not batched[0]:
+        return _apart(_bind(convolution_input_p, v, _beside(w, 2, 1), windows, groups), 1, groups, size)
+    return _out_of_groups(_bind(convolution_input_p, _into_groups(v), _into_samples(w), windows, size * groups), size)
+
+
+def _weight_batched(xs: Any, batched: Any, size: int, *, windows: Windows, groups: int) -> Any:
+    x, v = xs
+    if batched[0] and batched[1]:
+        w = _bind(convolution_weight_p, _into_groups(x), _into_groups(v), windows, size * groups)
+        return _out_of_samples(w, size)
+    if batched[0]:
+        return _apart(_bind(convolution_weight_p, _beside(x, 2, groups), v, windows, groups), 1, 1, size)
+    return _apart(_bind(convolution_weight_p, x, _beside(v, 2, groups), windows, groups), 0, groups, size)
+
+
+# ---------------------------------------------------------------------------------------- primitives
+
+
 def _output_aval(x: Aval, w: Aval, *, windows: Windows, groups: int) -> Aval:
     return Aval((x.shape[0], w.shape[0], *windows.output), x.dtype)
 
@@ -63,30 +137,33 @@ convolution_p: Multilinear = multilinear(
     "convolution",
     _forward,
     transposes=(
-        lambda g, w, windows, groups: _bind(convolution_input_p, g, w, windows, groups),
-        lambda g, x, windows, groups: _bind(convolution_weight_p, x, g, windows, groups),
+        lambda g, w, windows, groups: _bind(convolution_input_p, g, conj(w), windows, groups),
+        lambda g, x, windows, groups: _bind(convolution_weight_p, conj(x), g, windows, groups),
     ),
     shape=_output_aval,
+    batch=_forward_batched,
 )
 
 convolution_input_p: Multilinear = multilinear(
     "convolution_input",
     _input,
     transposes=(
-        lambda g, w, windows, groups: _bind(convolution_p, g, w, windows, groups),
-        lambda g, v, windows, groups: _bind(convolution_weight_p, g, v, windows, groups),
+        lambda g, w, windows, groups: _bind(convolution_p, g, conj(w), windows, groups),
+        lambda g, v, windows, groups: _bind(convolution_weight_p, g, conj(v), windows, groups),
     ),
     shape=lambda v, w, *, windows, groups: Aval((v.shape[0], w.shape[1] * groups, *windows.size), v.dtype),
+    batch=_input_batched,
 )
 
 convolution_weight_p: Multilinear = multilinear(
     "convolution_weight",
     _weight,
     transposes=(
-        lambda g, v, windows, groups: _bind(convolution_input_p, v, g, windows, groups),
-        lambda g, x, windows, groups: _bind(convolution_p, x, g, windows, groups),
+        lambda g, v, windows, groups: _bind(convolution_input_p, conj(v), g, windows, groups),
+        lambda g, x, windows, groups: _bind(convolution_p, conj(x), g, windows, groups),
     ),
     shape=lambda x, v, *, windows, groups: Aval((v.shape[1], x.shape[1] // groups, *windows.kernel), x.dtype),
+    batch=_weight_batched,
 )
 
 
@@ -102,8 +179,8 @@ convolution_bias_p = general(
     _forward_bias,
     lambda x, w, b, *, windows, groups: _output_aval(x, w, windows=windows, groups=groups),
     vjp=(
-        lambda g, w, windows, groups: _bind(convolution_input_p, g, w, windows, groups),
-        lambda g, x, windows, groups: _bind(convolution_weight_p, x, g, windows, groups),
+        lambda g, w, windows, groups: _bind(convolution_input_p, g, conj(w), windows, groups),
+        lambda g, x, windows, groups: _bind(convolution_weight_p, conj(x), g, windows, groups),
         lambda g: g.sum(axis=(0, *range(2, len(g.shape)))),
     ),
     composed=lambda x, w, b, *, windows, groups: (

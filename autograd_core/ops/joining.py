@@ -1,4 +1,4 @@
-"""Tensors joined to one, cut into several, and continued at their ends: concat, stack, split, unstack, pad."""
+"""Tensors joined to one and cut into several: concat, stack, split, unstack."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-
 from ..aval import Aval, as_shape, normalize_axis
 from ..errors import ArgumentError, ShapeError
-from ..primitive import General, bind, general, multilinear
+from ..primitive import bind, multilinear
 from ._apply import as_tensor, promoted
-from .shaping import broadcast_to, flatten, flip
+from .shaping import flatten
 
-__all__ = ["concat", "pad", "split", "stack", "unstack"]
+__all__ = ["concat", "split", "stack", "unstack"]
 
 
 def _concat_shape(*xs: Aval, axis: int) -> Aval:
@@ -150,101 +148,3 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     x = as_tensor("unstack", x)
     axis = normalize_axis("unstack", axis, len(x.shape))
     return bind(unstack_p, (x,), {"axis": axis}) if x.shape[axis] else ()
-
-
-# ------------------------------------------------------------------------------------------- padding
-
-
-def _interior(shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> tuple[slice, ...]:
-    return tuple(slice(before, before + n) for n, (before, _) in zip(shape, widths, strict=True))
-
-
-def _pad_shape(x: Aval, *, widths: tuple[tuple[int, int], ...], value: Any) -> Aval:
-    return Aval(tuple(n + before + after for n, (before, after) in zip(x.shape, widths, strict=True)), x.dtype)
-
-
-def _pad_forward(xp: Any, x: Any, *, widths: tuple[tuple[int, int], ...], value: Any) -> Any:
-    padded = xp.full(_pad_shape(x, widths=widths, value=value).shape, value, dtype=x.dtype)
-    padded[_interior(x.shape, widths)] = x
-    return padded
-
-
-pad_p: General = general(
-    "pad",
-    _pad_forward,
-    _pad_shape,
-    vjp=(lambda g, avals, widths: g[_interior(avals[0].shape, widths)],),
-    jvp=lambda ts, widths: bind(pad_p, (ts[0],), {"widths": widths, "value": 0}),
-    signals=False,
-)
-
-
-def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
-    """NumPy's forms of pad_width as a pair for every axis."""
-    try:
-        given = np.asarray(pad_width)
-        pairs = np.broadcast_to(given, (ndim, 2)) if given.dtype.kind in "iu" else None
-    except ValueError:
-        pairs = None
-    if pairs is None:
-        raise ArgumentError(
-            f"pad: pad_width is an int, a pair (before, after) or a pair for each of {ndim} axes, got {pad_width!r}"
-        )
-    return tuple((before, after) for before, after in pairs.tolist())
-
-
-_MODES = {"replicate": "edge", "circular": "wrap"}
-
-
-def _pad_axis(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
-    """One axis continued by its own elements."""
-    n = x.shape[axis]
-    limit = {"reflect": n - 1, "wrap": n, "edge": max(before, after) if n else 0}[mode]
-    if max(before, after) > limit or min(before, after) < 0:
-        raise ShapeError(
-            f"pad: mode {mode!r} can add 0 to {limit} elements at an end of axis {axis} of shape {x.shape}, "
-            f"asked for {before} and {after}"
-        )
-
-    def part(start: int, stop: int) -> Any:
-        return x[(slice(None),) * axis + (slice(start, stop),)]
-
-    def edge(piece: Any, length: int) -> Any:
-        return broadcast_to(piece, (*x.shape[:axis], length, *x.shape[axis + 1 :]))
-
-    if mode == "reflect":
-        ends = flip(part(1, before + 1), axis=axis), flip(part(n - 1 - after, n - 1), axis=axis)
-    elif mode == "wrap":
-        ends = part(n - before, n), part(0, after)
-    else:
-        ends = edge(part(0, 1), before), edge(part(n - 1, n), after)
-    return concat([ends[0], x, ends[1]], axis=axis)
-
-
-def pad(x: Any, pad_width: Any, /, *, mode: str = "constant", constant_value: float = 0) -> Any:
-    """``x`` with elements added at the ends of its axes. NumPy's ``pad``.
-
-    pad_width: an int for all ends, a pair (before, after) for all axes, or a pair for each axis; a negative number
-    removes elements (mode "constant" alone). mode: "constant" (``constant_value``), "reflect" (mirrored without the
-    edge), "edge" or "replicate", "wrap" or "circular". ShapeError where an axis is too short for the mode.
-
-    >>> import autograd_core as ag
-    >>> ag.pad(ag.tensor([1.0, 2.0, 3.0]), (2, 1), mode="reflect")
-    tensor([3., 2., 1., 2., 3., 2.])
-    """
-    x = as_tensor("pad", x)
-    widths = _widths(pad_width, len(x.shape))
-    mode = _MODES.get(mode, mode)
-    if mode in ("reflect", "edge", "wrap"):
-        for axis, (before, after) in enumerate(widths):
-            if before or after:
-                x = _pad_axis(x, axis, before, after, mode)
-        return x
-    if mode != "constant":
-        raise ArgumentError(f"pad: mode must be 'constant', 'reflect', 'edge' or 'wrap', got {mode!r}")
-    if any(before + n + after < 0 for n, (before, after) in zip(x.shape, widths, strict=True)):
-        raise ShapeError(f"pad: pad_width {pad_width!r} removes more than there is of shape {x.shape}")
-    if any(n < 0 for pair in widths for n in pair):
-        x = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))]
-        widths = tuple((max(a, 0), max(b, 0)) for a, b in widths)
-    return bind(pad_p, (x,), {"widths": widths, "value": constant_value}) if any(map(any, widths)) else x
