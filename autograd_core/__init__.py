@@ -18,6 +18,7 @@ from .errors import (
     ArgumentError,
     AutogradError,
     BackendUnavailableError,
+    BatchingError,
     CheckpointError,
     DataError,
     DeviceError,
@@ -25,10 +26,13 @@ from .errors import (
     GradientCheckError,
     GradientError,
     IndexingError,
+    LinAlgError,
     ShapeError,
     StateDictError,
 )
+from .interop.array_api import *
 from .interop.checkpoint import load_checkpoint, save_checkpoint
+from .interop.dlpack import from_dlpack
 from .interop.safetensors import load, load_metadata, save
 from .interpreters import derived as _derived  # installs the interpreters
 from .interpreters.reverse import backward
@@ -37,6 +41,7 @@ from .ops.casting import *
 from .ops.comparison import *
 from .ops.complex_numbers import *
 from .ops.creation import *
+from .ops.differences import *
 from .ops.exponential import *
 from .ops.indexing import *
 from .ops.joining import *
@@ -44,9 +49,12 @@ from .ops.linear_algebra import *
 from .ops.padding import *
 from .ops.reductions import *
 from .ops.rounding import *
+from .ops.searching import *
 from .ops.selection import *
+from .ops.sets import *
 from .ops.shaping import *
 from .ops.sorting import *
 from .ops.trigonometric import *
 from .tensor import Tensor, Variable, tensor
 from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
+from .vectorizing import per_sample_grad, vmap

@@ -13,7 +13,7 @@ A ``general`` primitive that states neither is run by its composed form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 BatchRule = Callable[..., Any] | Mapping[str, Callable[[Any, int], Any]]
@@ -29,3 +29,11 @@ def shift(axes: Any, size: int) -> Any:
 def prefix(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     """A shape behind a new leading axis."""
     return (size, *shape)
+
+
+def expanded(xs: Sequence[Any], batched: Sequence[bool], size: int) -> list[Any]:
+    """Operands that meet element by element, all with the batch axis; 0-d constants meet any shape as they are."""
+    return [
+        x if has_axis or not (x.shape or x.level or x.node is not None) else x.broadcast_to((size, *x.shape))
+        for x, has_axis in zip(xs, batched, strict=True)
+    ]

@@ -7,6 +7,8 @@ instead. Each class also derives from the built-in exception that a NumPy user w
 
 from __future__ import annotations
 
+import numpy as np
+
 
 class AutogradError(Exception):
     """Base class of every error raised by ``autograd_core``."""
@@ -32,8 +34,16 @@ class BackendUnavailableError(DeviceError, ImportError):
     """A device is known by name, but cannot be used here; the message says why."""
 
 
+class LinAlgError(AutogradError, np.linalg.LinAlgError):
+    """A matrix lacks what the operation needs: it is singular, not positive definite, or holds NaN."""
+
+
 class GradientError(AutogradError, RuntimeError):
     """A derivative was asked for that cannot be given."""
+
+
+class BatchingError(AutogradError, RuntimeError):
+    """A function cannot be run for a whole batch at once by ``vmap``."""
 
 
 class GradientCheckError(AutogradError, AssertionError):

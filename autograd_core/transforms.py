@@ -223,9 +223,8 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: 
         check_devices("jvp", (x, t))
         if x.shape != t.shape:
             raise ShapeError(f"jvp: a tangent of shape {t.shape} given for a primal of shape {x.shape}")
-    depth = context.current().depth + 1
-    forward = Forward(depth)
-    with context.scope(depth=depth):
+    forward = Forward()
+    with forward.scope():
         duals = [Dual(forward, x, t) for x, t in zip(originals, given, strict=True)]
         outputs, output_structure = _outputs("jvp", f(*tree.unflatten(structure, duals), **kwargs))
     pairs = [forward.split(y) for y in outputs]

@@ -18,7 +18,7 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 
 def _flatten(tree: Any, leaves: list[Any]) -> Any:
     if isinstance(tree, dict):
-        keys = sorted(tree, key=lambda key: (type(key).__name__, key))
+        keys = sorted_keys(tree)
         return (dict, keys, [_flatten(tree[k], leaves) for k in keys])
     if isinstance(tree, (tuple, list)):
         return (type(tree), None, [_flatten(child, leaves) for child in tree])
@@ -26,6 +26,11 @@ def _flatten(tree: Any, leaves: list[Any]) -> Any:
         return None
     leaves.append(tree)
     return LEAF
+
+
+def sorted_keys(tree: dict[Any, Any]) -> list[Any]:
+    """The order in which a dict's entries are leaves."""
+    return sorted(tree, key=lambda key: (type(key).__name__, key))
 
 
 def unflatten(structure: Any, leaves: list[Any]) -> Any:

@@ -42,9 +42,8 @@ class Derived:
         composed: Composed, primals: Sequence[Tensor], tangents: Sequence[Tensor | None], params: dict[str, Any]
     ) -> Any:
         """The jvp of ``composed``: run it on dual numbers."""
-        depth = context.current().depth + 1
-        forward = Forward(depth)
-        with context.scope(depth=depth):
+        forward = Forward()
+        with forward.scope():
             duals = [x if t is None else Dual(forward, x, t) for x, t in zip(primals, tangents, strict=True)]
             outputs, structure = tree.flatten(composed(*duals, **params))
         pairs = [forward.split(y) for y in outputs]

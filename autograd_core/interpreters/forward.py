@@ -8,43 +8,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import context
 from ..aval import is_inexact
-from ..errors import GradientError
 from ..graph import AnyNode
 from ..primitive import Primitive, bind
 from ..tensor import Tensor
+from .level import Opened, Wrapper
 
 
-class Dual(Tensor):
-    """A primal and its tangent (None: zero). Its own ``node`` belongs to transforms opened inside this one."""
+class Dual(Wrapper):
+    """A primal and its tangent (None: zero)."""
 
-    __slots__ = ("interpreter", "level", "primal", "tangent")
+    __slots__ = ("tangent",)
 
     def __init__(self, interpreter: Forward, primal: Tensor, tangent: Tensor | None, node: AnyNode | None = None):
-        super().__init__(primal.data, primal.device, node)
-        self.interpreter = interpreter
-        self.level = interpreter.level
-        self.primal = primal
+        super().__init__(interpreter, primal, primal.shape, node)
         self.tangent = tangent
 
     @property
-    def inner(self) -> Tensor:
-        return self.primal
+    def primal(self) -> Tensor:
+        return self.inner
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
 
     def with_node(self, node: AnyNode | None) -> Dual:
-        return Dual(self.interpreter, self.primal, self.tangent, node)
+        return Dual(self.interpreter, self.inner, self.tangent, node)
 
 
-class Forward:
-    """One ``jvp`` in progress. Inputs of lower levels are constants to it."""
+class Forward(Opened):
+    """One ``jvp`` in progress."""
 
-    def __init__(self, level: int):
-        self.level = level
-
-    @property
-    def base(self) -> Any:
-        return context.current().interpreter.base
+    name = "jvp"
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         primals, tangents = [], []
@@ -63,12 +57,8 @@ class Forward:
 
     def split(self, x: Any) -> tuple[Tensor, Tensor | None]:
         """``x`` as primal and tangent at this level; anything from below is a constant."""
-        if x.level < self.level:
+        if not self.owns(x):
             return x, None
-        if x.interpreter is not self:
-            raise GradientError(
-                "a value of a finished jvp was used after it ended: return it from the function instead"
-            )
-        if x.tangent is not None and not is_inexact(x.primal.dtype):
-            return x.primal, None
-        return x.primal, x.tangent
+        if x.tangent is not None and not is_inexact(x.inner.dtype):
+            return x.inner, None
+        return x.inner, x.tangent

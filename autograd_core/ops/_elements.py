@@ -14,19 +14,28 @@ from math import prod
 from typing import Any
 
 from ..aval import BOOL, DEFAULT_INT, Aval, broadcast_shapes
-from ..errors import IndexingError
-from ..primitive import Multilinear, bind, general, multilinear
+from ..batching import prefix
+from ..errors import BatchingError, IndexingError
+from ..primitive import General, Multilinear, bind, general, multilinear
 from ._keys import BasicKey, basic_shape, is_whole, native
+from .creation import arange
 from .selection import where
-from .shaping import broadcast_to, reshape
+from .shaping import broadcast_to, moveaxis, reshape
 
 # ------------------------------------------------------------------------------------- basic keys
+
+
+def _whole_batch(key: BasicKey, size: int) -> BasicKey:
+    """``key`` behind a batch axis, all of which it takes."""
+    return ((0, size, 1), *key)
+
 
 slice_p = multilinear(
     "slice",
     lambda xp, x, *, key: x[native(key)],
     transposes=(lambda g, avals, key: bind(place_p, (g,), {"key": key, "shape": avals[0].shape}),),
     shape=lambda x, *, key: Aval(basic_shape(x.shape, key), x.dtype),
+    batch={"key": _whole_batch},
 )
 
 
@@ -41,6 +50,7 @@ place_p: Multilinear = multilinear(
     _placed,
     transposes=(lambda g, key: bind(slice_p, (g,), {"key": key}),),
     shape=lambda v, *, key, shape: Aval(shape, v.dtype),
+    batch={"key": _whole_batch, "shape": prefix},
 )
 
 
@@ -59,6 +69,7 @@ overwrite_p: Multilinear = multilinear(
     ),
     shape=lambda x, v, *, key: x,
     joint=True,
+    batch={"key": _whole_batch},
 )
 
 
@@ -109,7 +120,33 @@ def _taken_shape(x: Aval, indices: Aval, *, axis: int) -> Aval:
     return Aval((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
 
 
-take_p = multilinear(
+def _in_batch(indices: Any, size: int, length: int) -> Any:
+    """A batch of indices of an axis, as positions in one axis that all examples' axes make together."""
+    example = reshape(arange(size, device=indices.device), (size, *[1] * (len(indices.shape) - 1)))
+    return bind(joint_positions_p, (example, indices), {"lengths": (size, length)})
+
+
+def _all_in_batch(xs: Any, batched: Any, size: int) -> list[Any]:
+    return [x if b else broadcast_to(x, (size, *x.shape)) for x, b in zip(xs, batched, strict=True)]
+
+
+def _axes_to(x: Any, first: int, count: int, to: int) -> Any:
+    return moveaxis(x, tuple(range(first, first + count)), tuple(range(to, to + count)))
+
+
+def _take_batched(xs: Any, batched: Any, size: int, axis: int) -> Any:
+    x, indices = xs
+    if not batched[1]:
+        return bind(take_p, xs, {"axis": axis + 1})
+    if not batched[0]:
+        return moveaxis(bind(take_p, xs, {"axis": axis}), axis, 0)
+    x = moveaxis(x, axis + 1, 1)
+    rows = reshape(x, (size * x.shape[1], *x.shape[2:]))
+    y = bind(take_p, (rows, _in_batch(indices, size, x.shape[1])), {"axis": 0})
+    return _axes_to(y, 1, len(indices.shape) - 1, axis + 1)
+
+
+take_p: Multilinear = multilinear(
     "take",
     _taken,
     transposes=(
@@ -117,6 +154,7 @@ take_p = multilinear(
         None,
     ),
     shape=_taken_shape,
+    batch=_take_batched,
 )
 
 _BLOCK = 1 << 16  # elements added at a time: their positions stay in the cache
@@ -143,11 +181,21 @@ def _added_at(xp: Any, v: Any, indices: Any, *, axis: int, length: int) -> Any:
     return result.reshape(*before, length, *after)
 
 
+def _add_at_batched(xs: Any, batched: Any, size: int, axis: int, length: int) -> Any:
+    if not batched[1]:
+        return bind(add_at_p, xs, {"axis": axis + 1, "length": length})
+    v, indices = _all_in_batch(xs, batched, size)
+    v = _axes_to(v, axis + 1, len(indices.shape) - 1, 1)
+    y = bind(add_at_p, (v, _in_batch(indices, size, length)), {"axis": 0, "length": size * length})
+    return moveaxis(reshape(y, (size, length, *y.shape[1:])), 1, axis + 1)
+
+
 add_at_p: Multilinear = multilinear(
     "add_at",
     _added_at,
     transposes=(lambda g, indices, axis: bind(take_p, (g, indices), {"axis": axis}), None),
     shape=lambda v, indices, *, axis, length: Aval((*v.shape[:axis], length, *v.shape[axis + indices.ndim :]), v.dtype),
+    batch=_add_at_batched,
 )
 
 
@@ -157,6 +205,16 @@ def _put(xp: Any, x: Any, v: Any, indices: Any, *, axis: int) -> Any:
     result = x.copy()
     result[_along(axis, at)] = v.reshape(*x.shape[:axis], at.size, *x.shape[axis + 1 :])
     return result
+
+
+def _put_batched(xs: Any, batched: Any, size: int, axis: int) -> Any:
+    if not batched[2]:
+        return bind(put_p, (*_all_in_batch(xs[:2], batched[:2], size), xs[2]), {"axis": axis + 1})
+    x, v, indices = _all_in_batch(xs, batched, size)
+    x, v = moveaxis(x, axis + 1, 1), _axes_to(v, axis + 1, len(indices.shape) - 1, 1)
+    rows = reshape(x, (size * x.shape[1], *x.shape[2:]))
+    y = bind(put_p, (rows, v, _in_batch(indices, size, x.shape[1])), {"axis": 0})
+    return moveaxis(reshape(y, x.shape), 1, axis + 1)
 
 
 put_p: Multilinear = multilinear(
@@ -171,6 +229,7 @@ put_p: Multilinear = multilinear(
     ),
     shape=lambda x, v, indices, *, axis: x,
     joint=True,
+    batch=_put_batched,
 )
 
 
@@ -182,7 +241,13 @@ def _last(xp: Any, indices: Any, *, length: int) -> Any:
     return (writer[at] == order).reshape(indices.shape)
 
 
-last_p = general("last", _last, lambda indices, *, length: Aval(indices.shape, BOOL), signals=False)
+def _last_batched(xs: Any, batched: Any, size: int, length: int) -> Any:
+    return bind(last_p, (_in_batch(xs[0], size, length),), {"length": size * length})
+
+
+last_p: General = general(
+    "last", _last, lambda indices, *, length: Aval(indices.shape, BOOL), signals=False, batch=_last_batched
+)
 
 
 def _stays(indices: Any, shape: tuple[int, ...], axis: int) -> Any:
@@ -201,11 +266,21 @@ def _joint_positions(xp: Any, *indices: Any, lengths: tuple[int, ...]) -> Any:
     return total
 
 
-joint_positions_p = general(
+def _joint_positions_batched(xs: Any, batched: Any, size: int, lengths: tuple[int, ...]) -> Any:
+    ndim = max(len(x.shape) - b for x, b in zip(xs, batched, strict=True))
+    aligned = [
+        reshape(x, (size, *[1] * (ndim + 1 - len(x.shape)), *x.shape[1:])) if b else x
+        for x, b in zip(xs, batched, strict=True)
+    ]
+    return bind(joint_positions_p, aligned, {"lengths": lengths})
+
+
+joint_positions_p: General = general(
     "joint_positions",
     _joint_positions,
     lambda *indices, lengths: Aval(broadcast_shapes("indexing", *[i.shape for i in indices]), DEFAULT_INT),
     signals=False,
+    batch=_joint_positions_batched,
 )
 
 
@@ -218,9 +293,23 @@ def _positions_along(xp: Any, index: Any, *, shape: tuple[int, ...], axis: int) 
     return total
 
 
-positions_along_p = general(
-    "positions_along", _positions_along, lambda index, *, shape, axis: Aval(index.shape, DEFAULT_INT), signals=False
+def _positions_along_batched(xs: Any, batched: Any, size: int, shape: tuple[int, ...], axis: int) -> Any:
+    joint = bind(positions_along_p, xs, {"shape": (size, *shape), "axis": axis + 1})
+    example = reshape(arange(size, device=joint.device), (size, *[1] * len(shape)))
+    return joint - example * prod(shape)  # positions within each example
+
+
+positions_along_p: General = general(
+    "positions_along",
+    _positions_along,
+    lambda index, *, shape, axis: Aval(index.shape, DEFAULT_INT),
+    signals=False,
+    batch=_positions_along_batched,
 )
+
+
+def _nonzero_batched(xs: Any, batched: Any, size: int, count: int) -> Any:
+    raise BatchingError("nonzero: how many elements are not 0 differs from example to example; use where or a sum")
 
 
 nonzero_p = general(
@@ -228,4 +317,5 @@ nonzero_p = general(
     lambda xp, x, *, count: tuple(xp.nonzero(x)),
     lambda x, *, count: (Aval((count,), DEFAULT_INT),) * x.ndim,
     signals=False,
+    batch=_nonzero_batched,
 )

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from ..aval import BOOL, DEFAULT_INT, Aval, Axis, as_dtype, normalize_axes, normalize_axis, reduced_shape
+from ..batching import shift
 from ..errors import DTypeError, ShapeError
 from ..primitive import bind, general, multilinear
 from ._apply import as_tensor, to_float
@@ -58,6 +59,7 @@ sum_p = multilinear(
     lambda xp, x, *, axis, keepdims: x.sum(axis=axis, dtype=x.dtype, keepdims=keepdims),
     transposes=(lambda g, avals, axis, keepdims: expand_reduced(g, avals[0].shape, axis, keepdims),),
     shape=_reduced,
+    batch={"axis": shift},
 )
 
 
@@ -89,6 +91,7 @@ mean_p = multilinear(
         ),
     ),
     shape=_reduced,
+    batch={"axis": shift},
 )
 
 
@@ -127,6 +130,7 @@ var_p = general(
             expand_reduced(g * 2.0 / divisor, x.shape, axis, keepdims) * _centered(x, axis)
         ),
     ),
+    batch={"axis": shift},
 )
 
 std_p = general(
@@ -142,6 +146,7 @@ std_p = general(
             * _centered(x, axis)
         ),
     ),
+    batch={"axis": shift},
 )
 
 
@@ -238,6 +243,7 @@ max_p = general(
     _reduced,
     vjp=(lambda g, x, y, axis, keepdims: _shared(g, x, y, axis, keepdims),),
     signals=False,
+    batch={"axis": shift},
 )
 
 min_p = general(
@@ -246,6 +252,7 @@ min_p = general(
     _reduced,
     vjp=(lambda g, x, y, axis, keepdims: _shared(g, x, y, axis, keepdims),),
     signals=False,
+    batch={"axis": shift},
 )
 
 
@@ -294,10 +301,18 @@ def _position_aval(x: Aval, *, axis: int, keepdims: bool) -> Aval:
 
 
 argmax_p = general(
-    "argmax", lambda xp, x, *, axis, keepdims: x.argmax(axis=axis, keepdims=keepdims), _position_aval, signals=False
+    "argmax",
+    lambda xp, x, *, axis, keepdims: x.argmax(axis=axis, keepdims=keepdims),
+    _position_aval,
+    signals=False,
+    batch={"axis": shift},
 )
 argmin_p = general(
-    "argmin", lambda xp, x, *, axis, keepdims: x.argmin(axis=axis, keepdims=keepdims), _position_aval, signals=False
+    "argmin",
+    lambda xp, x, *, axis, keepdims: x.argmin(axis=axis, keepdims=keepdims),
+    _position_aval,
+    signals=False,
+    batch={"axis": shift},
 )
 
 
@@ -343,8 +358,20 @@ def _truth_aval(x: Aval, *, axis: tuple[int, ...], keepdims: bool) -> Aval:
     return Aval(reduced_shape(x.shape, axis, keepdims), BOOL)
 
 
-any_p = general("any", lambda xp, x, *, axis, keepdims: x.any(axis=axis, keepdims=keepdims), _truth_aval, signals=False)
-all_p = general("all", lambda xp, x, *, axis, keepdims: x.all(axis=axis, keepdims=keepdims), _truth_aval, signals=False)
+any_p = general(
+    "any",
+    lambda xp, x, *, axis, keepdims: x.any(axis=axis, keepdims=keepdims),
+    _truth_aval,
+    signals=False,
+    batch={"axis": shift},
+)
+all_p = general(
+    "all",
+    lambda xp, x, *, axis, keepdims: x.all(axis=axis, keepdims=keepdims),
+    _truth_aval,
+    signals=False,
+    batch={"axis": shift},
+)
 
 
 def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -402,6 +429,7 @@ logsumexp_p = general(
             * (x - expand_reduced(where(y == -math.inf, 0, y), x.shape, axis, keepdims)).exp()
         ),
     ),
+    batch={"axis": shift},
 )
 
 
@@ -430,6 +458,7 @@ cumulative_sum_p = multilinear(
     lambda xp, x, *, axis: x.cumsum(axis=axis, dtype=x.dtype),
     transposes=(lambda g, axis: flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),),
     shape=lambda x, *, axis: x,
+    batch={"axis": shift},
 )
 
 

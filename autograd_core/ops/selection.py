@@ -8,19 +8,27 @@ import numpy as np
 
 from .. import context
 from ..aval import Aval, broadcast_shapes, is_inexact, promote
+from ..batching import expanded
 from ..errors import ArgumentError
-from ..primitive import Elementwise, Value, bind, elementwise, multilinear
+from ..primitive import Elementwise, Multilinear, Value, bind, elementwise, multilinear
 from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, promoted, require_bool, unary
 
 __all__ = ["where", "minimum", "maximum", "clip", "nan_to_num"]
 
-where_p = multilinear(
+
+
+def _where_batched(xs: Any, batched: Any, size: int) -> Any:
+    return bind(where_p, expanded(xs, batched, size), NO_PARAMS)
+
+
+where_p: Multilinear = multilinear(
     "where",
     lambda xp, condition, x1, x2: xp.where(condition, x1, x2),
     # a choice, not a product with a mask: nothing that the untaken branch holds can reach the result
     transposes=(None, lambda g, condition: where(condition, g, 0), lambda g, condition: where(condition, 0, g)),
     shape=lambda condition, x1, x2: Aval(broadcast_shapes("where", condition.shape, x1.shape, x2.shape), x1.dtype),
     joint=True,
+    batch=_where_batched,
 )
 
 

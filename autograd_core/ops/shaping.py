@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..aval import Aval, Axis, as_shape, broadcast_shapes, normalize_axes, normalize_axis
+from ..batching import prefix, shift
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, multilinear
 from ._apply import as_tensor, as_tensors
@@ -42,11 +43,18 @@ def sum_to(x: Any, shape: tuple[int, ...]) -> Any:
     return x.sum(axis=axes).reshape(shape) if axes else x
 
 
+def _broadcast_batched(xs: Any, batched: Any, size: int, shape: tuple[int, ...]) -> Any:
+    (x,) = xs
+    missing = len(shape) + 1 - len(x.shape)
+    return broadcast_to(reshape(x, (size, *[1] * missing, *x.shape[1:])), (size, *shape))
+
+
 broadcast_to_p = multilinear(
     "broadcast_to",
     lambda xp, x, *, shape: xp.broadcast_to(x, shape),
     transposes=(lambda g, avals: sum_to(g, avals[0].shape),),
     shape=lambda x, *, shape: Aval(shape, x.dtype),
+    batch=_broadcast_batched,
 )
 
 
@@ -71,6 +79,7 @@ reshape_p = multilinear(
     lambda xp, x, *, shape: x.reshape(shape),
     transposes=(lambda g, avals: g.reshape(avals[0].shape),),
     shape=lambda x, *, shape: Aval(shape, x.dtype),
+    batch={"shape": prefix},
 )
 
 
@@ -110,6 +119,7 @@ permute_dims_p = multilinear(
     lambda xp, x, *, axes: xp.transpose(x, axes),
     transposes=(lambda g, axes: permute_dims(g, tuple(axes.index(i) for i in range(len(axes)))),),
     shape=lambda x, *, axes: Aval(tuple(x.shape[a] for a in axes), x.dtype),
+    batch={"axes": lambda axes, size: (0, *shift(axes, size))},
 )
 
 
@@ -280,6 +290,7 @@ flip_p = multilinear(
     lambda xp, x, *, axis: xp.flip(x, axis),
     transposes=(lambda g, axis: flip(g, axis=axis),),
     shape=lambda x, *, axis: x,
+    batch={"axis": shift},
 )
 
 
@@ -300,6 +311,7 @@ roll_p = multilinear(
     lambda xp, x, *, shift, axis: xp.roll(x, shift, axis),
     transposes=(lambda g, shift, axis: roll(g, tuple(-s for s in shift), axis=axis),),
     shape=lambda x, *, shift, axis: x,
+    batch={"axis": shift},
 )
 
 
@@ -382,6 +394,7 @@ tril_p = multilinear(
     lambda xp, x, *, k: xp.tril(x, k),
     transposes=(lambda g, k: tril(g, k=k),),
     shape=lambda x, *, k: x,
+    batch={},
 )
 
 
@@ -401,6 +414,7 @@ triu_p = multilinear(
     lambda xp, x, *, k: xp.triu(x, k),
     transposes=(lambda g, k: triu(g, k=k),),
     shape=lambda x, *, k: x,
+    batch={},
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..aval import DEFAULT_INT, Aval, normalize_axis
+from ..batching import shift
 from ..errors import DTypeError
 from ..primitive import bind, general
 from ._apply import as_tensor
@@ -21,7 +22,13 @@ def _argsorted(xp: Any, x: Any, *, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - xp.flip(found, axis)
 
 
-argsort_p = general("argsort", _argsorted, lambda x, *, axis, descending: Aval(x.shape, DEFAULT_INT), signals=False)
+argsort_p = general(
+    "argsort",
+    _argsorted,
+    lambda x, *, axis, descending: Aval(x.shape, DEFAULT_INT),
+    signals=False,
+    batch={"axis": shift},
+)
 
 
 def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
