@@ -6,9 +6,9 @@ from typing import Any
 
 from ..aval import BOOL, is_inexact
 from ..primitive import Elementwise, elementwise
-from ._apply import as_tensor, unary
+from ._apply import as_tensor, binary, unary
 
-__all__ = ["floor", "ceil", "trunc", "round", "isnan", "isinf", "isfinite", "signbit"]
+__all__ = ["floor", "ceil", "trunc", "round", "isnan", "isinf", "isfinite", "signbit", "nextafter"]
 
 
 def _rounded(primitive: Elementwise, x: Any) -> Any:
@@ -132,3 +132,18 @@ def signbit(x: Any, /) -> Any:
     tensor([ True,  True, False])
     """
     return unary(signbit_p, x, floating=True)
+
+
+nextafter_p = elementwise("nextafter", lambda xp, x1, x2: xp.nextafter(x1, x2), partials=(1, 0), signals=False)
+
+
+def nextafter(x1: Any, x2: Any, /) -> Any:
+    """The next number that the dtype can represent after ``x1`` in the direction of ``x2``; dy/dx1 = 1, dy/dx2 = 0.
+
+    x1, x2: real dtype, integers as float32; shapes broadcast. Python array API standard.
+
+    >>> import autograd_core as ag
+    >>> (ag.nextafter(ag.tensor(1.0), 2.0) - 1).item() == 2.0**-23
+    True
+    """
+    return binary(nextafter_p, x1, x2, floating=True)

@@ -10,7 +10,7 @@ import numpy as np
 import autograd_core as ag
 
 from .arithmetic import away_from_integers
-from .case import OpCase, integers, operands
+from .case import OpCase, integers, operands, uniform
 
 
 def rounding(name: str, reference: Callable[[float], float]) -> list[OpCase]:
@@ -78,4 +78,23 @@ CASES = [
     test_of_kind("isinf", math.isinf),
     test_of_kind("isfinite", math.isfinite),
     test_of_kind("signbit", lambda x: math.copysign(1.0, x) < 0),
+    OpCase(
+        "nextafter",
+        ag.nextafter,
+        operands(uniform(-2.0, 2.0, 3, 4), uniform(-2.0, 2.0, 4)),
+        np.vectorize(math.nextafter),
+        no_torch="has no derivative of it",
+        elementwise=2,
+    ),
+    OpCase(
+        "nextafter/special values",
+        ag.nextafter,
+        operands(
+            lambda rng: np.array([0.0, -0.0, 1.0, np.inf, np.nan]), lambda rng: np.array([1.0, 0.0, 1.0, 0.0, 1.0])
+        ),
+        np.vectorize(math.nextafter),
+        lambda torch, x, y: torch.nextafter(x, y),
+        differentiable=(),
+        why_not="values alone",
+    ),
 ]
