@@ -16,10 +16,11 @@ from .backend import Device, get_device
 from .errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 from .graph import AnyNode, Leaf
 from .ops import casting, creation
+from .ops._exchange import Exchange
 from .ops.methods import Methods
 
 
-class Tensor(Methods):
+class Tensor(Methods, Exchange):
     """An n-dimensional array on a device, with the graph node that made it.
 
     Values never change: ``x += 1`` binds a new tensor to the name, ``x.at[i].set(v)`` returns an updated copy.
