@@ -231,26 +231,26 @@ class Tensor(Methods, Exchange):
                 device = target
             else:
                 dtype = target
-        x = self if dtype is None else casting.astype(self, dtype)
+        x = self if dtype is None else casting.astype(self, dtype, copy=False)
         return x if device is None else casting.transfer(x, get_device(device))
 
     def astype(self, dtype: Any) -> Tensor:
-        return casting.astype(self, dtype)
+        return casting.astype(self, dtype, copy=False)
 
     def float(self) -> Tensor:
-        return casting.astype(self, "float32")
+        return casting.astype(self, "float32", copy=False)
 
     def double(self) -> Tensor:
-        return casting.astype(self, "float64")
+        return casting.astype(self, "float64", copy=False)
 
     def long(self) -> Tensor:
-        return casting.astype(self, "int64")
+        return casting.astype(self, "int64", copy=False)
 
     def int(self) -> Tensor:
-        return casting.astype(self, "int32")
+        return casting.astype(self, "int32", copy=False)
 
     def bool(self) -> Tensor:
-        return casting.astype(self, "bool")
+        return casting.astype(self, "bool", copy=False)
 
     def cpu(self) -> Tensor:
         return self.to("cpu")

@@ -28,8 +28,8 @@ truncating_cast_p = elementwise(
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """``x`` converted to ``dtype``; the gradient comes back in the dtype of ``x``.
 
-    x: any shape. Casting a float to an integer or boolean truncates and stops gradients. ``copy`` is
-    accepted for the standard's sake: tensors are immutable. From real to complex the gradient is the real part of the
+    x: any shape. Casting a float to an integer or boolean truncates and stops gradients. copy: whether
+    a new tensor is made where the dtype stays; they share their memory, as values never change in it. From real to complex the gradient is the real part of the
     cotangent; DTypeError from complex to real, where it is not said which part is meant. Python array API standard.
 
     >>> import autograd_core as ag
@@ -46,6 +46,8 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     if dtype != x.dtype:
         primitive = astype_p if is_inexact(dtype) and is_inexact(x.dtype) else truncating_cast_p
         x = bind(primitive, (x,), {"dtype": dtype})
+    elif copy:
+        x = bind(alias_p, (x,), {})
     return x if device is None else x.to(device)
 
 

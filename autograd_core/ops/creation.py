@@ -12,21 +12,8 @@ from ..backend import get_device
 from ..errors import ArgumentError
 from ..primitive import Value, bind, general
 from ._apply import as_tensor
+from .casting import alias_p
 
-__all__ = [
-    "asarray",
-    "full",
-    "zeros",
-    "ones",
-    "empty",
-    "full_like",
-    "zeros_like",
-    "ones_like",
-    "empty_like",
-    "arange",
-    "linspace",
-    "eye",
-]
 __all__ = [
     "asarray",
     "full",
@@ -47,7 +34,8 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
     """``obj`` as a tensor: a tensor, NumPy array, nested sequence or scalar.
 
     Arrays and NumPy scalars keep their dtype; Python floats become float32, ints int64, complex numbers complex64.
-    Without ``copy=True`` a NumPy array of the right dtype may be shared: do not write to it afterwards.
+    copy: True makes a new tensor (with its own memory, where ``obj`` is an array); None may share the memory of a NumPy
+    array of the right dtype: do not write to it afterwards; False must share it, ArgumentError where that cannot be.
     Python array API standard.
 
     >>> import autograd_core as ag
@@ -60,12 +48,25 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | 
 def made(op: str, obj: Any, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Any:
     """``asarray`` on behalf of the function ``op``, which errors name."""
     dtype = None if dtype is None else as_dtype(dtype)
+    if copy is False:
+        _require_shared(op, obj, dtype, device)
     if isinstance(obj, Value):
-        x = obj if dtype is None else obj.astype(dtype)
-        return x if device is None else x.to(device)
+        x: Any = obj if dtype is None else obj.astype(dtype)
+        x = x if device is None else x.to(device)
+        return bind(alias_p, (x,), {}) if copy and x is obj else x
     if copy and hasattr(obj, "dtype"):  # other libraries' arrays share their memory too
         obj = obj.copy() if hasattr(obj, "copy") else np.array(obj)
     return context.current().interpreter.base.constant(obj, dtype=dtype, device=device, op=op)
+
+
+def _require_shared(op: str, obj: Any, dtype: np.dtype | None, device: Any) -> None:
+    """ArgumentError unless a tensor of ``dtype`` on ``device`` can have the memory of ``obj``."""
+    target = obj.device if isinstance(obj, Value) and device is None else get_device(device)
+    shared = obj.device is target if isinstance(obj, Value) else isinstance(obj, target.backend.array_types)
+    if not shared or (dtype is not None and dtype != obj.dtype):
+        given = f"{obj.dtype} on {obj.device}" if isinstance(obj, Value) else type(obj).__name__
+        wanted = f"{dtype or getattr(obj, 'dtype', 'a tensor')} on {target}"
+        raise ArgumentError(f"{op}: copy=False, but {given} can become {wanted} by a copy only; leave out copy")
 
 
 full_p = general(

@@ -9,7 +9,6 @@ import numpy as np
 from .. import context
 from ..aval import Aval, broadcast_shapes, is_inexact, promote
 from ..batching import expanded
-from ..errors import ArgumentError
 from ..primitive import Elementwise, Multilinear, Value, bind, elementwise, multilinear
 from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, promoted, require_bool, unary
 
@@ -141,16 +140,16 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     """Element-wise x limited to [min, max]: y = min(max(x, min), max); NaN stays NaN.
 
     min, max: a number or a tensor that broadcasts with ``x``; None for no limit. The gradient goes to ``x`` where
-    min <= x <= max, both ends included, elsewhere to the limit that holds. ArgumentError if both are None.
+    min <= x <= max, both ends included, elsewhere to the limit that holds.
     Python array API standard; ``clamp`` in PyTorch.
 
     >>> import autograd_core as ag
     >>> ag.clip(ag.tensor([-1.0, 0.5, 2.0]), 0, 1)
     tensor([0. , 0.5, 1. ])
     """
-    if min is None and max is None:
-        raise ArgumentError("clip: min and max are both None; pass at least one limit: ag.clip(x, 0.0, None)")
     x = as_tensor("clip", x)
+    if min is None and max is None:
+        return x
     limits = [limit for limit in (min, max) if limit is not None]
     if all(isinstance(limit, (bool, int, float)) for limit in limits):
         dtype = promote([x.dtype], limits)

@@ -13,6 +13,7 @@ from ..batching import prefix, shift
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, multilinear
 from ._apply import as_tensor, as_tensors
+from .casting import alias_p
 
 __all__ = [
     "broadcast_to",
@@ -86,7 +87,7 @@ reshape_p = multilinear(
 def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
     """The elements of ``x`` in row-major order under another shape; one length may be -1 (inferred).
 
-    Python array API standard.
+    copy: True makes a new tensor also where the shape stays. Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.reshape(ag.arange(6), (2, -1)).shape
@@ -111,7 +112,9 @@ def reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
             f"reshape: {size} elements of shape {x.shape} do not fit {shape}, which has {prod(shape)}; write -1 for a "
             "length to be inferred"
         )
-    return x if shape == x.shape else bind(reshape_p, (x,), {"shape": shape})
+    if shape == x.shape:
+        return bind(alias_p, (x,), {}) if copy else x
+    return bind(reshape_p, (x,), {"shape": shape})
 
 
 permute_dims_p = multilinear(
@@ -190,7 +193,7 @@ def swapaxes(x: Any, axis1: int, axis2: int, /) -> Any:
     return permute_dims(x, tuple(order))
 
 
-def expand_dims(x: Any, /, *, axis: int | tuple[int, ...] = 0) -> Any:
+def expand_dims(x: Any, /, axis: int | tuple[int, ...] = 0) -> Any:
     """New axes of length 1 at positions ``axis`` of the result. Python array API standard.
 
     >>> import autograd_core as ag
