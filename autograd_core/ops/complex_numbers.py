@@ -88,13 +88,13 @@ def imag(x: Any, /) -> Any:
     return bind(imag_p, (x,), {}) if x.dtype.kind == "c" else x.new_zeros(x.shape)
 
 
-def _whole_dtype(dtype: np.dtype) -> np.dtype:
+def whole_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.complex64 if dtype.itemsize == 4 else np.complex128)
 
 
 def _joined(xp: Any, re: Any, im: Any) -> Any:
     # not re + 1j * im: an infinite imaginary part would give the real part inf * 0
-    result = xp.empty(re.shape, _whole_dtype(re.dtype))
+    result = xp.empty(re.shape, whole_dtype(re.dtype))
     result.real = re
     result.imag = im
     return result
@@ -104,7 +104,7 @@ complex_p = multilinear(
     "complex",
     _joined,
     transposes=(lambda g: real(g), lambda g: imag(g)),
-    shape=lambda re, im: Aval(broadcast_shapes("complex", re.shape, im.shape), _whole_dtype(re.dtype)),
+    shape=lambda re, im: Aval(broadcast_shapes("complex", re.shape, im.shape), whole_dtype(re.dtype)),
     joint=True,
     batch={},
 )
