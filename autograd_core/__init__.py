@@ -8,7 +8,7 @@
 tensor([2., 4., 6.])
 """
 
-from . import random
+from . import fft, random
 from .backend import Device, devices
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
 from .custom import custom_jvp, custom_vjp
