@@ -150,7 +150,8 @@ def read(x: Value, key: Any) -> Key:
 
 def _axes_of_mask(shape: Shape, axis: int, mask: Shape) -> int:
     covered = shape[axis : axis + len(mask)]
-    if mask != covered:
+    # a mask of no elements chooses none: its empty axes fit any length
+    if len(mask) != len(covered) or any(m not in (n, 0) for m, n in zip(mask, covered, strict=True)):
         raise IndexingError(
             f"a boolean index of shape {mask} was used on axes of lengths {covered} (from axis {axis} of shape "
             f"{shape}): a mask must have the shape of what it chooses from"

@@ -24,6 +24,7 @@ from ._elements import (
     take_p,
 )
 from ._keys import Array, basic_shape, is_whole, read, read_basic
+from .creation import made
 from .reductions import count_nonzero
 from .selection import where
 from .shaping import broadcast_to, permute_dims, reshape
@@ -209,13 +210,15 @@ class Updates:
 
 def _as_value(op: str, value: Any, x: Any) -> Any:
     """``value`` as a tensor of the dtype of ``x``."""
-    value = as_tensor(op, value, x)
+    given, value = value, as_tensor(op, value, x)
     check_devices(op, (x, value))
     if is_inexact(value.dtype) and not is_inexact(x.dtype):
         raise DTypeError(
             f"{op}: a value of dtype {value.dtype} in a tensor of {x.dtype} would lose its fraction; cast one"
         )
-    return value.astype(x.dtype)
+    if hasattr(given, "dtype") or value.dtype.kind == "c":
+        return value.astype(x.dtype)
+    return made(op, given, x.dtype, x.device)  # numbers keep the digits that the dtype of x has room for
 
 
 # -------------------------------------------------------------------------------- gather and scatter
