@@ -133,6 +133,17 @@ def require_float(op: str, x: Value) -> None:
         raise DTypeError(f"{op}: needs a floating dtype, got {x.dtype}; write x.astype('float32') first")
 
 
+def require_real(op: str, *operands: Any) -> None:
+    """DTypeError if one of ``operands``, tensors or numbers, is complex."""
+    for x in operands:
+        if x.dtype.kind == "c" if hasattr(x, "dtype") else isinstance(x, complex):
+            given = f"{x.dtype}{list(x.shape)}" if hasattr(x, "dtype") else repr(x)
+            raise DTypeError(
+                f"{op}: takes real numbers, got {given}: complex ones have no order and no sign; "
+                "write ag.abs(x), ag.real(x) or ag.imag(x)"
+            )
+
+
 def require_bool(op: str, name: str, x: Value) -> None:
     """DTypeError unless ``x`` is boolean."""
     if x.dtype != BOOL:

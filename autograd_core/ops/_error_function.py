@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..primitive import elementwise
-from ._apply import unary_in_single
+from ._apply import require_real, unary_in_single
 
 # erf(x) = x P(x^2) / Q(x^2) for |x| <= 0.5; coefficients from the highest power down
 _P_SMALL = (
@@ -137,6 +137,7 @@ def erf(x: Any, /) -> Any:
     >>> ag.round(ag.erf(ag.tensor([0.0, 0.5, -2.0])), decimals=4)
     tensor([ 0.    ,  0.5205, -0.9953])
     """
+    require_real("erf", x)
     return unary_in_single(erf_p, x)
 
 
@@ -153,4 +154,5 @@ def erfc(x: Any, /) -> Any:
     >>> ag.round(ag.erfc(ag.tensor([0.0, 1.0, -2.0])), decimals=4)
     tensor([1.    , 0.1573, 1.9953])
     """
+    require_real("erfc", x)
     return unary_in_single(erfc_p, x)

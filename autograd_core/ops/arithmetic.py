@@ -7,7 +7,7 @@ from typing import Any
 from ..aval import is_inexact
 from ..errors import DTypeError
 from ..primitive import Elementwise, Value, bind, elementwise, guarded
-from ._apply import as_tensor, binary, broadcast, promoted, unary
+from ._apply import as_tensor, binary, broadcast, promoted, require_real, unary
 from .casting import alias_p
 from .complex_numbers import imag, real
 from .exponential import xlogy
@@ -123,6 +123,7 @@ def floor_divide(x1: Any, x2: Any, /) -> Any:
     >>> ag.floor_divide(ag.tensor([7, -7]), 2)
     tensor([ 3, -4])
     """
+    require_real("floor_divide", x1, x2)
     return bind(floor_divide_p, _numbers("floor_divide", x1, x2), {})
 
 
@@ -143,6 +144,7 @@ def remainder(x1: Any, x2: Any, /) -> Any:
     >>> ag.remainder(ag.tensor([7, -7]), 3)
     tensor([1, 2])
     """
+    require_real("remainder", x1, x2)
     return bind(remainder_p, _numbers("remainder", x1, x2), {})
 
 
@@ -226,6 +228,7 @@ def copysign(x1: Any, x2: Any, /) -> Any:
     >>> ag.copysign(ag.tensor([1.0, -2.0]), -0.0)
     tensor([-1., -2.])
     """
+    require_real("copysign", x1, x2)
     return binary(copysign_p, x1, x2, floating=True)
 
 
@@ -359,4 +362,5 @@ def hypot(x1: Any, x2: Any, /) -> Any:
     >>> ag.hypot(ag.tensor([3.0]), 4.0)
     tensor([5.])
     """
+    require_real("hypot", x1, x2)
     return binary(hypot_p, x1, x2, floating=True)

@@ -9,7 +9,7 @@ import numpy as np
 from ..aval import BOOL
 from ..errors import DTypeError
 from ..primitive import Elementwise, Value, bind, elementwise
-from ._apply import SCALARS, binary, broadcast, promoted, unary
+from ._apply import SCALARS, binary, broadcast, promoted, require_real, unary
 
 __all__ = [
     "equal",
@@ -78,6 +78,7 @@ def less(x1: Any, x2: Any, /) -> Any:
     >>> ag.less(ag.tensor([1.0, 2.0]), 2.0)
     tensor([ True, False])
     """
+    require_real("less", x1, x2)
     return binary(less_p, x1, x2)
 
 
@@ -91,6 +92,7 @@ def less_equal(x1: Any, x2: Any, /) -> Any:
     >>> ag.less_equal(ag.tensor([1.0, 2.0, 3.0]), 2.0)
     tensor([ True,  True, False])
     """
+    require_real("less_equal", x1, x2)
     return binary(less_equal_p, x1, x2)
 
 
@@ -104,6 +106,7 @@ def greater(x1: Any, x2: Any, /) -> Any:
     >>> ag.greater(ag.tensor([1.0, 2.0]), 1.0)
     tensor([False,  True])
     """
+    require_real("greater", x1, x2)
     return binary(greater_p, x1, x2)
 
 
@@ -117,6 +120,7 @@ def greater_equal(x1: Any, x2: Any, /) -> Any:
     >>> ag.greater_equal(ag.tensor([0.0, 1.0]), 1.0)
     tensor([False,  True])
     """
+    require_real("greater_equal", x1, x2)
     return binary(greater_equal_p, x1, x2)
 
 

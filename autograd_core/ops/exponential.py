@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..primitive import bind, elementwise
-from ._apply import binary, unary
+from ._apply import binary, require_real, unary
 from ._error_function import erf, erfc
 from .selection import where
 
@@ -148,6 +148,7 @@ def logaddexp(x1: Any, x2: Any, /) -> Any:
     >>> ag.round(ag.logaddexp(ag.tensor([1000.0]), 1000.0), decimals=2)
     tensor([1000.69])
     """
+    require_real("logaddexp", x1, x2)
     return binary(logaddexp_p, x1, x2, floating=True)
 
 

@@ -10,10 +10,21 @@ from .. import context
 from ..aval import Aval, broadcast_shapes, is_inexact, promote
 from ..batching import expanded
 from ..primitive import Elementwise, Multilinear, Value, bind, elementwise, multilinear
-from ._apply import NO_PARAMS, SCALARS, as_tensor, binary, broadcast, check_devices, promoted, require_bool, unary
+from ._apply import (
+    NO_PARAMS,
+    SCALARS,
+    as_tensor,
+    binary,
+    broadcast,
+    check_devices,
+    promoted,
+    require_bool,
+    require_real,
+    unary,
+)
+from .complex_numbers import complex, imag, real
 
 __all__ = ["where", "minimum", "maximum", "clip", "nan_to_num"]
-
 
 
 def _where_batched(xs: Any, batched: Any, size: int) -> Any:
@@ -98,6 +109,7 @@ def maximum(x1: Any, x2: Any, /) -> Any:
     >>> ag.maximum(ag.tensor([1.0, -2.0]), 0.0)
     tensor([1., 0.])
     """
+    require_real("maximum", x1, x2)
     return binary(maximum_p, x1, x2)
 
 
@@ -118,6 +130,7 @@ def minimum(x1: Any, x2: Any, /) -> Any:
     >>> ag.minimum(ag.tensor([1.0, -2.0]), 0.0)
     tensor([ 0., -2.])
     """
+    require_real("minimum", x1, x2)
     return binary(minimum_p, x1, x2)
 
 
@@ -151,6 +164,7 @@ def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
     if min is None and max is None:
         return x
     limits = [limit for limit in (min, max) if limit is not None]
+    require_real("clip", x, *limits)
     if all(isinstance(limit, (bool, int, float)) for limit in limits):
         dtype = promote([x.dtype], limits)
         low = -np.inf if min is None else min
@@ -178,7 +192,8 @@ nan_to_num_p = elementwise(
 def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """``x`` with NaN and infinities replaced by numbers; replaced elements get no gradient.
 
-    nan: what replaces NaN. posinf, neginf: by default the largest and smallest finite number of the dtype.
+    nan: what replaces NaN. posinf, neginf: by default the largest and smallest finite number of the dtype. Of complex
+    numbers both parts are treated so. NumPy, PyTorch.
 
     >>> import autograd_core as ag
     >>> ag.nan_to_num(ag.tensor([1.0, float("nan"), float("inf")]), posinf=9.0)
@@ -187,6 +202,9 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
     x = as_tensor("nan_to_num", x)
     if not is_inexact(x.dtype):
         return x
+    if x.dtype.kind == "c":
+        parts = [nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (real(x), imag(x))]
+        return complex(*parts)
     largest = float(np.finfo(x.dtype).max)
     return unary(
         nan_to_num_p,

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..primitive import bind, elementwise
-from ._apply import as_tensor, binary, to_float, unary
+from ._apply import as_tensor, binary, require_real, to_float, unary
 from .arithmetic import multiply
 from .casting import detach
 from .complex_numbers import complex, imag, real
@@ -137,6 +137,7 @@ def atan2(x1: Any, x2: Any, /) -> Any:
     >>> ag.round(ag.atan2(ag.tensor([1.0, 1.0]), ag.tensor([1.0, -1.0])), decimals=4)
     tensor([0.7854, 2.3562])
     """
+    require_real("atan2", x1, x2)
     return binary(atan2_p, x1, x2, floating=True)
 
 
@@ -198,9 +199,12 @@ def asinh(x: Any, /) -> Any:
     return unary(asinh_p, x, floating=True)
 
 
-acosh_p = elementwise(
-    "acosh", lambda xp, x: xp.arccosh(x), partials=(lambda x: rsqrt((x - 1) * (x + 1)),), singular=True
-)
+def _acosh_slope(x: Any) -> Any:
+    # of complex numbers the root of the product would be on the wrong branch left of the imaginary axis
+    return rsqrt(x - 1) * rsqrt(x + 1) if x.dtype.kind == "c" else rsqrt((x - 1) * (x + 1))
+
+
+acosh_p = elementwise("acosh", lambda xp, x: xp.arccosh(x), partials=(_acosh_slope,), singular=True)
 
 
 def acosh(x: Any, /) -> Any:
