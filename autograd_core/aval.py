@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import ArgumentError, DTypeError, ShapeError
+from .errors import ArgumentError, DTypeError, IndexingError, ShapeError
 
 DEFAULT_FLOAT = np.dtype(np.float32)
 DEFAULT_INT = np.dtype(np.int64)
@@ -140,7 +140,7 @@ def normalize_axis(op: str, axis: int, ndim: int) -> int:
     except AttributeError:
         raise ArgumentError(f"{op}: axis must be an int, got {axis!r}") from None
     if not -ndim <= index < ndim:
-        raise ShapeError(f"{op}: axis {index} is out of range for {ndim} dimension(s); use {-ndim} to {ndim - 1}")
+        raise IndexingError(f"{op}: axis {index} is out of range for {ndim} dimension(s); use {-ndim} to {ndim - 1}")
     return index % ndim
 
 

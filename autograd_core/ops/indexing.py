@@ -216,7 +216,7 @@ def _as_value(op: str, value: Any, x: Any) -> Any:
         raise DTypeError(
             f"{op}: a value of dtype {value.dtype} in a tensor of {x.dtype} would lose its fraction; cast one"
         )
-    if hasattr(given, "dtype") or value.dtype.kind == "c":
+    if hasattr(given, "dtype") or (value.dtype.kind == "c" and x.dtype.kind != "c"):
         return value.astype(x.dtype)
     return made(op, given, x.dtype, x.device)  # numbers keep the digits that the dtype of x has room for
 
