@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..aval import is_inexact
@@ -188,7 +189,7 @@ def sign(x: Any, /) -> Any:
     x = as_tensor("sign", x)
     if x.dtype.kind == "c":
         size = abs(x)
-        return x / where(size == 0, 1, size)
+        return x / where(size == 0, math.inf, size)  # 0, and with slope 0
     return bind(sign_p, (x,), {})
 
 
