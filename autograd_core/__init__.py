@@ -8,13 +8,16 @@
 tensor([2., 4., 6.])
 """
 
-from . import fft, random
+from . import fft, linalg, random
 from .backend import Device, devices
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
-from .custom import custom_jvp, custom_vjp
+from .diagnostics.anomaly import detect_anomaly
 from .diagnostics.checking import check_grads
+from .diagnostics.drawing import draw
+from .diagnostics.origins import record_origins
 from .dtypes import *
 from .errors import (
+    AnomalyError,
     ArgumentError,
     AutogradError,
     BackendUnavailableError,
@@ -56,5 +59,19 @@ from .ops.shaping import *
 from .ops.sorting import *
 from .ops.trigonometric import *
 from .tensor import Tensor, Variable, tensor
-from .transforms import grad, hessian, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp
-from .vectorizing import per_sample_grad, vmap
+from .transforms import (
+    checkpoint,
+    custom_jvp,
+    custom_vjp,
+    grad,
+    hessian,
+    hvp,
+    jacfwd,
+    jacrev,
+    jvp,
+    linearize,
+    per_sample_grad,
+    value_and_grad,
+    vjp,
+    vmap,
+)

@@ -14,14 +14,21 @@ from typing import Any
 
 class State:
     """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms;
-    generator: where random numbers come from; observer: an instrument that is told what runs (``diagnostics``), or None:
-    ``ran(primitive, inputs, output)`` after every primitive on every level, ``pulled(node, g, cotangents)`` after every
-    pullback of a sweep."""
+    generator: where random numbers come from; observer: an instrument that is told what runs (``diagnostics``), or
+    None: ``ran(primitive, inputs, output)`` after every primitive on every level, ``pulled(node, g, cotangents)`` after
+    every pullback of a sweep; tape: notes, or plays back, the effects of a function that runs twice (checkpoint)."""
 
-    __slots__ = ("depth", "device", "generator", "interpreter", "observer", "recording")
+    __slots__ = ("depth", "device", "generator", "interpreter", "observer", "recording", "tape")
 
     def __init__(
-        self, interpreter: Any, recording: bool, device: str, depth: int, generator: Any, observer: Any = None
+        self,
+        interpreter: Any,
+        recording: bool,
+        device: str,
+        depth: int,
+        generator: Any,
+        observer: Any = None,
+        tape: Any = None,
     ):
         self.interpreter = interpreter
         self.recording = recording
@@ -29,6 +36,7 @@ class State:
         self.depth = depth
         self.generator = generator
         self.observer = observer
+        self.tape = tape
 
     def replace(self, **changes: Any) -> State:
         fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
@@ -74,7 +82,15 @@ class recording_mode(ContextDecorator):
 
     def __enter__(self) -> None:
         state = _STATE.get()
-        changed = State(state.interpreter, self.recording, state.device, state.depth, state.generator, state.observer)
+        changed = State(
+            state.interpreter,
+            self.recording,
+            state.device,
+            state.depth,
+            state.generator,
+            state.observer,
+            state.tape,
+        )
         self._tokens.append(_STATE.set(changed))
 
     def __exit__(self, *exc: object) -> None:

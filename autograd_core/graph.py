@@ -6,13 +6,15 @@ it, so a graph is freed by reference counting the moment its last result goes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, final
 
+from .errors import GradientError
+from .rules import Pullback
+
 if TYPE_CHECKING:
     from .aval import Aval
-    from .primitive import Pullback
     from .tensor import Tensor
 
 _next_order = count(0, -1).__next__  # decreasing, so that a heap yields the newest first
@@ -21,10 +23,11 @@ _next_order = count(0, -1).__next__  # decreasing, so that a heap yields the new
 class Leaf:
     """Where backward ends: a variable that asked for its gradient, which accumulates in ``grad``."""
 
-    __slots__ = ("grad", "name", "order")
+    __slots__ = ("grad", "hooks", "name", "order")
 
     def __init__(self, name: str | None = None):
         self.grad: Tensor | None = None
+        self.hooks: Hooks | None = None
         self.name = name
         self.order = _next_order()
 
@@ -34,12 +37,15 @@ class Node:
 
     ``parents`` and the cotangents that ``pullback`` returns are aligned: only operands that need a gradient appear.
     ``saved`` holds what the rules named and nothing else; a backward pass sets it to None. ``output`` is the result's
-    shape; for several results, their Avals. ``origin`` is set by an observer, where one watches: the line that ran it.
+    shape; for several results, their Avals. ``origin`` is set by an observer, where one watches: the line that ran it;
+    ``hooks`` and ``retained`` by ``Tensor.register_hook`` and ``retain_grad``.
     """
 
-    __slots__ = ("avals", "order", "origin", "output", "params", "parents", "pullback", "saved")
+    __slots__ = ("avals", "hooks", "order", "origin", "output", "params", "parents", "pullback", "retained", "saved")
 
     origin: Any
+    hooks: Hooks
+    retained: Retained
 
     def __init__(
         self,
@@ -67,7 +73,9 @@ class Node:
 class Piece:
     """One output of an operation that has several: ``node`` is the operation, ``index`` which output."""
 
-    __slots__ = ("index", "node", "order")
+    __slots__ = ("index", "node", "order", "retained")
+
+    retained: Retained
 
     def __init__(self, node: Node, index: int):
         self.node = node
@@ -76,3 +84,79 @@ class Piece:
 
 
 AnyNode = Leaf | Node | Piece
+
+
+Hook = Callable[[Any], Any]
+
+
+class Hooks(dict[int, tuple[int | None, Hook]]):
+    """Functions of a node's cotangent, each for one output (None: the only one), in the order they were registered."""
+
+    def applied(self, g: Any) -> Any:
+        """The cotangent after all hooks; a hook that returns None leaves it as it is."""
+        for index, hook in list(self.values()):
+            if index is None:
+                g = _hooked(hook, g)
+            else:
+                g = (*g[:index], _hooked(hook, g[index]), *g[index + 1 :])
+        return g
+
+
+def _hooked(hook: Hook, g: Any) -> Any:
+    changed = hook(g)
+    if changed is None:
+        return g
+    if getattr(changed, "shape", None) != g.shape or changed.dtype != g.dtype:
+        raise GradientError(
+            f"a gradient hook must return None or a tensor like the gradient it was given ({g.dtype}{list(g.shape)}), "
+            f"it returned {getattr(changed, 'aval', type(changed).__name__)}"
+        )
+    return changed
+
+
+class Retained:
+    """The gradient of a result, kept by a hook; apart from the node, which would refer to itself."""
+
+    __slots__ = ("grad",)
+
+    def __init__(self) -> None:
+        self.grad: Any = None
+
+    def add(self, g: Any) -> None:
+        self.grad = g.detach() if self.grad is None else self.grad + g.detach()
+
+
+class HookHandle:
+    """What registering a hook returns: ``remove()`` undoes it."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self, places: Sequence[tuple[Hooks, int]]):
+        self._places = places
+
+    def remove(self) -> None:
+        """Take the hook away; nothing happens the second time."""
+        for hooks, key in self._places:
+            hooks.pop(key, None)
+
+
+def add_hook(at: AnyNode, hook: Hook) -> tuple[Hooks, int]:
+    """Have every cotangent that reaches ``at`` go through ``hook``; where it stands now, and under which key.
+
+    A node's pullback is replaced by one that asks its hooks first, so that nodes without hooks cost nothing.
+    """
+    node, index = (at.node, at.index) if type(at) is Piece else (at, None)
+    hooks: Hooks | None = getattr(node, "hooks", None)
+    if hooks is None:
+        hooks = node.hooks = Hooks()
+        if type(node) is Node:
+            pull = node.pullback.pull
+            node.pullback = Pullback(
+                node.pullback.primitive,
+                node.pullback.saves,
+                lambda g, saved, params, avals: pull(hooks.applied(g), saved, params, avals),
+                node.pullback.needs_avals,
+            )
+    key = max(hooks, default=0) + 1
+    hooks[key] = (index, hook)
+    return hooks, key

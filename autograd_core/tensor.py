@@ -14,7 +14,7 @@ from . import context
 from .aval import Aval, is_inexact
 from .backend import Device, get_device
 from .errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
-from .graph import AnyNode, Leaf
+from .graph import AnyNode, Hook, HookHandle, Leaf, Retained, add_hook
 from .ops import casting, creation
 from .ops._exchange import Exchange
 from .ops.methods import Methods
@@ -128,8 +128,9 @@ class Tensor(Methods, Exchange):
 
     @property
     def grad(self) -> Tensor | None:
-        """The gradient accumulated by ``backward``, for leaves that require one."""
-        return self.node.grad if type(self.node) is Leaf else None
+        """The gradient accumulated by ``backward``, for leaves that require one (and after ``retain_grad``)."""
+        node: Any = self.node
+        return node.grad if type(node) is Leaf else getattr(getattr(node, "retained", None), "grad", None)
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -148,6 +149,48 @@ class Tensor(Methods, Exchange):
         context.current().interpreter.base.transforms.backward(
             self, gradient, retain_graph=retain_graph, create_graph=create_graph
         )
+
+    def register_hook(self, hook: Hook) -> HookHandle:
+        """Call ``hook(gradient)`` whenever the gradient of this tensor is known: to look at it, or to return another.
+
+        It runs once a sweep, on the sum of all that arrives, in ``backward`` and inside ``ag.grad`` and ``ag.vjp``;
+        what it returns (None: no change) goes on from here. Forward mode has no such gradients. ``remove()`` of the
+        result takes it away. GradientError if the tensor requires no gradient, or the hook returns another shape or
+        dtype.
+
+        >>> import autograd_core as ag
+        >>> x = ag.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = x * 3.0
+        >>> handle = y.register_hook(lambda g: ag.clip(g, -1.0, 1.0))
+        >>> (y * 10.0).sum().backward()
+        >>> x.grad
+        tensor([3., 3.])
+        """
+        places = self.add_hook(hook)
+        if not places:
+            raise GradientError("register_hook: this tensor requires no gradient, so the hook would never be called")
+        return HookHandle(places)
+
+    def add_hook(self, hook: Hook) -> list[Any]:
+        """Register ``hook`` wherever this tensor has a history."""
+        return [] if self.node is None else [add_hook(self.node, hook)]
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this result in ``grad`` too, as leaves do; added up over backward passes.
+
+        >>> import autograd_core as ag
+        >>> y = ag.tensor([1.0, 2.0], requires_grad=True) * 3.0
+        >>> y.retain_grad()
+        >>> y.sum().backward()
+        >>> y.grad
+        tensor([1., 1.])
+        """
+        node = self.node
+        if node is None:
+            raise GradientError("retain_grad: this tensor requires no gradient, so there is none to keep")
+        if type(node) is not Leaf and not hasattr(node, "retained"):
+            node.retained = Retained()
+            add_hook(node, node.retained.add)
 
     def with_node(self, node: AnyNode | None) -> Tensor:
         """The same value with another history; shares the array."""
@@ -296,8 +339,12 @@ class Variable(Tensor):
             value = creation.made("assign_", value, self.dtype, self.device, copy=True)
         _check_fits("assign_", value, self)
         if value.level:
-            raise GradientError("assign_: a value traced by jvp would escape; return it, or assign x.detach()")
-        self.data = value.data
+            raise GradientError(
+                f"assign_: a value inside {value.interpreter.name} would escape; return it from the function instead"
+            )
+        tape = context.current().tape
+        if tape is None or not tape.replaying:  # what runs a second time assigned the first time
+            self.data = value.data
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -24,7 +24,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"fft", "linalg", "methods", "random"}),
     frozenset({"tensor"}),
     frozenset({"interpreters"}),
-    frozenset({"checkpointing", "custom", "transforms", "vectorizing"}),
+    frozenset({"transforms"}),
     frozenset({"compile", "diagnostics", "interop"}),
     frozenset({""}),  # the face: autograd_core/__init__.py
 )

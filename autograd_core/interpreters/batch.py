@@ -1,7 +1,7 @@
 """Batching: a function of one example, run for all examples at once.
 
-Every value stands for one example, while the values of all lie in ``inner`` along axis 0. A primitive is run once, on those:
-elementwise primitives as they are, the others by what they declare (see ``batching``).
+Every value stands for one example, while the values of all lie in ``inner`` along axis 0. A primitive is run once, on
+those: elementwise primitives as they are, the others by what they declare (see ``batching``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from .. import context
 from ..batching import expanded
 from ..errors import BatchingError
-from ..graph import AnyNode
+from ..graph import AnyNode, Hook
 from ..ops._generator import Generator
 from ..primitive import Elementwise, Primitive, bind
 from ..tensor import Tensor
@@ -35,8 +35,8 @@ class Batched(Wrapper):
     @property
     def data(self) -> Any:
         raise BatchingError(
-            f"inside vmap this tensor of shape {self.shape} stands for one of {self.inner.shape[0]} examples and has no "
-            "values of its own: compute with tensors (ag.where instead of if), and look at values outside"
+            f"inside vmap this tensor of shape {self.shape} stands for one of {self.inner.shape[0]} examples and has "
+            "no values of its own: compute with tensors (ag.where instead of if), and look at values outside"
         )
 
     def numpy(self) -> np.ndarray:
@@ -80,6 +80,15 @@ class Batch(Opened):
         y = composed(*inputs, **params)
         return tuple([self.enter(t) for t in y]) if type(y) is tuple else self.enter(y)
 
+    def hook_below(self, hook: Hook) -> Hook:
+        def of_all(g: Tensor) -> Tensor | None:
+            batch = Batch(self.size)
+            with batch.scope():
+                changed = hook(Batched(batch, g))
+            return changed if changed is None else batch.enter(changed).inner
+
+        return of_all
+
     def enter(self, x: Tensor) -> Batched:
         """``x`` as a value of this batch without history: what comes from below is the same for all examples."""
         inner = x.inner if self.owns(x) else x.broadcast_to((self.size, *x.shape))
@@ -117,7 +126,7 @@ class NoDraws(Generator):
     def _next(self) -> tuple[int, int]:
         raise BatchingError(
             "vmap: the function draws random numbers; say randomness='different' (every example its own) or "
-            "'same' (all examples the same)"
+            "'same' (all examples the same); a function with derivatives of its own must get its numbers as arguments"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import context
 from ..errors import GradientError
-from ..graph import AnyNode, Leaf
+from ..graph import AnyNode, Hook, Leaf
 from ..tensor import Tensor
 
 
@@ -31,6 +31,10 @@ class Wrapper(Tensor):
     def data(self) -> Any:  # type: ignore[override]
         return self.inner.data
 
+    def add_hook(self, hook: Hook) -> list[Any]:
+        """Here, for gradients taken inside the transform, and below, for gradients of what it returns."""
+        return super().add_hook(hook) + self.inner.add_hook(self.interpreter.hook_below(hook))
+
 
 class Opened:
     """One transform in progress: an interpreter of its wrappers. Values of lower levels are constants to it."""
@@ -47,6 +51,10 @@ class Opened:
 
     def scope(self, **changes: Any) -> AbstractContextManager[Any]:
         return context.scope(depth=self.level, **changes)
+
+    def hook_below(self, hook: Hook) -> Hook:
+        """``hook`` as a function of gradients one level down."""
+        return hook
 
     def owns(self, x: Any) -> bool:
         """Whether ``x`` is a wrapper of this transform, and not a value from below."""

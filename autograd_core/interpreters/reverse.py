@@ -59,7 +59,8 @@ def sweep(
             node = heappop(heap)[1]
             g = pending.pop(node)
             if targets is not None and node in targets:
-                found[node] = g
+                hooks = getattr(node, "hooks", None)
+                found[node] = g if hooks is None else hooks.applied(g)
                 continue
             saved = node.saved
             if saved is None:
@@ -83,7 +84,9 @@ def sweep(
             for parent, cotangent in zip(parents, pulled, strict=True):
                 if cotangent is not None and (needed is None or parent in needed):
                     deliver(parent, cotangent)
-    found.update((node, g) for node, g in pending.items() if type(node) is Leaf)
+        for leaf, g in pending.items():
+            if type(leaf) is Leaf:
+                found[leaf] = g if leaf.hooks is None else leaf.hooks.applied(g)
     return found
 
 
@@ -186,6 +189,12 @@ def backward(y: Tensor, gradient: Any = None, *, retain_graph: bool = False, cre
     g = g.snapshot() if create_graph else g.with_node(None)
     found = sweep([(y.node, g)], retain_graph=retain_graph or create_graph, create_graph=create_graph)
     leaf: Any  # a sweep without targets ends in leaves alone
+    for leaf, g in found.items():
+        if g.level and leaf.order > g.interpreter.opened:
+            raise GradientError(
+                f"backward: inside {g.interpreter.name} the gradient of a tensor from outside it would escape; take it "
+                "with ag.grad and return it, or use ag.per_sample_grad"
+            )
     with _ACCUMULATING:
         for leaf, found_gradient in found.items():
             leaf.grad = found_gradient if leaf.grad is None else leaf.grad + found_gradient

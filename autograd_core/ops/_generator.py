@@ -96,6 +96,11 @@ class Generator:
             self._seed, self._call = seed, call
 
     def _next(self) -> tuple[int, int]:
+        tape = context.current().tape
+        return self.advance() if tape is None else tape.draw(self)
+
+    def advance(self) -> tuple[int, int]:
+        """Take the next call: its seed and number."""
         with _COUNTING:
             seed, call = self._seed, self._call
             self._call = (call + 1) % WORDS

@@ -6,15 +6,16 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from . import context, tree
-from .aval import Aval, is_inexact
-from .errors import ArgumentError, GradientError, ShapeError
-from .graph import AnyNode, Leaf, Node, Piece
-from .interpreters.reverse import fresh, main_node, pull_back
-from .ops import creation
-from .primitive import Primitive, bind
-from .rules import Pullback
-from .tensor import Tensor
+from .. import context, tree
+from ..aval import Aval, is_inexact
+from ..errors import ArgumentError, GradientError, ShapeError
+from ..graph import AnyNode, Leaf, Node, Piece
+from ..interpreters.batch import Batch, Batched, NoDraws, run_batched
+from ..interpreters.reverse import fresh, main_node, pull_back
+from ..ops import creation
+from ..primitive import Primitive, bind
+from ..rules import Pullback
+from ..tensor import Tensor
 
 
 class _Custom:
@@ -94,8 +95,11 @@ class custom_vjp(_Custom):
         static, chosen = self._arguments(args, kwargs)
         leaves, structure = tree.flatten(chosen)
         wanted = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.node is not None]
-        if not wanted or not context.is_grad_enabled():
-            return self.f(*self._join(static, chosen))
+        recording = context.is_grad_enabled()
+        batch = _batch_with_history(leaves) if recording else None
+        below = None if batch is None else self._for_all_examples(batch, static, chosen)
+        if not wanted or not recording:
+            return self.f(*self._join(static, chosen)) if below is None else below
         parents = [leaves[i].node for i in wanted]
         # residuals stay connected to the arguments by ordinary operations: that makes ``bwd`` differentiable
         for i in wanted:
@@ -112,6 +116,8 @@ class custom_vjp(_Custom):
             found = self._cotangents(self.bwd(*static, *saved, cotangent), described)
             return [found[i] for i in wanted] if len(wanted) > 1 else found[wanted[0]]
 
+        if below is not None:  # the same values, with the history that they have one level down
+            outputs, _ = tree.flatten(below)
         pullback = Pullback(Primitive(self.name, None, None, operands=()), (), pull, needs_avals=False)
         shapes = tuple(y.aval for y in outputs) if several else outputs[0].shape
         node = Node(pullback, parents, (residuals,), {}, None, shapes)
@@ -122,6 +128,59 @@ class custom_vjp(_Custom):
             operands = [x for x in leaves if isinstance(x, Tensor)]
             observer.ran(pullback.primitive, operands, tuple(connected) if several else connected[0])
         return tree.unflatten(output_structure, connected)
+
+    def _for_all_examples(self, batch: Batch, static: Sequence[Any], chosen: tuple[Any, ...]) -> Any:
+        """The results inside ``batch``, by this rule run for all examples at once, one level down."""
+        leaves, structure = tree.flatten(chosen)
+        described = [(made, [getattr(x, "aval", None) for x in xs]) for xs, made in map(tree.flatten, chosen)]
+        positions = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
+        flags = [batch.owns(leaves[i]) for i in positions]
+        output_structure: Any = None
+        residual_structure: Any = None
+        residual_leaves: list[Any] = []
+        n_outputs = 0
+
+        def run(f: Callable[..., Any], xs: Sequence[Tensor], on: Sequence[bool]) -> list[Tensor]:
+            return run_batched(f, xs, on, batch.size, generator=NoDraws())
+
+        def arguments(xs: Sequence[Tensor]) -> list[Any]:
+            filled = dict(zip(positions, xs, strict=True))
+            return self._join(static, tree.unflatten(structure, [filled.get(i, x) for i, x in enumerate(leaves)]))
+
+        def of_one(*xs: Tensor) -> list[Tensor]:
+            return self._tensors("function", self.f(*arguments(xs)))[0]
+
+        def fwd_of_one(*xs: Tensor) -> list[Tensor]:
+            nonlocal output_structure, residual_structure, residual_leaves, n_outputs
+            output, residuals = self._pair("fwd", self.fwd(*arguments(xs)), "residuals")
+            outputs, output_structure = self._tensors("fwd", output)
+            found, residual_structure = tree.flatten(residuals)
+            residual_leaves, n_outputs = [None if isinstance(r, Tensor) else r for r in found], len(outputs)
+            return [*outputs, *[r for r in found if isinstance(r, Tensor)]]
+
+        def bwd_of_one(*xs: Tensor) -> list[Tensor]:
+            k = len(xs) - n_outputs
+            tensors = iter(xs[:k])
+            residuals = [next(tensors) if r is None else r for r in residual_leaves]
+            cotangent = tree.unflatten(output_structure, list(xs[k:]))
+            found = self._cotangents(
+                self.bwd(*static, tree.unflatten(residual_structure, residuals), cotangent), described
+            )
+            return [_zero_tangent(leaves[i]) if found[i] is None else found[i] for i in positions]
+
+        def fwd(*xs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+            found = run(fwd_of_one, xs, flags)
+            return found[:n_outputs], found[n_outputs:]
+
+        def bwd(residuals: list[Tensor], g: list[Tensor]) -> tuple[Tensor, ...]:
+            pulled = run(bwd_of_one, [*residuals, *g], [True] * (len(residuals) + n_outputs))
+            return tuple(p if b else p.sum(axis=0) for p, b in zip(pulled, flags, strict=True))
+
+        for_all = custom_vjp(lambda *xs: run(of_one, xs, flags))
+        for_all.name = self.name
+        for_all.defvjp(fwd, bwd)
+        outputs = for_all(*[leaves[i].inner if b else leaves[i] for i, b in zip(positions, flags, strict=True)])
+        return tree.unflatten(output_structure, [Batched(batch, y) for y in outputs])
 
     def _refuse_captured(self, results: Sequence[Any], arguments: set[AnyNode]) -> None:
         """GradientError if a result depends on a variable by another way than through the arguments."""
@@ -159,6 +218,20 @@ class custom_vjp(_Custom):
                 for g, aval in zip(leaves, avals, strict=True)
             ]
         return flat
+
+
+def _batch_with_history(leaves: Sequence[Any]) -> Batch | None:
+    """The ``vmap`` that the innermost of ``leaves`` belong to, if one of them has a history outside it."""
+    tensors: list[Any] = [x for x in leaves if isinstance(x, Tensor)]
+    top = max(tensors, key=lambda x: x.level, default=None)
+    if not isinstance(top, Batched):
+        return None
+    below = [x.inner if x.level == top.level else x for x in tensors]
+    while below:
+        if any(x.node is not None for x in below):
+            return top.interpreter
+        below = [x.inner for x in below if x.level]
+    return None
 
 
 def _fitted(name: str, rule: str, kind: str, of: str, given: Any, aval: Aval) -> Tensor:
@@ -242,6 +315,24 @@ class _Stated(Primitive):
     def composed(*xs: Tensor, value: Callable[..., Any], push: Callable[..., Any]) -> Any:
         return value(xs)
 
+    def for_all_examples(
+        self, xs: Sequence[Tensor], batched: Sequence[bool], size: int, value: Callable[..., Any], push: Any
+    ) -> Any:
+        """The batch rule: the same primitive, of the function and the rule for all examples."""
+        n = len(xs)
+
+        def run(f: Callable[..., Any], operands: Sequence[Tensor], on: Sequence[bool]) -> tuple[Tensor, ...]:
+            return tuple(run_batched(f, operands, on, size, generator=NoDraws()))
+
+        def values(primals: Iterable[Tensor]) -> tuple[Tensor, ...]:
+            return run(lambda *ps: value(ps), list(primals), batched)
+
+        def pushed(primals: Iterable[Tensor], tangents: Iterable[Tensor], outputs: Sequence[Tensor]) -> Any:
+            on = [*batched, *batched, *[True] * len(outputs)]
+            return run(lambda *ts: push(ts[:n], ts[n : 2 * n], ts[2 * n :]), [*primals, *tangents, *outputs], on)
+
+        return bind(self, xs, {"value": values, "push": pushed})
+
     def _make_pullback(self, wanted: list[int], arity: int) -> Pullback:
         def pull(g: tuple[Tensor, ...], primals: tuple[Tensor, ...], params: dict[str, Any], avals: Any) -> Any:
             """t -> J t is linear: its transpose is the pullback of the rule in its tangents."""
@@ -267,3 +358,4 @@ def _zero_tangent(x: Tensor) -> Tensor:
 
 
 custom_jvp_p = _Stated("custom_jvp", None, None, operands=())
+custom_jvp_p.batch = custom_jvp_p.for_all_examples

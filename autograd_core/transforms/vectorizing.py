@@ -6,14 +6,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import context, tree
-from .aval import normalize_axis
-from .errors import ArgumentError, BatchingError, ShapeError
-from .interpreters.batch import Batch, Batched, generator_for
-from .ops._apply import as_tensor
-from .ops.shaping import moveaxis
-from .tensor import Tensor
-from .transforms import grad
+from .. import context, tree
+from ..aval import normalize_axis
+from ..errors import ArgumentError, BatchingError, GradientError, ShapeError
+from ..interpreters.batch import Batch, Batched, generator_for
+from ..interpreters.reverse import initial_cotangent, pull_back
+from ..ops._apply import as_tensor
+from ..ops.shaping import moveaxis
+from ..tensor import Tensor
+from .derivatives import grad
 
 Function = Callable[..., Any]
 Axes = Any  # an int or None for all leaves of an argument, or a container of such in its structure
@@ -87,8 +88,8 @@ def _axes_of(axes: Axes, values: Any, name: str) -> list[int | None]:
         pairs = [(axes[k], values[k]) for k in tree.sorted_keys(values)]
     else:
         raise ArgumentError(
-            f"vmap: {name} must be an int, None, or containers of them in the structure of the values; got {axes!r} for "
-            f"a {type(values).__name__}"
+            f"vmap: {name} must be an int, None, or containers of them in the structure of the values; got {axes!r} "
+            f"for a {type(values).__name__}"
         )
     return [axis for entry, value in pairs for axis in _axes_of(entry, value, name)]
 
@@ -103,16 +104,16 @@ def _moved_to_front(leaves: Sequence[Any], axes: Sequence[int | None], size: int
         x = as_tensor("vmap", leaf)
         if not x.shape:
             raise ShapeError(
-                f"vmap: argument {i} (of all leaves, from 0) is 0-d and has no axis {axis} of examples; say None for it in "
-                "in_axes, as for everything that is the same for all examples"
+                f"vmap: argument {i} (of all leaves, from 0) is 0-d and has no axis {axis} of examples; say None for "
+                "it in in_axes, as for everything that is the same for all examples"
             )
         axis = normalize_axis("vmap", axis, len(x.shape))
         if size is None:
             size = x.shape[axis]
         elif x.shape[axis] != size:
             raise ShapeError(
-                f"vmap: argument {i} (of all leaves, from 0) of shape {x.shape} has {x.shape[axis]} examples along axis "
-                f"{axis}, where {size} are expected; say None in in_axes for what is the same for all examples"
+                f"vmap: argument {i} (of all leaves, from 0) of shape {x.shape} has {x.shape[axis]} examples along "
+                f"axis {axis}, where {size} are expected; say None in in_axes for what is the same for all examples"
             )
         moved.append(moveaxis(x, axis, 0))
     if size is None:
@@ -134,24 +135,33 @@ def _collected(batch: Batch, y: Any, axis: int | None) -> Tensor:
     return moveaxis(inner, 0, normalize_axis("vmap", axis, len(inner.shape)))
 
 
-def per_sample_grad(f: Function, argnums: int | Sequence[int] = 0, *, randomness: str = "different") -> Function:
-    """The gradient of a loss for every example by itself: (parameters, x, y) -> gradients with an axis for the examples.
+def per_sample_grad(
+    f: Function, argnums: int | Sequence[int] | None = None, *, wrt: Any = None, randomness: str = "different"
+) -> Function:
+    """The gradient of a loss for each example, with an axis for the examples in front.
 
-        per_sample_grad(f)(p, x, y)[i] = grad(f)(p, x[i : i + 1], y[i : i + 1])
+        per_sample_grad(f, wrt=p)(x, y)[i] = gradient of f(x[i : i + 1], y[i : i + 1]) with respect to p
 
-    f: ordinary code, the loss of a batch; it is given batches of one example. argnums: which positional arguments to
-    differentiate (an int, or several), the same for all examples; all other positional arguments have the examples along
-    axis 0, keyword arguments are the same for all. Arguments may be nested dicts, lists and tuples of tensors.
+    f: ordinary code, the loss of a batch; it is given batches of one example. wrt: the tensors that require gradients
+    and that ``f`` uses, in nested dicts, lists and tuples: ``dict(model.named_parameters())``. Or argnums (default 0):
+    the positional arguments to differentiate, an int or several, the same for all examples. All other positional
+    arguments have the examples along axis 0, keyword arguments are the same for all.
     One pass forward and one back for all examples, whatever the model; what mixes examples (batch normalization in
-    training) is not a function of one example. randomness: as in ``vmap``.
+    training) is not a function of one example, and is refused. randomness: as in ``vmap``.
     Source: Goodfellow, Efficient per-example gradient computations, 2015.
 
     >>> import autograd_core as ag
-    >>> loss = lambda w, x, y: ((x @ w - y) ** 2).mean()
-    >>> ag.per_sample_grad(loss)(ag.tensor([1.0, 2.0]), ag.tensor([[1.0, 0.0], [0.0, 1.0]]), ag.tensor([0.0, 0.0]))
+    >>> w = ag.tensor([1.0, 2.0], requires_grad=True)
+    >>> x, y = ag.eye(2), ag.zeros(2)
+    >>> ag.per_sample_grad(lambda x, y: ((x @ w - y) ** 2).mean(), wrt=w)(x, y)
     tensor([[2., 0.],
             [0., 4.]])
     """
+    if wrt is not None:
+        if argnums is not None:
+            raise ArgumentError("per_sample_grad: give wrt (tensors that f uses) or argnums (arguments of f), not both")
+        return _per_sample_grad_of_used(f, wrt, randomness)
+    argnums = 0 if argnums is None else argnums
 
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -167,5 +177,26 @@ def per_sample_grad(f: Function, argnums: int | Sequence[int] = 0, *, randomness
         axes = tuple(None if i in same else 0 for i in range(len(args)))
         with context.no_grad():  # the gradient of each example, not a record of how it came about
             return vmap(of_one, axes, randomness=randomness)(*args)
+
+    return wrapped
+
+
+def _per_sample_grad_of_used(f: Function, wrt: Any, randomness: str) -> Function:
+    variables, structure = tree.flatten(wrt)
+    for x in variables:
+        if not isinstance(x, Tensor) or x.node is None:
+            raise GradientError("per_sample_grad: wrt must hold tensors that require gradients")
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        def of_one(*values: Any) -> Any:
+            loss = f(*[tree.tree_map(lambda x: x.unsqueeze(0), v) for v in values], **kwargs)
+            cotangent = initial_cotangent("per_sample_grad", loss, None)
+            found = pull_back([loss], [cotangent], variables, retain_graph=False, create_graph=False)
+            filled = [x.new_zeros(x.shape) if g is None else g for x, g in zip(variables, found, strict=True)]
+            return tree.unflatten(structure, filled)
+
+        with context.scope(recording=True):
+            return tree.tree_map(lambda g: g.with_node(None), vmap(of_one, randomness=randomness)(*args))
 
     return wrapped

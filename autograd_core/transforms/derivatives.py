@@ -1,8 +1,10 @@
 """Functions from functions to their derivatives.
 
 Reverse mode records operations on tensors and sweeps cotangents back over the record; forward mode runs the function
-on dual numbers. Both act through rules that are themselves recorded or dualised, so they nest in any order. Of complex
-numbers they give the derivative of a holomorphic function, dy/dz, nothing conjugated; what is not holomorphic refuses.
+on dual numbers. Both act through rules that are themselves recorded or dualised, so they nest in any order.
+
+Complex numbers are pairs of real ones: a tangent is dRe + i dIm, the gradient of a real L is dL/dRe + i dL/dIm (so that
+descent is z - step * gradient), and a vjp is the adjoint of the jvp under Re(conj(g) t); PyTorch's convention.
 Source: Griewank and Walther, Evaluating Derivatives, 2nd ed.
 """
 
@@ -12,15 +14,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import context, tree
-from .aval import is_inexact
-from .errors import ArgumentError, DTypeError, GradientError, ShapeError
-from .graph import AnyNode
-from .interpreters.forward import Dual, Forward
-from .interpreters.reverse import fresh, initial_cotangent, main_node, pull_back
-from .ops import creation, joining
-from .ops._apply import as_tensor, check_devices
-from .tensor import Tensor
+from .. import context, tree
+from ..aval import is_inexact
+from ..errors import ArgumentError, DTypeError, GradientError, ShapeError
+from ..graph import AnyNode
+from ..interpreters.forward import Dual, Forward
+from ..interpreters.reverse import fresh, initial_cotangent, main_node, pull_back
+from ..ops._apply import as_tensor, check_devices
+from ..tensor import Tensor
 
 Function = Callable[..., Any]
 
@@ -63,7 +64,7 @@ def _is_closed(roots: Sequence[AnyNode], variables: set[Any]) -> bool:
     return True
 
 
-class _Record:
+class Record:
     """One call of a function on fresh variables, recorded, ready to pull cotangents back."""
 
     def __init__(self, op: str, f: Function, args: Sequence[Any], kwargs: dict[str, Any], has_aux: bool = False):
@@ -92,12 +93,16 @@ class _Record:
         inner = isinstance(x, Tensor) and x.node is not None and not self.differentiable
         return x.with_node(None) if inner else x
 
-    def pull(self, cotangents: Sequence[Tensor], *, retain_graph: bool) -> Any:
-        """The cotangents of the arguments, in their structure; zeros where the outputs do not depend on one."""
-        # the rules' own operations need recording only if somebody can differentiate the result
-        create_graph = (self.outer_recording or context.is_grad_enabled()) and (
+    def can_be_differentiated(self, cotangents: Sequence[Tensor] = ()) -> bool:
+        """Whether somebody can differentiate what is pulled back: only then do rules need to be recorded."""
+        return (self.outer_recording or context.is_grad_enabled()) and (
             self.differentiable or self.inside_transform or any(g.node is not None or g.level for g in cotangents)
         )
+
+    def pull(self, cotangents: Sequence[Tensor], *, retain_graph: bool, create_graph: bool | None = None) -> Any:
+        """The cotangents of the arguments, in their structure; zeros where the outputs do not depend on one."""
+        if create_graph is None:
+            create_graph = self.can_be_differentiated(cotangents)
         found = pull_back(
             self.outputs,
             cotangents,
@@ -109,29 +114,29 @@ class _Record:
         return tree.unflatten(self.structure, filled)
 
 
-def _positions(op: str, argnums: int | Sequence[int], args: Sequence[Any]) -> tuple[int, ...]:
+def positions(op: str, argnums: int | Sequence[int], args: Sequence[Any]) -> tuple[int, ...]:
     given = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
     if not all(isinstance(i, int) for i in given):
         raise ArgumentError(f"{op}: argnums must be a position or a tuple of positions, got {argnums!r}")
     for i in given:
         if not -len(args) <= i < len(args):
             raise ArgumentError(f"{op}: argnums {i} is out of range for {len(args)} positional argument(s)")
-    positions = tuple(i % len(args) for i in given)
-    if len(set(positions)) < len(positions):
+    found = tuple(i % len(args) for i in given)
+    if len(set(found)) < len(found):
         raise ArgumentError(f"{op}: argnums {argnums!r} names an argument twice")
-    return positions
+    return found
 
 
-def _of_positions(f: Function, positions: Sequence[int], args: Sequence[Any]) -> tuple[Function, list[Any]]:
+def of_positions(f: Function, chosen_positions: Sequence[int], args: Sequence[Any]) -> tuple[Function, list[Any]]:
     """``f`` as a function of the arguments at ``positions`` alone, and those arguments."""
 
     def partial(*chosen: Any, **kwargs: Any) -> Any:
         full = list(args)
-        for i, value in zip(positions, chosen, strict=True):
+        for i, value in zip(chosen_positions, chosen, strict=True):
             full[i] = value
         return f(*full, **kwargs)
 
-    return partial, [args[i] for i in positions]
+    return partial, [args[i] for i in chosen_positions]
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bool = False) -> Function:
@@ -147,7 +152,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, *, has_aux: bo
 
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        call = _Record("grad", *_of_positions(f, _positions("grad", argnums, args), args), kwargs, has_aux)
+        call = Record("grad", *of_positions(f, positions("grad", argnums, args), args), kwargs, has_aux)
         value = call.result
         if not isinstance(value, Tensor) or not is_inexact(value.dtype):
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
@@ -190,7 +195,7 @@ def vjp(f: Function, *primals: Any, **kwargs: Any) -> tuple[Any, Function]:
     >>> pull(ag.tensor([1.0, 10.0]))
     (tensor([ 2., 40.]),)
     """
-    call = _Record("vjp", f, primals, kwargs)
+    call = Record("vjp", f, primals, kwargs)
 
     def pull(cotangent: Any) -> Any:
         leaves, structure = tree.flatten(cotangent)
@@ -203,6 +208,15 @@ def vjp(f: Function, *primals: Any, **kwargs: Any) -> tuple[Any, Function]:
 
 
 # ---------------------------------------------------------------------------------- forward mode
+
+
+def _tangent(op: str, x: Tensor, given: Any) -> Tensor:
+    """``given`` as a tangent of ``x``."""
+    t = as_tensor(op, given, x).astype(x.dtype)
+    check_devices(op, (x, t))
+    if x.shape != t.shape:
+        raise ShapeError(f"{op}: a tangent of shape {t.shape} given for a primal of shape {x.shape}")
+    return t
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: Any) -> tuple[Any, Any]:
@@ -218,11 +232,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: 
         raise ArgumentError("jvp: primals and tangents must have the same structure; pass both as tuples of tensors")
     originals = [as_tensor("jvp", x) for x in leaves]
     _check_inexact("jvp", originals)
-    given = [as_tensor("jvp", t, x).astype(x.dtype) for x, t in zip(originals, tangent_leaves, strict=True)]
-    for x, t in zip(originals, given, strict=True):
-        check_devices("jvp", (x, t))
-        if x.shape != t.shape:
-            raise ShapeError(f"jvp: a tangent of shape {t.shape} given for a primal of shape {x.shape}")
+    given = [_tangent("jvp", x, t) for x, t in zip(originals, tangent_leaves, strict=True)]
     forward = Forward()
     with forward.scope():
         duals = [Dual(forward, x, t) for x, t in zip(originals, given, strict=True)]
@@ -232,95 +242,32 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: 
     return tree.unflatten(output_structure, [y for y, _ in pairs]), tree.unflatten(output_structure, zero_filled)
 
 
-# ---------------------------------------------------------------------------------- matrices of derivatives
+def linearize(f: Function, *primals: Any, **kwargs: Any) -> tuple[Any, Function]:
+    """f(primals) and its linear part there: (t_1, ..., t_n) -> J_1 t_1 + ... + J_n t_n, as jvp gives it.
 
-
-def _basis(x: Tensor) -> list[Tensor]:
-    """The unit tensors of the shape of ``x``."""
-    return [row.reshape(x.shape) for row in creation.eye(x.size, dtype=x.dtype, device=x.device)]
-
-
-def _one_tensor(op: str, args: Sequence[Any], argnums: Any) -> tuple[int, Tensor]:
-    if isinstance(argnums, (tuple, list)):
-        raise ArgumentError(f"{op}: argnums must be one position, got {argnums!r}; call it once for each")
-    (position,) = _positions(op, argnums, args)
-    x = args[position]
-    if isinstance(x, (tuple, list, dict)):
-        raise ArgumentError(f"{op}: argument {position} must be one tensor, got a {type(x).__name__}")
-    return position, as_tensor(op, x)
-
-
-def jacrev(f: Function, argnums: int = 0) -> Function:
-    """The Jacobian dy[i]/dx[j] by reverse mode, of shape y.shape + x.shape: one sweep for every output element.
+    ``f`` runs once; applying the linear function costs about what a backward pass does, however often it is applied. It
+    is the transpose of the pullback, itself the transpose of what is asked for.
 
     >>> import autograd_core as ag
-    >>> ag.jacrev(lambda x: x * x)(ag.tensor([1.0, 2.0]))
-    tensor([[2., 0.],
-            [0., 4.]])
+    >>> y, push = ag.linearize(lambda x: x * x, ag.tensor([1.0, 2.0]))
+    >>> push(ag.tensor([1.0, 0.0])), push(ag.tensor([0.0, 1.0]))
+    (tensor([2., 0.]), tensor([0., 4.]))
     """
+    call = Record("linearize", f, primals, kwargs)
+    with context.scope(recording=True):
+        cotangents = [fresh(y.new_zeros(y.shape)) for y in call.outputs]
+        rows, _ = tree.flatten(call.pull(cotangents, retain_graph=True))
 
-    @functools.wraps(f)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        position, x = _one_tensor("jacrev", args, argnums)
-        call = _Record("jacrev", *_of_positions(f, (position,), args), kwargs)
+    def push(*tangents: Any) -> Any:
+        leaves, structure = tree.flatten(tangents)
+        if structure != call.structure:
+            raise ArgumentError("linearize: the tangents must have the structure of the primals")
+        given = [_tangent("linearize", x, t) for x, t in zip(call.variables, leaves, strict=True)]
+        create_graph = context.is_grad_enabled() and (
+            call.differentiable or call.inside_transform or any(t.node is not None or t.level for t in given)
+        )
+        found = pull_back(rows, given, cotangents, retain_graph=True, create_graph=create_graph)
+        filled = [y.new_zeros(y.shape) if t is None else t for y, t in zip(call.outputs, found, strict=True)]
+        return tree.unflatten(call.output_structure, filled)
 
-        def rows(k: int, y: Tensor) -> Tensor:
-            zeros = [z.new_zeros(z.shape) for z in call.outputs]
-            found = [
-                call.pull([g if j == k else z for j, z in enumerate(zeros)], retain_graph=True)[0] for g in _basis(y)
-            ]
-            if not found:
-                return y.new_zeros(y.shape + x.shape)
-            return joining.stack(found).reshape(y.shape + x.shape)
-
-        return tree.unflatten(call.output_structure, [rows(k, y) for k, y in enumerate(call.outputs)])
-
-    return wrapped
-
-
-def jacfwd(f: Function, argnums: int = 0) -> Function:
-    """The Jacobian dy[i]/dx[j] by forward mode, of shape y.shape + x.shape: one run for every input element.
-
-    >>> import autograd_core as ag
-    >>> ag.jacfwd(lambda x: x * x)(ag.tensor([1.0, 2.0]))
-    tensor([[2., 0.],
-            [0., 4.]])
-    """
-
-    @functools.wraps(f)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        position, x = _one_tensor("jacfwd", args, argnums)
-        partial, _ = _of_positions(f, (position,), args)
-        runs = [jvp(partial, (x,), (t,), **kwargs)[1] for t in _basis(x) or [x]]  # at least one, for the shape
-
-        def columns(*tangents: Tensor) -> Tensor:
-            shape = tangents[0].shape + x.shape
-            return joining.stack(list(tangents), axis=-1).reshape(shape) if x.size else tangents[0].new_zeros(shape)
-
-        return tree.tree_map(columns, *runs)
-
-    return wrapped
-
-
-def hessian(f: Function, argnums: int = 0) -> Function:
-    """The matrix of second derivatives d2f/dx[i]dx[j] of a scalar function, of shape x.shape + x.shape.
-
-    >>> import autograd_core as ag
-    >>> ag.hessian(lambda x: x[0] * x[0] * x[1])(ag.tensor([3.0, 5.0]))
-    tensor([[10.,  6.],
-            [ 6.,  0.]])
-    """
-    return jacfwd(grad(f, argnums), argnums)
-
-
-def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of a scalar function times a vector, without the matrix: the jvp of the gradient.
-
-    Source: Pearlmutter, Fast exact multiplication by the Hessian, 1994.
-
-    >>> import autograd_core as ag
-    >>> ag.hvp(lambda x: (x * x * x).sum(), (ag.tensor([1.0, 2.0]),), (ag.tensor([1.0, 1.0]),))
-    tensor([ 6., 12.])
-    """
-    argnums: int | tuple[int, ...] = 0 if len(primals) == 1 else tuple(range(len(primals)))
-    return jvp(grad(f, argnums), primals, tangents)[1]
+    return call.result, push
