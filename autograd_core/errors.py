@@ -46,6 +46,18 @@ class BatchingError(AutogradError, RuntimeError):
     """A function cannot be run for a whole batch at once by ``vmap``."""
 
 
+class AnomalyError(AutogradError, FloatingPointError):
+    """``detect_anomaly`` saw the first NaN or infinity.
+
+    op: the operation; kind: "NaN" or "infinity"; direction: "forward", "tangent" (forward mode) or "backward"; origin:
+    its line and module (``diagnostics.origins.Origin``), None where the forward pass was not watched.
+    """
+
+    def __init__(self, message: str, *, op: str = "", kind: str = "", direction: str = "", origin: object = None):
+        super().__init__(message)
+        self.op, self.kind, self.direction, self.origin = op, kind, direction, origin
+
+
 class GradientCheckError(AutogradError, AssertionError):
     """A derivative disagrees with finite differences."""
 

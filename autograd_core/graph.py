@@ -21,9 +21,14 @@ _next_order = count(0, -1).__next__  # decreasing, so that a heap yields the new
 
 
 class Leaf:
-    """Where backward ends: a variable that asked for its gradient, which accumulates in ``grad``."""
+    """Where backward ends: a variable that asked for its gradient, which accumulates in ``grad``.
 
-    __slots__ = ("grad", "hooks", "name", "order")
+    ``cleared`` is set where somebody takes a gradient away, for those who ask where it is.
+    """
+
+    __slots__ = ("cleared", "grad", "hooks", "name", "order")
+
+    cleared: bool
 
     def __init__(self, name: str | None = None):
         self.grad: Tensor | None = None

@@ -138,6 +138,8 @@ class Tensor(Methods, Exchange):
             raise GradientError("grad can be set on leaves that require gradients only")
         if value is not None:
             _check_fits("grad", value, self)
+        elif self.node.grad is not None:
+            self.node.cleared = True
         self.node.grad = value
 
     def backward(self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False) -> None:
