@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autograd_core.errors import ArgumentError
+from autograd_core.errors import ArgumentError, ShapeError
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
@@ -76,6 +76,42 @@ class PReLU(Module):
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
+
+
+class RReLU(Module):
+    """y = x where x > 0, a x elsewhere; a is uniform in [lower, upper) for each element, in evaluation their middle.
+
+    Draws from the generator of the context. Xu et al., Empirical evaluation of rectified activations, 2015.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.RReLU(0.25, 0.75).eval()(ag.tensor([-8.0, 2.0]))
+    tensor([-4.,  2.])
+    """
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False):
+        if not lower <= upper:
+            raise ArgumentError(f"RReLU: needs lower <= upper, got {lower} and {upper}")
+        self.lower, self.upper = lower, upper
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.rrelu(input, self.lower, self.upper, self.training)
+
+    def extra_repr(self) -> str:
+        return f"lower={self.lower}, upper={self.upper}"
+
+
+class GLU(Module):
+    """y = a sigmoid(b), a and b the first and the second half of x along ``dim``. Dauphin et al., 2017."""
+
+    def __init__(self, dim: int = -1):
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.glu(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
 
 
 class _WithAlpha(Module):
@@ -282,3 +318,25 @@ class LogSoftmax(_AlongDim):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.log_softmax(input, self.dim)
+
+
+class Softmin(_AlongDim):
+    """y_i = e^-x_i / sum_j e^-x_j along axis ``dim``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.softmin(input, self.dim)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of every place. x: (N, C, H, W) or (C, H, W); ShapeError for others.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.Softmax2d()(ag.zeros((4, 1, 1))).tolist()
+    [[[0.25]], [[0.25]], [[0.25]], [[0.25]]]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if len(input.shape) not in (3, 4):
+            raise ShapeError(f"Softmax2d: takes (N, C, H, W) or (C, H, W), got shape {input.shape}")
+        return functional.softmax(input, -3)

@@ -168,7 +168,72 @@ class ParameterList(_Numbered[Parameter]):
         return ", ".join(f"({name}): {value.dtype}{list(value.shape)}" for name, value in self._own(Parameter))
 
 
-class ModuleDict(Module):
+class _Keyed(Module, Generic[Held]):
+    """A dict whose values are attributes under their keys: so they have these names in a state dict."""
+
+    _holds: type[Any] = Module
+
+    def __init__(self, values: Mapping[str, Held] | Iterable[tuple[str, Held]] | None = None):
+        self.update(values or ())
+
+    def update(self, values: Mapping[str, Held] | Iterable[tuple[str, Held]]) -> None:
+        """Set the values of a mapping, or of (key, value) pairs."""
+        for key, value in values.items() if isinstance(values, Mapping) or hasattr(values, "items") else values:
+            self[key] = value
+
+    def __setitem__(self, key: str, value: Held) -> None:
+        if not isinstance(value, self._holds):
+            raise ArgumentError(
+                f"{type(self).__name__}: {key!r} must be an nn.{self._holds.__name__}, got {type(value).__name__}"
+            )
+        self._register("add_module" if self._holds is Module else "register_parameter", key, value, self._holds)
+
+    def __getitem__(self, key: str) -> Held:
+        value = self.__dict__.get(key)
+        if not isinstance(value, self._holds):
+            raise _no_element(self, key, f"one of {list(self)}")
+        return value
+
+    def __delitem__(self, key: str) -> None:
+        self[key]
+        delattr(self, key)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(self.__dict__.get(key), self._holds) if isinstance(key, str) else False
+
+    def __len__(self) -> int:
+        return len(self._own(self._holds))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> KeysView[str]:
+        return dict(self._own(self._holds)).keys()
+
+    def values(self) -> ValuesView[Held]:
+        return dict(self._own(self._holds)).values()
+
+    def items(self) -> ItemsView[str, Held]:
+        return dict(self._own(self._holds)).items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, ``default`` if there is none."""
+        value = self.__dict__.get(key)
+        return value if isinstance(value, self._holds) else default
+
+    def pop(self, key: str) -> Held:
+        """Take a value out and return it."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def clear(self) -> None:
+        """Take all values out."""
+        for key in list(self):
+            del self[key]
+
+
+class ModuleDict(_Keyed[Module]):
     """A dict of modules that ``parameters()`` and ``state_dict()`` see. Keys are strings without dots.
 
     >>> from autograd_core import nn
@@ -178,57 +243,21 @@ class ModuleDict(Module):
     ['kind', 'age']
     """
 
-    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()):
-        self.update(modules)
 
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
-        """Set the modules of a mapping, or of (key, module) pairs."""
-        for key, module in modules.items() if isinstance(modules, Mapping) else modules:
-            self[key] = module
+class ParameterDict(_Keyed[Parameter]):
+    """A dict of parameters that ``parameters()`` and ``state_dict()`` see. Keys are strings without dots.
 
-    def __setitem__(self, key: str, module: Module) -> None:
-        if not isinstance(module, Module):
-            raise ArgumentError(f"ModuleDict: {key!r} must be an nn.Module, got {type(module).__name__}")
-        self.add_module(key, module)
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> scales = nn.ParameterDict({"left": nn.Parameter(ag.ones(2))})
+    >>> list(scales.state_dict()), "right" in scales
+    (['left'], False)
+    """
 
-    def __getitem__(self, key: str) -> Module:
-        module = self.__dict__.get(key)
-        if not isinstance(module, Module):
-            raise _no_element(self, key, f"one of {list(self)}")
-        return module
+    _holds = Parameter
 
-    def __delitem__(self, key: str) -> None:
-        self[key]
-        delattr(self, key)
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(self.__dict__.get(key), Module) if isinstance(key, str) else False
-
-    def __len__(self) -> int:
-        return len(self._own(Module))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def keys(self) -> KeysView[str]:
-        return dict(self._own(Module)).keys()
-
-    def values(self) -> ValuesView[Module]:
-        return dict(self._own(Module)).values()
-
-    def items(self) -> ItemsView[str, Module]:
-        return dict(self._own(Module)).items()
-
-    def pop(self, key: str) -> Module:
-        """Take a module out and return it."""
-        module = self[key]
-        del self[key]
-        return module
-
-    def clear(self) -> None:
-        """Take all modules out."""
-        for key in list(self):
-            del self[key]
+    def extra_repr(self) -> str:
+        return ", ".join(f"({name}): {value.dtype}{list(value.shape)}" for name, value in self._own(Parameter))
 
 
 class _ElementError(ArgumentError, IndexError, KeyError):

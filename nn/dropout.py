@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autograd_core.ops.dropout import check_probability
 from autograd_core.tensor import Tensor
 
 from . import functional
@@ -10,7 +11,7 @@ from .module import Module
 
 class _Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False):
-        functional.check_probability(type(self).__name__, p)
+        check_probability(type(self).__name__, p)
         self.p, self.inplace = p, inplace
 
     def extra_repr(self) -> str:
@@ -49,3 +50,33 @@ class Dropout2d(_Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.dropout2d(input, self.p, self.training)
+
+
+class Dropout3d(_Dropout):
+    """Dropout of whole channels. x: (N, C, D, H, W) or (C, D, H, W). Arguments as for ``Dropout``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.dropout3d(input, self.p, self.training)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout for SELU networks, which keeps mean 0 and variance 1: elements become SELU's lowest value, not 0.
+
+    Arguments as for ``Dropout``. Klambauer et al., Self-normalizing neural networks, 2017.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> with ag.random.fork(0):
+    ...     nn.AlphaDropout(0.5)(ag.zeros(2))
+    tensor([ 0.77919364, -0.77919364])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """``AlphaDropout`` of whole channels. x: (N, C, ...). Arguments as for ``Dropout``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.feature_alpha_dropout(input, self.p, self.training)

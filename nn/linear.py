@@ -7,6 +7,7 @@ from typing import Any
 
 from autograd_core.errors import ArgumentError
 from autograd_core.ops import creation
+from autograd_core.ops.distances import bilinear
 from autograd_core.ops.linear_algebra import linear
 from autograd_core.tensor import Tensor
 
@@ -66,6 +67,53 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Bilinear(Module):
+    """y_o = x1^T W_o x2 + b_o.
+
+    x1: (..., in1_features), x2: (..., in2_features), leading axes equal; y: (..., out_features). weight W:
+    (out_features, in1_features, in2_features), bias b: (out_features,), both drawn uniformly from
+    [-1/sqrt(in1_features), 1/sqrt(in1_features)). ShapeError for other shapes.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.Bilinear(20, 30, 40)(ag.ones((128, 20)), ag.ones((128, 30))).shape
+    (128, 40)
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        check_positive("Bilinear", in1_features=in1_features, in2_features=in2_features, out_features=out_features)
+        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(creation.zeros(shape, device=device, dtype=dtype))
+        self.bias = Parameter(creation.zeros(out_features, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        return bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class Flatten(Module):

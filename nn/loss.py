@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from autograd_core.ops import creation, losses
 from autograd_core.tensor import Tensor
 
 from . import functional
+from .linear import Linear
 from .module import Module
 from .parameter import Buffer
 
 
-class _Loss(Module):
+class Loss(Module):
+    """Base of the losses: what they do with the values of single samples."""
+
     reductions: tuple[str, ...] = losses.REDUCTIONS
     weight: Buffer | None
     pos_weight: Buffer | None
@@ -21,13 +25,13 @@ class _Loss(Module):
         losses.check_reduction(type(self).__name__, reduction, self.reductions)
         self.reduction = reduction
 
-    def _weigh(self, **weights: Any) -> None:
+    def weigh(self, **weights: Any) -> None:
         """Weights as buffers: they move with the module and lie in its state dict."""
         for name, weight in weights.items():
             self.register_buffer(name, None if weight is None else creation.asarray(weight))
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """Cross entropy of softmax(x) with labels or class probabilities: l = -w_t ln softmax(x)_t.
 
     input x: scores (N, C), (C,) or (N, C, d1, ...). target: labels in [0, C) of the shape of x without C, or
@@ -51,7 +55,7 @@ class CrossEntropyLoss(_Loss):
     ):
         super().__init__(reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
-        self._weigh(weight=weight)
+        self.weigh(weight=weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional.cross_entropy(
@@ -64,7 +68,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """Negative log-likelihood of labels: l = -w_t x_t, for x the log-probabilities that ``LogSoftmax`` gives.
 
     Arguments as for ``CrossEntropyLoss`` with labels.
@@ -73,13 +77,60 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__(reduction)
         self.ignore_index = ignore_index
-        self._weigh(weight=weight)
+        self.weigh(weight=weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class MSELoss(_Loss):
+class LinearCrossEntropyLoss(Loss):
+    """``CrossEntropyLoss`` of scores W x + b that it makes itself: the last layer and the loss in one.
+
+    x: (N, in_features) or (in_features,). target: labels in [0, num_classes), (N, *out_features), or probabilities
+    (N, num_classes, *out_features). linear: the layer, with num_classes * prod(out_features) scores. PyTorch 2.13.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.LinearCrossEntropyLoss(5, 10)(ag.ones((2, 5)), ag.tensor([3, 9])).shape
+    ()
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Any = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+    ):
+        super().__init__(reduction)
+        self.in_features, self.num_classes, self.out_features = in_features, num_classes, tuple(out_features)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        self.weigh(weight=weight)
+        self.linear = Linear(in_features, num_classes * prod(out_features), bias, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        shape = (self.num_classes, *self.out_features)
+        bias = self.linear.bias
+        return functional.linear_cross_entropy(
+            input,
+            self.linear.weight.reshape((*shape, self.in_features)),
+            target,
+            linear_bias=None if bias is None else bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class MSELoss(Loss):
     """Squared error: l = (x - t)^2. reduction: "mean", "sum", "none". ShapeError for unequal shapes.
 
     >>> import autograd_core as ag
@@ -92,14 +143,14 @@ class MSELoss(_Loss):
         return functional.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """Absolute error: l = |x - t|. reduction: "mean", "sum", "none". ShapeError for unequal shapes."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """l = (x - t)^2 / (2 beta) where |x - t| < beta, |x - t| - beta / 2 elsewhere. Girshick, Fast R-CNN, 2015."""
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0):
@@ -110,7 +161,7 @@ class SmoothL1Loss(_Loss):
         return functional.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """l = (x - t)^2 / 2 where |x - t| < delta, delta (|x - t| - delta / 2) elsewhere. Huber, 1964."""
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0):
@@ -121,7 +172,7 @@ class HuberLoss(_Loss):
         return functional.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """Binary cross entropy of probabilities: l = -w (t ln x + (1 - t) ln(1 - x)).
 
     For scores before the sigmoid use ``BCEWithLogitsLoss``, which is exact near 0 and 1. weight: broadcasts.
@@ -129,13 +180,13 @@ class BCELoss(_Loss):
 
     def __init__(self, weight: Any = None, *, reduction: str = "mean"):
         super().__init__(reduction)
-        self._weigh(weight=weight)
+        self.weigh(weight=weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Binary cross entropy of sigmoid(x): l = -w (p t ln s(x) + (1 - t) ln(1 - s(x))), without overflow.
 
     weight w and pos_weight p: broadcast to the target. reduction: "mean", "sum", "none".
@@ -148,7 +199,7 @@ class BCEWithLogitsLoss(_Loss):
 
     def __init__(self, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None):
         super().__init__(reduction)
-        self._weigh(weight=weight, pos_weight=pos_weight)
+        self.weigh(weight=weight, pos_weight=pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional.binary_cross_entropy_with_logits(
@@ -156,7 +207,7 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class KLDivLoss(_Loss):
+class KLDivLoss(Loss):
     """Kullback-Leibler divergence: l = t (ln t - x), x log-probabilities; with log_target, t are logarithms too.
 
     reduction: "batchmean" is the mathematical value; "mean" divides by the number of elements; "sum", "none".
@@ -170,3 +221,55 @@ class KLDivLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return functional.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class PoissonNLLLoss(Loss):
+    """Negative log-likelihood of counts: l = e^x - t x, or x - t ln(x + eps) with log_input=False.
+
+    full: adds Stirling's approximation of ln t!. reduction: "mean", "sum", "none". Other arguments by name only.
+    """
+
+    def __init__(self, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.poisson_nll_loss(
+            input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction
+        )
+
+
+class GaussianNLLLoss(Loss):
+    """Negative log-likelihood of a normal distribution: l = (ln v + (x - t)^2 / v) / 2, v the variance, at least eps.
+
+    full: adds ln(2 pi) / 2. reduction: "mean", "sum", "none". Nix and Weigend, 1994.
+    """
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Tensor, target: Tensor, var: Any) -> Tensor:
+        return functional.gaussian_nll_loss(input, target, var, self.full, self.eps, reduction=self.reduction)
+
+
+class CTCLoss(Loss):
+    """Negative log-probability of label sequences under all their alignments with the steps of the input.
+
+    Arguments and shapes as for ``functional.ctc_loss``. Graves et al., Connectionist temporal classification, 2006.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> log_probs = ag.log(ag.full((2, 1, 3), 1 / 3))
+    >>> nn.CTCLoss()(log_probs, ag.tensor([[1]]), (2,), (1,))
+    tensor(1.0986123)
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False):
+        super().__init__(reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
+        return functional.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )

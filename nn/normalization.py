@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.errors import ArgumentError, ShapeError
-from autograd_core.ops import creation, normalization
+from autograd_core.ops import creation, normalization, rms_norms
 from autograd_core.tensor import Tensor
 
 from . import init
@@ -31,7 +31,9 @@ def _reset(layer: Any) -> None:
         init.zeros_(layer.bias)
 
 
-class _BatchNorm(Module):
+class _ChannelNorm(Module):
+    """Weights and running statistics for every channel."""
+
     axes: str  # the shapes of inputs, for messages
     ndims: tuple[int, ...]
 
@@ -73,6 +75,14 @@ class _BatchNorm(Module):
         self.reset_running_stats()
         _reset(self)
 
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) not in self.ndims or input.shape[1] != self.num_features:
             raise ShapeError(
@@ -87,12 +97,6 @@ class _BatchNorm(Module):
             seen.assign_(seen_now)
             return y
         return normalization.batch_norm(input, mean, var, self.weight, self.bias, seen is None, 0.0, self.eps)
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -127,6 +131,83 @@ class BatchNorm2d(_BatchNorm):
 
     axes = "(N, C, H, W)"
     ndims = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalization of volumes. x: (N, C, D, H, W). Arguments as for ``BatchNorm2d``."""
+
+    axes = "(N, C, D, H, W)"
+    ndims = (5,)
+
+
+class _InstanceNorm(_ChannelNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+        bias: bool = True,
+    ):
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype, bias=bias
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        batched = len(input.shape) == self.ndims[0]
+        if (
+            not (batched or len(input.shape) == self.ndims[0] - 1)
+            or input.shape[-self.ndims[0] + 1] != self.num_features
+        ):
+            raise ShapeError(
+                f"instance_norm: takes {self.axes} with C = num_features = {self.num_features}, got shape {input.shape}"
+            )
+        y = normalization.instance_norm(
+            input if batched else input.unsqueeze(0),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return y if batched else y.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance normalization of sequences. x: (N, C, L) or (C, L). Arguments as for ``InstanceNorm2d``."""
+
+    axes = "(N, C, L) or (C, L)"
+    ndims = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalization of every channel of every sample over its own elements: y = (x - mean) / sqrt(var + eps) * w + b.
+
+    x: (N, C, H, W) or (C, H, W) with C = num_features. affine: whether there are a weight (1 at first) and, with
+    ``bias``, a bias (0). track_running_stats: whether ``running_mean`` and ``running_var`` (buffers) follow the
+    averages over the samples and are used in evaluation. Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.InstanceNorm2d(3)(ag.ones((2, 3, 4, 4))).shape
+    (2, 3, 4, 4)
+    """
+
+    axes = "(N, C, H, W) or (C, H, W)"
+    ndims = (4,)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalization of volumes. x: (N, C, D, H, W) or (C, D, H, W). Arguments as for ``InstanceNorm2d``."""
+
+    axes = "(N, C, D, H, W) or (C, D, H, W)"
+    ndims = (5,)
 
 
 class LayerNorm(Module):
@@ -206,3 +287,58 @@ class GroupNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class RMSNorm(Module):
+    """Every sample over its root mean square along its last axes: y = x / sqrt(mean(x^2) + eps) * weight.
+
+    x: (..., *normalized_shape). elementwise_affine: whether there is a weight (1 at first) of normalized_shape. eps:
+    None for the machine epsilon of the dtype. Zhang and Sennrich, Root mean square layer normalization, 2019.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.RMSNorm(2)(ag.tensor([[1.0, 7.0]])).detach()
+    tensor([[0.2, 1.4]])
+    """
+
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        check_positive("RMSNorm", **{f"normalized_shape[{i}]": n for i, n in enumerate(shape)})
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        self.weight, _ = _affine(shape, device, dtype, elementwise_affine, False)
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return rms_norms.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class LocalResponseNorm(Module):
+    """Every element over the energy of its neighbours in other channels: y = x / (k + alpha mean_w(x^2))^beta.
+
+    x: (N, C, ...); the window w holds ``size`` channels. Krizhevsky, Sutskever and Hinton, 2012.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
+        check_positive("LocalResponseNorm", size=size)
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return rms_norms.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -7,10 +7,10 @@ import pytest
 
 import autograd_core as ag
 from autograd_core.ops.cross_entropy import cross_entropy, nll_loss
+from autograd_core.ops.distances import cosine_similarity
 from autograd_core.ops.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cosine_similarity,
     huber_loss,
     kl_div,
     l1_loss,

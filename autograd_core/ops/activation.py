@@ -1,4 +1,7 @@
-"""Activation functions of neural networks, under PyTorch's names, arguments and defaults."""
+"""Activation functions of neural networks, under PyTorch's names, arguments and defaults; more of them in ``units``.
+
+``inplace`` is taken where PyTorch takes it, and changes nothing: a tensor is a value, the result is what is returned.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,9 @@ from ..errors import ArgumentError
 from ..primitive import Elementwise, bind, elementwise
 from ._apply import as_tensor, to_float, unary, unary_in_single
 from ._error_function import erf_formula, single_erf_formula
-from .arithmetic import abs as absolute
-from .arithmetic import add, divide
+from .arithmetic import add
 from .exponential import exp
 from .selection import clip, where
-from .trigonometric import tanh
 
 __all__ = [
     "sigmoid",
@@ -32,13 +33,6 @@ __all__ = [
     "relu6",
     "hardsigmoid",
     "hardswish",
-    "elu",
-    "selu",
-    "celu",
-    "softsign",
-    "tanhshrink",
-    "hardshrink",
-    "softshrink",
 ]
 
 # --------------------------------------------------------------------------------- of the logistic family
@@ -120,7 +114,7 @@ silu_slope_p = elementwise("silu_slope", _silu_slope, partials=(_silu_curvature,
 silu_p = elementwise("silu", lambda xp, x: x / (1.0 + xp.exp(-x)), partials=(lambda x: bind(silu_slope_p, (x,), {}),))
 
 
-def silu(x: Any, /) -> Any:
+def silu(x: Any, /, inplace: bool = False) -> Any:
     """Sigmoid-weighted linear unit (swish): y = x / (1 + e^-x). Integers as float32.
 
     Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, 2018.
@@ -161,7 +155,7 @@ mish_slope_p = elementwise("mish_slope", _mish_slope, partials=(_mish_curvature,
 mish_p = elementwise("mish", _mish, partials=(lambda x: bind(mish_slope_p, (x,), {}),))
 
 
-def mish(x: Any, /) -> Any:
+def mish(x: Any, /, inplace: bool = False) -> Any:
     """Self-regularised smooth rectifier: y = x tanh(softplus(x)). Integers as float32.
 
     Misra, Mish: a self regularized non-monotonic activation function, 2019.
@@ -264,7 +258,7 @@ relu_p = elementwise(
 )
 
 
-def relu(x: Any, /) -> Any:
+def relu(x: Any, /, inplace: bool = False) -> Any:
     """Rectified linear unit: y = max(x, 0), with slope 0 at 0. Integers keep their dtype.
 
     >>> import autograd_core as ag
@@ -289,7 +283,7 @@ leaky_relu_p = elementwise(
 )
 
 
-def leaky_relu(x: Any, /, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Any, /, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """Leaky rectified linear unit: y = x for x > 0, negative_slope x elsewhere. Integers as float32.
 
     >>> import autograd_core as ag
@@ -300,7 +294,7 @@ def leaky_relu(x: Any, /, negative_slope: float = 0.01) -> Any:
     return unary(leaky_relu_p, x, floating=True, negative_slope=float(negative_slope))
 
 
-def threshold(x: Any, /, threshold: float, value: float) -> Any:
+def threshold(x: Any, /, threshold: float, value: float, inplace: bool = False) -> Any:
     """y = x where x > threshold, ``value`` elsewhere.
 
     >>> import autograd_core as ag
@@ -326,7 +320,7 @@ hardtanh_p = elementwise(
 )
 
 
-def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """y = x limited to [min_val, max_val], with slope 0 at the limits (1 in ``ag.clip``). Integers as float32.
 
     >>> import autograd_core as ag
@@ -339,7 +333,7 @@ def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     return unary(hardtanh_p, x, floating=True, low=float(min_val), high=float(max_val))
 
 
-def relu6(x: Any, /) -> Any:
+def relu6(x: Any, /, inplace: bool = False) -> Any:
     """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). Integers as float32.
 
     >>> import autograd_core as ag
@@ -350,7 +344,7 @@ def relu6(x: Any, /) -> Any:
     return hardtanh(x, 0.0, 6.0)
 
 
-def hardsigmoid(x: Any, /) -> Any:
+def hardsigmoid(x: Any, /, inplace: bool = False) -> Any:
     """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6. Integers as float32.
 
     >>> import autograd_core as ag
@@ -361,7 +355,7 @@ def hardsigmoid(x: Any, /) -> Any:
     return relu6(add(x, 3)) / 6
 
 
-def hardswish(x: Any, /) -> Any:
+def hardswish(x: Any, /, inplace: bool = False) -> Any:
     """Piecewise swish: y = x min(max(x + 3, 0), 6) / 6. Integers as float32.
 
     Howard et al., Searching for MobileNetV3, 2019.
@@ -373,117 +367,3 @@ def hardswish(x: Any, /) -> Any:
     """
     x = to_float(as_tensor("hardswish", x))
     return x * relu6(x + 3) / 6
-
-
-# ----------------------------------------------------------------------------------------- exponential
-
-elu_p = elementwise(
-    "elu",
-    lambda xp, x, *, alpha, scale, rate: xp.where(
-        x > 0, x * scale, (alpha * scale) * xp.expm1(xp.minimum(x, 0) * rate)
-    ),
-    partials=(
-        lambda x, alpha, scale, rate: where(x > 0, scale, (alpha * scale * rate) * exp(clip(x, None, 0.0) * rate)),
-    ),
-)
-
-
-def elu(x: Any, /, alpha: float = 1.0) -> Any:
-    """Exponential linear unit: y = x for x > 0, alpha (e^x - 1) elsewhere. Integers as float32.
-
-    Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by exponential linear units, 2015.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> F.elu(ag.tensor([-100.0, 2.0]))
-    tensor([-1.,  2.])
-    """
-    return unary(elu_p, x, floating=True, alpha=float(alpha), scale=1.0, rate=1.0)
-
-
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
-
-
-def selu(x: Any, /) -> Any:
-    """Scaled exponential linear unit: y = 1.0507 elu(x, 1.6733), which keeps mean 0 and variance 1.
-
-    Integers as float32. Klambauer et al., Self-normalizing neural networks, 2017.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> ag.round(F.selu(ag.tensor([-100.0, 2.0])), decimals=4)
-    tensor([-1.7581,  2.1014])
-    """
-    return unary(elu_p, x, floating=True, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
-
-
-def celu(x: Any, /, alpha: float = 1.0) -> Any:
-    """Exponential linear unit with slope 1 at 0 for every alpha: y = x for x > 0, alpha (e^(x / alpha) - 1) elsewhere.
-
-    Integers as float32. Barron, Continuously differentiable exponential linear units, 2017.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> F.celu(ag.tensor([-100.0, 2.0]), 2.0)
-    tensor([-2.,  2.])
-    """
-    if alpha == 0:
-        raise ArgumentError("celu: alpha must not be 0")
-    return unary(elu_p, x, floating=True, alpha=float(alpha), scale=1.0, rate=1.0 / alpha)
-
-
-# ----------------------------------------------------------------------------------- signs and shrinkage
-
-
-def softsign(x: Any, /) -> Any:
-    """y = x / (1 + |x|). Integers as float32.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> F.softsign(ag.tensor([-1.0, 3.0]))
-    tensor([-0.5 ,  0.75])
-    """
-    return divide(x, 1 + absolute(x))
-
-
-def tanhshrink(x: Any, /) -> Any:
-    """y = x - tanh(x). Integers as float32.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> F.tanhshrink(ag.tensor([0.0, 100.0]))
-    tensor([ 0., 99.])
-    """
-    x = to_float(as_tensor("tanhshrink", x))
-    return x - tanh(x)
-
-
-def _check_lambd(op: str, lambd: float) -> None:
-    if lambd < 0:
-        raise ArgumentError(f"{op}: lambd must not be negative, got {lambd}")
-
-
-def hardshrink(x: Any, /, lambd: float = 0.5) -> Any:
-    """y = x where |x| > lambd, 0 elsewhere.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> F.hardshrink(ag.tensor([-2.0, 0.25, 1.0]))
-    tensor([-2.,  0.,  1.])
-    """
-    _check_lambd("hardshrink", lambd)
-    x = as_tensor("hardshrink", x)
-    return where(absolute(x) <= lambd, 0, x)
-
-
-def softshrink(x: Any, /, lambd: float = 0.5) -> Any:
-    """y = x - lambd where x > lambd, x + lambd where x < -lambd, 0 between. Integers as float32.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops import activation as F
-    >>> F.softshrink(ag.tensor([-2.0, 0.25, 1.0]))
-    tensor([-1.5,  0. ,  0.5])
-    """
-    _check_lambd("softshrink", lambd)
-    x = to_float(as_tensor("softshrink", x))
-    return x - clip(x, -lambd, lambd)

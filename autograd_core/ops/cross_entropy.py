@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 from ..aval import DEFAULT_INT, Aval, is_inexact
+from ..batching import shift
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import bind, general
-from ._apply import as_tensor, as_tensors, check_devices
+from ._apply import as_tensor, as_tensors, check_devices, host_values
 from .comparison import equal
 from .creation import arange
+from .linear_algebra import linear
 from .losses import check_reduction, require_scores
 from .selection import where
 from .softmax import accumulated, log_softmax, softmax
 
-__all__ = ["cross_entropy", "nll_loss"]
+__all__ = ["cross_entropy", "linear_cross_entropy", "nll_loss"]
 
 # ------------------------------------------------------------------------------------------- the fused loss
 
@@ -70,6 +72,7 @@ softmax_cross_entropy_slope_p = general(
     lambda xp, scale, logits, labels, *, axis: _cross_entropy_slope(xp, scale, logits, labels, axis),
     lambda scale, logits, labels, *, axis: logits,
     composed=_slope_composed,
+    batch={"axis": shift},
 )
 
 softmax_cross_entropy_p = general(
@@ -78,6 +81,7 @@ softmax_cross_entropy_p = general(
     lambda x, labels, *, axis: Aval(labels.shape, x.dtype),
     vjp=(lambda g, x, labels, axis: bind(softmax_cross_entropy_slope_p, (g, x, labels), {"axis": axis}), None),
     composed=lambda x, labels, *, axis: _own_score(log_softmax(x, axis=axis), labels, axis) * -1,
+    batch={"axis": shift},
 )
 
 
@@ -158,6 +162,45 @@ def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int =
     return _reduced(losses if own_weight is None else losses * own_weight, own_weight, ignored, reduction)
 
 
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Any:
+    """``cross_entropy`` of the scores W x + b, the last layer and the loss in one.
+
+    input: x, (N, D) or (D,). linear_weight: W, (C, D), or (C, d1, ..., D) for losses of K dimensions, whose target is
+    (N, d1, ...); linear_bias: b, (C,) or (C, d1, ...), or None. Other arguments as for ``cross_entropy``. PyTorch 2.13.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops.cross_entropy import linear_cross_entropy
+    >>> linear_cross_entropy(ag.tensor([[1.0, 0.0]]), ag.tensor([[2.0, 0.0], [2.0, 5.0]]), ag.tensor([0]))
+    tensor(0.6931472)
+    """
+    op = "linear_cross_entropy"
+    x, w = as_tensors(op, input, linear_weight)
+    if len(w.shape) < 2 or not x.shape or x.shape[-1] != w.shape[-1] or len(x.shape) > 2:
+        raise ShapeError(f"{op}: takes input (N, D) or (D,) and linear_weight (C, ..., D), got {x.shape} and {w.shape}")
+    bias = None if linear_bias is None else as_tensor(op, linear_bias, w)
+    if bias is not None and bias.shape != w.shape[:-1]:
+        raise ShapeError(f"{op}: linear_bias must have shape {w.shape[:-1]}, got {bias.shape}")
+    scores = linear(x, w.reshape((-1, w.shape[-1])), None if bias is None else bias.reshape(-1))
+    return cross_entropy(
+        scores.reshape((*x.shape[:-1], *w.shape[:-1])),
+        target,
+        weight,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
 def _of_probabilities(
     op: str, x: Any, target: Any, axis: int, weight: Any, reduction: str, label_smoothing: float
 ) -> Any:
@@ -221,7 +264,7 @@ def _checked_labels(op: str, shape: tuple[int, ...], target: Any, axis: int, ign
     _check_label_kind(op, shape, target, axis)
     n_classes = shape[axis]
     labels = target.astype(DEFAULT_INT)
-    if target.level == 0 and not _has_ignored(op, target.numpy(), n_classes, ignore_index):
+    if not _has_ignored(op, host_values(target), n_classes, ignore_index):
         return labels, None
     ignored = equal(labels, ignore_index)
     return where(ignored, 0, labels), ignored

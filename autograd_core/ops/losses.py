@@ -6,18 +6,17 @@ gives N x N differences, a finite loss and a useless model, so it is an error he
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..aval import broadcast_shapes, normalize_axis
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import elementwise
-from ._apply import as_tensor, as_tensors, binary, check_devices, promoted, unary
+from ._apply import as_tensor, as_tensors, binary, check_devices, host_values, unary
 from .activation import sigmoid
 from .exponential import exp, log, log1p, xlogy
-from .linear_algebra import norm
-from .selection import clip, maximum, minimum
+from .selection import clip, maximum, minimum, where
 
 __all__ = [
     "mse_loss",
@@ -27,7 +26,8 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "kl_div",
-    "cosine_similarity",
+    "poisson_nll_loss",
+    "gaussian_nll_loss",
 ]
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -50,7 +50,9 @@ def require_scores(op: str, x: Any) -> None:
         raise DTypeError(f"{op}: input must be real, got {x.dtype}")
 
 
-def _pair(op: str, input: Any, target: Any, reduction: str, allowed: tuple[str, ...] = REDUCTIONS) -> tuple[Any, Any]:
+def paired(
+    op: str, input: Any, target: Any, reduction: str, allowed: tuple[str, ...] = REDUCTIONS, name: str = "input"
+) -> tuple[Any, Any]:
     """Both as tensors of one shape and of the dtype of ``input``."""
     check_reduction(op, reduction, allowed)
     x, t = as_tensors(op, input, target)
@@ -58,21 +60,23 @@ def _pair(op: str, input: Any, target: Any, reduction: str, allowed: tuple[str, 
     if t.dtype.kind == "c":
         raise DTypeError(f"{op}: target must be real, got {t.dtype}")
     if x.shape != t.shape:
-        raise _unequal_shapes(op, x.shape, t.shape)
+        raise unequal_shapes(op, x.shape, t.shape, name)
     return x, t.astype(x.dtype)
 
 
-def _unequal_shapes(op: str, shape: tuple[int, ...], target: tuple[int, ...]) -> ShapeError:
+def unequal_shapes(op: str, shape: tuple[int, ...], target: tuple[int, ...], name: str = "input") -> ShapeError:
+    """The error for a comparison of unequal shapes, with what to write instead."""
     if shape == (*target, 1):
-        fix = "write input.squeeze(-1)"
+        fix = f"write {name}.squeeze(-1)"
     elif target == (*shape, 1):
         fix = "write target.squeeze(-1)"
     else:
-        fix = "if broadcasting is meant, write it: target.broadcast_to(input.shape)"
-    return ShapeError(f"{op}: input has shape {shape} and target {target}; a loss compares equal shapes; {fix}")
+        fix = f"if broadcasting is meant, write it: target.broadcast_to({name}.shape)"
+    return ShapeError(f"{op}: {name} has shape {shape} and target {target}; a loss compares equal shapes; {fix}")
 
 
-def _weighted(op: str, losses: Any, weight: Any, name: str = "weight") -> Any:
+def weighted(op: str, losses: Any, weight: Any, name: str = "weight") -> Any:
+    """The losses times ``weight``, which broadcasts to them."""
     if weight is None:
         return losses
     weight = as_tensor(op, weight, losses).astype(losses.dtype)
@@ -86,10 +90,18 @@ def _weighted(op: str, losses: Any, weight: Any, name: str = "weight") -> Any:
     return losses * weight
 
 
-def _reduced(losses: Any, reduction: str) -> Any:
+def reduced(losses: Any, reduction: str) -> Any:
+    """Their mean, their sum, or the losses as they are."""
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _mean_by_weight(op: str, losses: Any, weight: Any, reduction: str) -> Any:
+    losses_by_weight = weighted(op, losses, weight)
+    if weight is None or reduction != "mean":
+        return reduced(losses_by_weight, reduction)
+    return losses_by_weight.sum() / weighted(op, losses.new_ones(losses.shape), weight).sum()
 
 
 # ------------------------------------------------------------------------------------------- distances
@@ -99,16 +111,16 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = 
     """Mean squared error: (input - target)^2, averaged over all elements, summed, or as it is.
 
     input, target: one shape; floating input, target of any real dtype (it takes that of the input).
-    reduction: "mean", "sum", "none". weight: factors of the losses, broadcast to them. ShapeError for unequal shapes,
-    (N, 1) and (N,) included. PyTorch.
+    reduction: "mean", "sum", "none". weight: factors of the losses, broadcast to them; the mean then divides by their
+    sum. ShapeError for unequal shapes, (N, 1) and (N,) included. PyTorch.
 
     >>> import autograd_core as ag
     >>> from autograd_core.ops.losses import mse_loss
     >>> mse_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(2.)
     """
-    x, t = _pair("mse_loss", input, target, reduction)
-    return _reduced(_weighted("mse_loss", (x - t).square(), weight), reduction)
+    x, t = paired("mse_loss", input, target, reduction)
+    return _mean_by_weight("mse_loss", (x - t).square(), weight, reduction)
 
 
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
@@ -121,8 +133,8 @@ def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = N
     >>> l1_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]))
     tensor(1.)
     """
-    x, t = _pair("l1_loss", input, target, reduction)
-    return _reduced(_weighted("l1_loss", (x - t).abs(), weight), reduction)
+    x, t = paired("l1_loss", input, target, reduction)
+    return _mean_by_weight("l1_loss", (x - t).abs(), weight, reduction)
 
 
 def _huber(xp: Any, x: Any, delta: float) -> Any:
@@ -141,7 +153,8 @@ huber_p = elementwise(
 def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """With d = input - target: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2).
 
-    Arguments and errors as for ``mse_loss``; ArgumentError unless delta > 0. Source: Huber, Robust estimation of a
+    Arguments and errors as for ``mse_loss``, but the mean divides by the number of elements, as in PyTorch, also with
+    ``weight``; ArgumentError unless delta > 0. Source: Huber, Robust estimation of a
     location parameter, 1964. PyTorch.
 
     >>> import autograd_core as ag
@@ -149,10 +162,10 @@ def huber_loss(input: Any, target: Any, *, reduction: str = "mean", delta: float
     >>> huber_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 5.0]), reduction="none")
     tensor([0. , 2.5])
     """
-    x, t = _pair("huber_loss", input, target, reduction)
+    x, t = paired("huber_loss", input, target, reduction)
     if not delta > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
-    return _reduced(_weighted("huber_loss", unary(huber_p, x - t, delta=float(delta)), weight), reduction)
+    return reduced(weighted("huber_loss", unary(huber_p, x - t, delta=float(delta)), weight), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -166,12 +179,12 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
     >>> smooth_l1_loss(ag.tensor([1.0, 2.0]), ag.tensor([2.0, 5.0]), reduction="none")
     tensor([0.5, 2.5])
     """
-    x, t = _pair("smooth_l1_loss", input, target, reduction)
+    x, t = paired("smooth_l1_loss", input, target, reduction)
     if not beta >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
-        return _reduced((x - t).abs(), reduction)
-    return _reduced(unary(huber_p, x - t, delta=float(beta)) / beta, reduction)
+        return reduced((x - t).abs(), reduction)
+    return reduced(unary(huber_p, x - t, delta=float(beta)) / beta, reduction)
 
 
 # ------------------------------------------------------------------------------------------- probabilities
@@ -204,17 +217,17 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
     tensor([0.6931472, 0.       ])
     """
     op = "binary_cross_entropy"
-    x, t = _pair(op, input, target, reduction)
+    x, t = paired(op, input, target, reduction)
     _check_unit(op, "input", x, "for scores before the sigmoid use binary_cross_entropy_with_logits")
     _check_unit(op, "target", t, "a target is the probability of the class 1")
-    return _reduced(_weighted(op, binary(binary_cross_entropy_p, x, t), weight), reduction)
+    return reduced(weighted(op, binary(binary_cross_entropy_p, x, t), weight), reduction)
 
 
 def _check_unit(op: str, name: str, x: Any, fix: str) -> None:
-    """DataError for values outside [0, 1]; values that are being traced have no numbers yet."""
-    if x.level or not x.size:
+    """DataError for values outside [0, 1]."""
+    values = host_values(x)
+    if not values.size:
         return
-    values = x.numpy()
     if values.min() >= 0 and values.max() <= 1:
         return
     wrong = np.argwhere(~((values >= 0) & (values <= 1)))[0]
@@ -245,12 +258,12 @@ def binary_cross_entropy_with_logits(
     tensor([0.6931472, 0.       ])
     """
     op = "binary_cross_entropy_with_logits"
-    x, t = _pair(op, input, target, reduction)
+    x, t = paired(op, input, target, reduction)
     losses = binary(logistic_loss_p, x, t)
     if pos_weight is not None:  # what w - 1 more positive targets would add
         extra = as_tensor(op, pos_weight, x) - 1
-        losses = losses + _weighted(op, t * binary(logistic_loss_p, x, 1.0), extra, "pos_weight")
-    return _reduced(_weighted(op, losses, weight), reduction)
+        losses = losses + weighted(op, t * binary(logistic_loss_p, x, 1.0), extra, "pos_weight")
+    return reduced(weighted(op, losses, weight), reduction)
 
 
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -265,30 +278,73 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
     >>> kl_div(ag.log(ag.tensor([[0.5, 0.5]])), ag.tensor([[1.0, 0.0]]), reduction="batchmean")
     tensor(0.6931472)
     """
-    x, t = _pair("kl_div", input, target, reduction, (*REDUCTIONS, "batchmean"))
+    x, t = paired("kl_div", input, target, reduction, (*REDUCTIONS, "batchmean"))
     losses = exp(t) * (t - x) if log_target else xlogy(t, t) - t * x
     if reduction == "batchmean":
         if not x.shape:
             raise ShapeError("kl_div: reduction 'batchmean' needs a batch axis, the input is 0-d; use 'sum'")
         return losses.sum() / x.shape[0]
-    return _reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """Cosine of the angle between vectors along ``dim``: x1 . x2 / (max(|x1|, eps) max(|x2|, eps)).
+# ------------------------------------------------------------------------------------------- likelihoods
 
-    x1, x2: floating; shapes broadcast; ``dim`` (counted in the broadcast shape) is gone from the result.
-    eps: keeps the quotient finite at the zero vector. PyTorch.
+
+def poisson_nll_loss(
+    input: Any,
+    target: Any,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Any:
+    """Negative log-likelihood of counts: e^x - t x for x the logarithm of the rate, x - t ln(x + eps) for the rate.
+
+    input: x, of which ``log_input`` says what it is; target: t, counts, of the same shape. full: whether Stirling's
+    t ln t - t + ln(2 pi t) / 2 stands for ln t! where t > 1. ShapeError for unequal shapes. PyTorch.
 
     >>> import autograd_core as ag
-    >>> from autograd_core.ops.losses import cosine_similarity
-    >>> cosine_similarity(ag.tensor([[1.0, 0.0]]), ag.tensor([[2.0, 2.0]]))
-    tensor([0.70710677])
+    >>> from autograd_core.ops.losses import poisson_nll_loss
+    >>> poisson_nll_loss(ag.tensor([0.0, 0.0]), ag.tensor([1, 3]), reduction="none")
+    tensor([1., 1.])
     """
-    x1, x2 = promoted("cosine_similarity", (x1, x2))
-    require_scores("cosine_similarity", x1)
-    shape = broadcast_shapes("cosine_similarity", x1.shape, x2.shape)
-    axis = normalize_axis("cosine_similarity", dim, len(shape)) - len(shape)
-    x1, x2 = x1.broadcast_to(shape), x2.broadcast_to(shape)
-    lengths = maximum(norm(x1, axis=axis), eps) * maximum(norm(x2, axis=axis), eps)
-    return (x1 * x2).sum(axis=axis) / lengths
+    op = "poisson_nll_loss"
+    x, t = paired(op, input, target, reduction)
+    losses = exp(x) - t * x if log_input else x - t * log(x + eps)
+    if full:
+        large = where(t > 1, t, 1)
+        losses = losses + where(t > 1, large * log(large) - large + 0.5 * log(large * (2 * math.pi)), 0)
+    return reduced(losses, reduction)
+
+
+def gaussian_nll_loss(
+    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, *, reduction: str = "mean"
+) -> Any:
+    """Negative log-likelihood of a normal distribution: (ln v + (x - t)^2 / v) / 2, v the variance, at least ``eps``.
+
+    input: x, its mean; target: t, of the same shape. var: that of every element, of every row (a last axis less, or of
+    length 1), or a number; its gradient passes where v is ``eps`` too. full: adds ln(2 pi) / 2. DataError for a
+    negative variance, ShapeError where shapes do not fit. Nix and Weigend, 1994. PyTorch.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops.losses import gaussian_nll_loss
+    >>> gaussian_nll_loss(ag.tensor([1.0, 2.0]), ag.tensor([1.0, 4.0]), ag.tensor([1.0, 1.0]), reduction="none")
+    tensor([0., 2.])
+    """
+    op = "gaussian_nll_loss"
+    x, t = paired(op, input, target, reduction)
+    if not eps > 0:
+        raise ArgumentError(f"{op}: eps must be positive, got {eps}")
+    v = as_tensor(op, var, x).astype(x.dtype)
+    check_devices(op, (x, v))
+    if v.shape == x.shape[:-1] and x.shape:
+        v = v.reshape((*v.shape, 1))
+    if v.shape not in ((), x.shape, (*x.shape[:-1], 1)):
+        raise ShapeError(f"{op}: var of shape {v.shape} is neither that of every element of {x.shape} nor of every row")
+    values = host_values(v)
+    if (values < 0).any():
+        raise DataError(f"{op}: a variance is negative ({values.min():g}); write var.exp() for its logarithm")
+    v = v + (maximum(v, eps) - v).detach()
+    losses = 0.5 * (log(v) + (x - t).square() / v)
+    return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)

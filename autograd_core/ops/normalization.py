@@ -13,6 +13,7 @@ from math import prod
 from typing import Any
 
 from ..aval import Aval, as_shape, reduced_shape
+from ..batching import shift
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, general
 from ._apply import as_tensor, check_devices, promoted
@@ -38,7 +39,15 @@ moments_p = general(
     "moments",
     _moments,
     lambda x, *, axes, eps: (Aval(reduced_shape(x.shape, axes, True), x.dtype),) * 3,
+    batch={"axes": shift},
 )
+
+
+def _moving_average_batch(xs: Any, batched: Any, size: int, *, scale: float) -> Any:
+    running, value, momentum = [x if b else x.broadcast_to((size, *x.shape)) for x, b in zip(xs, batched, strict=True)]
+    momentum = momentum.reshape((size, *(1,) * (len(running.shape) - 1)))
+    return bind(moving_average_p, (running, value, momentum), {"scale": scale})
+
 
 # not differentiable: a running mean is a memory of values
 moving_average_p = general(
@@ -47,6 +56,7 @@ moving_average_p = general(
         running + ((value.reshape(running.shape) * scale).astype(running.dtype) - running) * momentum
     ),
     lambda running, value, momentum, *, scale: running,
+    batch=_moving_average_batch,
 )
 
 
@@ -125,6 +135,20 @@ normalize_vjp_p = general(
     composed=_normalize_vjp_composed,
 )
 
+
+def _normalize_batch(xs: Any, batched: Any, size: int, *, axes: Shape, affine: Shape, eps: float) -> Any:
+    """Weights that all examples share broadcast along the new axis as well; those that differ have no kernel."""
+    x, w, b, mean, rstd = [
+        v if i in (1, 2) or is_batched else v.broadcast_to((size, *v.shape))
+        for i, (v, is_batched) in enumerate(zip(xs, batched, strict=True))
+    ]
+    axes = shift(axes, size)
+    if not (batched[1] or batched[2]):
+        return bind(normalize_p, (x, w, b, mean, rstd), {"axes": axes, "affine": (1, *affine), "eps": eps})
+    w, b = [v.reshape((size if batched[i] else 1, *affine)) for i, v in ((1, w), (2, b))]
+    return _normalized(x, axes, eps)[0] * w + b
+
+
 normalize_p = general(
     "normalize",
     _normalize,
@@ -135,6 +159,7 @@ normalize_p = general(
         None,
     ),
     composed=_normalize_composed,
+    batch=_normalize_batch,
 )
 
 
@@ -158,7 +183,7 @@ def _normalize_over(x: Any, weight: Any, bias: Any, axes: Shape, affine: Shape, 
 # ------------------------------------------------------------------------------------------- public functions
 
 
-def _operands(op: str, input: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+def operands(op: str, input: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
     """The operands in their common floating dtype; None stays None."""
     if not eps >= 0:
         raise ArgumentError(f"{op}: eps must not be negative, got {eps!r}")
@@ -204,7 +229,7 @@ def batch_norm(
             [ 1.]])
     """
     op = "batch_norm"
-    x, weight, bias = _operands(op, input, weight, bias, eps)
+    x, weight, bias = operands(op, input, weight, bias, eps)
     _check_channels(op, x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     affine = tuple(n if i == 1 else 1 for i, n in enumerate(x.shape))
     if not training:
@@ -216,9 +241,7 @@ def batch_norm(
             f"{op}: training needs more than one value per channel, input {x.shape} has {count}: "
             "use a larger batch (DataLoader(drop_last=True) leaves out a last one of 1), or model.eval()"
         )
-    for name, running in (("running_mean", running_mean), ("running_var", running_var)):
-        if running is not None and not hasattr(running, "assign_"):
-            raise ArgumentError(f"{op}: {name} is updated in training and must be a variable: write nn.Buffer({name})")
+    _check_variables(op, running_mean=running_mean, running_var=running_var)
     y, mean, var = _normalize_over(x, weight, bias, axes, affine, eps)
     if running_mean is not None:
         _move_towards(running_mean, mean, momentum, 1.0)
@@ -236,6 +259,12 @@ def _with_given_moments(op: str, x: Any, mean: Any, var: Any, weight: Any, bias:
     scale = scale if weight is None else scale * weight
     shift = -mean * scale if bias is None else bias - mean * scale
     return x * scale.astype(x.dtype).reshape(affine) + shift.astype(x.dtype).reshape(affine)
+
+
+def _check_variables(op: str, **running: Any) -> None:
+    for name, value in running.items():
+        if value is not None and not hasattr(value, "assign_"):
+            raise ArgumentError(f"{op}: {name} is updated in training and must be a variable: write nn.Buffer({name})")
 
 
 def _move_towards(running: Any, value: Any, momentum: Any, scale: float) -> None:
@@ -257,19 +286,26 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
             [-1.,  1.]])
     """
     op = "layer_norm"
+    x, weight, bias = operands(op, input, weight, bias, eps)
+    shape = trailing(op, x, normalized_shape, weight=weight, bias=bias)
+    lead = len(x.shape) - len(shape)
+    axes, affine = tuple(range(lead, len(x.shape))), (1,) * lead + shape
+    weight, bias = (None if v is None else v.reshape(-1) for v in (weight, bias))
+    return _normalize_over(x, weight, bias, axes, affine, eps)[0]
+
+
+def trailing(op: str, x: Any, normalized_shape: Any, **affine: Any) -> Shape:
+    """``normalized_shape`` as a tuple; ShapeError unless x ends in it and weight and bias have it."""
     shape = as_shape(op, normalized_shape)
-    x, weight, bias = _operands(op, input, weight, bias, eps)
     lead = len(x.shape) - len(shape)
     if not shape or lead < 0 or x.shape[lead:] != shape or 0 in shape:
         raise ShapeError(
             f"{op}: input of shape {x.shape} does not end in normalized_shape {shape}, one or more lengths above 0"
         )
-    for name, v in (("weight", weight), ("bias", bias)):
+    for name, v in affine.items():
         if v is not None and v.shape != shape:
             raise ShapeError(f"{op}: {name} must have the shape normalized_shape {shape}, got {v.shape}")
-    axes, affine = tuple(range(lead, len(x.shape))), (1,) * lead + shape
-    weight, bias = (None if v is None else v.reshape(-1) for v in (weight, bias))
-    return _normalize_over(x, weight, bias, axes, affine, eps)[0]
+    return shape
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -284,7 +320,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     tensor([[-1.,  1., -1.,  1.]])
     """
     op = "group_norm"
-    x, weight, bias = _operands(op, input, weight, bias, eps)
+    x, weight, bias = operands(op, input, weight, bias, eps)
     _check_channels(op, x, weight=weight, bias=bias)
     n, channels, *size = x.shape
     if not isinstance(num_groups, int) or num_groups < 1 or channels % num_groups:
@@ -298,11 +334,22 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     return _normalize_over(grouped, weight, bias, (2, 3), (1, num_groups, width, 1), eps)[0].reshape(x.shape)
 
 
-def instance_norm(input: Any, *, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: Any = 0.1,
+    eps: float = 1e-5,
+) -> Any:
     """Normalization of every channel of every sample over its own elements; ``group_norm`` with groups of one channel.
 
     input: (N, C, ...), integers as float32, with more than one element per channel (ShapeError); weight, bias: (C,) or
-    None. Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016.
+    None. running_mean, running_var: (C,) or None; variables (nn.Buffer) which follow the averages over the samples, as
+    in ``batch_norm``, and take the place of the samples' own where not ``use_input_stats``.
+    Ulyanov, Vedaldi and Lempitsky, Instance normalization, 2016. Signature as in PyTorch.
 
     >>> import autograd_core as ag
     >>> from autograd_core.ops.normalization import instance_norm
@@ -310,9 +357,18 @@ def instance_norm(input: Any, *, weight: Any = None, bias: Any = None, eps: floa
     tensor([[[-1.,  1.]]])
     """
     op = "instance_norm"
-    x, weight, bias = _operands(op, input, weight, bias, eps)
-    _check_channels(op, x, weight=weight, bias=bias)
-    if prod(x.shape[2:]) < 2:
-        raise ShapeError(f"{op}: needs more than one element per channel, input {x.shape} has {prod(x.shape[2:])}")
+    x, weight, bias = operands(op, input, weight, bias, eps)
+    _check_channels(op, x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var)
     affine = tuple(n if i == 1 else 1 for i, n in enumerate(x.shape))
-    return _normalize_over(x, weight, bias, tuple(range(2, len(x.shape))), affine, eps)[0]
+    if not use_input_stats:
+        return _with_given_moments(op, x, running_mean, running_var, weight, bias, affine, eps)
+    count = prod(x.shape[2:])
+    if count < 2:
+        raise ShapeError(f"{op}: needs more than one element per channel, input {x.shape} has {count}")
+    _check_variables(op, running_mean=running_mean, running_var=running_var)
+    y, mean, var = _normalize_over(x, weight, bias, tuple(range(2, len(x.shape))), affine, eps)
+    if running_mean is not None:
+        _move_towards(running_mean, mean.mean(axis=0), momentum, 1.0)
+    if running_var is not None:
+        _move_towards(running_var, var.mean(axis=0), momentum, count / (count - 1))
+    return y

@@ -7,13 +7,33 @@ step takes them as inputs. Parameters (``momentum``, ``beta1``) are static. Upda
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from ..aval import DEFAULT_FLOAT, Aval, promote
-from ..primitive import general
+from ..primitive import Primitive, bind, general
+from .joining import concat
+from .linear_algebra import norm
+
+
+def _batch_of(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
+    """The batch rule of an update: a number for every example meets all elements of its array."""
+
+    def rule(xs: Sequence[Any], batched: Sequence[bool], size: int, **params: Any) -> Any:
+        shapes = [x.shape[1:] if b else x.shape for x, b in zip(xs, batched, strict=True)]
+        rows = [x if b else x.broadcast_to((size, *x.shape)) for x, b in zip(xs, batched, strict=True)]
+        numbers = (size, *(1,) * len(shapes[0]))
+        rows = [row if shape else row.reshape(numbers) for row, shape in zip(rows, shapes, strict=True)]
+        results = bind(primitive(), rows, params)
+        if not isinstance(results, tuple):
+            return results
+        # they are the parameter and its state, which follows the parameter, its gradient and the learning rate
+        return tuple(y.reshape((size, *s)) for y, s in zip(results, (shapes[0], *shapes[3:]), strict=True))
+
+    return rule
 
 
 def _sgd(
@@ -51,7 +71,7 @@ def _sgd_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) -
     return (param, *state)
 
 
-sgd_update_p = general("sgd_update", _sgd, _sgd_avals)
+sgd_update_p = general("sgd_update", _sgd, _sgd_avals, batch=_batch_of(lambda: sgd_update_p))
 
 
 def adam_scales(count: Any, lr: Any, beta1: float, beta2: float) -> tuple[Any, Any]:
@@ -105,7 +125,7 @@ def _adam_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) 
     return (param, *state)
 
 
-adam_update_p = general("adam_update", _adam, _adam_avals)
+adam_update_p = general("adam_update", _adam, _adam_avals, batch=_batch_of(lambda: adam_update_p))
 
 
 def _norm(xp: Any, *arrays: Any, order: float) -> Any:
@@ -124,6 +144,17 @@ def _norm_aval(*arrays: Aval, order: float) -> Aval:
     return Aval((), promote(widened))
 
 
-global_norm_p = general("global_norm", _norm, _norm_aval)
+def _norm_batch(xs: Sequence[Any], batched: Sequence[bool], size: int, *, order: float) -> Any:
+    rows = [(x if b else x.broadcast_to((size, *x.shape))).reshape((size, -1)) for x, b in zip(xs, batched)]
+    whole = concat([x.astype(DEFAULT_FLOAT) if x.dtype.itemsize == 2 else x for x in rows], axis=1)
+    return norm(whole, ord=order, axis=1)
 
-scaled_p = general("scaled", lambda xp, x, factor: x * factor.astype(x.dtype), lambda x, factor: x)
+
+global_norm_p = general("global_norm", _norm, _norm_aval, batch=_norm_batch)
+
+scaled_p = general(
+    "scaled",
+    lambda xp, x, factor: x * factor.astype(x.dtype),
+    lambda x, factor: x,
+    batch=_batch_of(lambda: scaled_p),
+)

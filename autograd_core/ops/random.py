@@ -17,9 +17,12 @@ from ..backend import Device, get_device
 from ..errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from ..primitive import Value, bind, general
 from . import philox
+from ._apply import host_values
 from ._generator import Generator, default_generator, fork, seed
+from .rounding import round as to_nearest
 from .selection import minimum
 from .shaping import broadcast_to
+from .sorting import argsort
 
 __all__ = [
     "Generator",
@@ -33,6 +36,8 @@ __all__ = [
     "permutation",
 ]
 
+Shape = tuple[int, ...]
+
 _UNIFORM: dict[np.dtype, Any] = {
     np.dtype(np.float32): philox.uniform_float32,
     np.dtype(np.float64): philox.uniform_float64,
@@ -44,11 +49,19 @@ _NORMAL: dict[np.dtype, Any] = {
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in _UNIFORM}
 _DOUBLE = np.dtype(np.float64)
 
+# With a key for every example, these are equal, and the first draws for all: row i of one draw is what example i gets.
+
+
+def _uniform_batch(xs: Any, batched: Any, size: int, *, shape: Shape, dtype: Any) -> Any:
+    return bind(random_uniform_p, (xs[0][0],), {"shape": (size, *shape), "dtype": dtype})
+
+
 random_uniform_p = general(
     "random_uniform",
     lambda xp, key, *, shape, dtype: _UNIFORM[dtype](xp, key[0], key[1], prod(shape)).reshape(shape),
     lambda key, *, shape, dtype: Aval(shape, dtype),
     signals=False,
+    batch=_uniform_batch,
 )
 
 
@@ -85,11 +98,16 @@ def uniform(
     return minimum(y * width + low, float(np.nextafter(dtype.type(high), dtype.type(low))))
 
 
+def _normal_batch(xs: Any, batched: Any, size: int, *, shape: Shape, dtype: Any) -> Any:
+    return bind(random_normal_p, (xs[0][0],), {"shape": (size, *shape), "dtype": dtype})
+
+
 random_normal_p = general(
     "random_normal",
     lambda xp, key, *, shape, dtype: _NORMAL[dtype](xp, key[0], key[1], prod(shape)).reshape(shape),
     lambda key, *, shape, dtype: Aval(shape, dtype),
     signals=False,
+    batch=_normal_batch,
 )
 
 
@@ -126,7 +144,33 @@ def _bernoulli(xp: Any, key: Any, p: Any, *, shape: tuple[int, ...]) -> Any:
     return philox.bernoulli(xp, key[0], key[1], prod(shape), p.reshape(-1) if p.ndim else p).reshape(shape)
 
 
-random_bernoulli_p = general("random_bernoulli", _bernoulli, lambda key, p, *, shape: Aval(shape, BOOL), signals=False)
+def _bernoulli_batch(xs: Any, batched: Any, size: int, *, shape: Shape) -> Any:
+    key, p = xs
+    if batched[0]:
+        p = p if batched[1] or not p.shape else p.broadcast_to((size, *p.shape))
+        p = p if p.shape[1:] == shape or not p.shape else p.reshape((size, *(1,) * len(shape)))
+        p = p.broadcast_to((size, *shape)) if p.shape else p
+        return bind(random_bernoulli_p, (key[0], p), {"shape": (size, *shape)})
+    # one key: the words of one example meet the probabilities of each
+    words = bind(random_bits_p, (key,), {"shape": shape}).astype(np.uint64)
+    thresholds = to_nearest(p.astype(np.float64) * 2.0**32).astype(np.uint64)
+    return words < (thresholds if len(p.shape) > 1 else thresholds.reshape((size, *(1,) * len(shape))))
+
+
+random_bits_p = general(
+    "random_bits",
+    lambda xp, key, *, shape: philox.random_bits(xp, key[0], key[1], prod(shape)).reshape(shape),
+    lambda key, *, shape: Aval(shape, np.dtype(np.uint32)),
+    signals=False,
+    batch=lambda xs, batched, size, *, shape: bind(random_bits_p, (xs[0][0],), {"shape": (size, *shape)}),
+)
+random_bernoulli_p = general(
+    "random_bernoulli",
+    _bernoulli,
+    lambda key, p, *, shape: Aval(shape, BOOL),
+    signals=False,
+    batch=_bernoulli_batch,
+)
 
 
 def bernoulli(p: Any, shape: Any = None, *, device: Any = None, generator: Generator | None = None) -> Any:
@@ -162,8 +206,16 @@ def _integers(xp: Any, key: Any, *, shape: tuple[int, ...], low: int, high: int)
     return philox.integers(xp, key[0], key[1], prod(shape), low, high).reshape(shape)
 
 
+def _integers_batch(xs: Any, batched: Any, size: int, *, shape: Shape, low: int, high: int) -> Any:
+    return bind(random_integers_p, (xs[0][0],), {"shape": (size, *shape), "low": low, "high": high})
+
+
 random_integers_p = general(
-    "random_integers", _integers, lambda key, *, shape, low, high: Aval(shape, DEFAULT_INT), signals=False
+    "random_integers",
+    _integers,
+    lambda key, *, shape, low, high: Aval(shape, DEFAULT_INT),
+    signals=False,
+    batch=_integers_batch,
 )
 
 
@@ -199,11 +251,18 @@ def integers(
     return y.astype(dtype)
 
 
+def _permutation_batch(xs: Any, batched: Any, size: int, *, n: int) -> Any:
+    """An order for every row: that of 53 random bits an element."""
+    marks = bind(random_uniform_p, (xs[0][0],), {"shape": (size, n), "dtype": _DOUBLE})
+    return argsort(marks, axis=1)
+
+
 random_permutation_p = general(
     "random_permutation",
     lambda xp, key, *, n: philox.permutation(xp, key[0], key[1], n),
     lambda key, *, n: Aval((n,), DEFAULT_INT),
     signals=False,
+    batch=_permutation_batch,
 )
 
 
@@ -276,7 +335,7 @@ def _device_of(op: str, p: Any, device: str | Device | None) -> Device:
 
 
 def _check_probabilities(op: str, p: Any) -> None:
-    values = p.numpy()
+    values = host_values(p)
     wrong = ~((values >= 0) & (values <= 1))  # so that NaN is wrong too
     if wrong.any():
         where = np.unravel_index(int(wrong.argmax()), values.shape)

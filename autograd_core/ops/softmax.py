@@ -1,15 +1,20 @@
-"""Softmax and its logarithm."""
+"""Softmax, its logarithm, and what is made of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..aval import normalize_axis
-from ..errors import DTypeError
+from ..batching import shift
+from ..errors import ArgumentError, DTypeError
 from ..primitive import bind, general
-from ._apply import as_tensor, to_float
+from . import random
+from ._apply import as_tensor, require_float, to_float
+from .creation import arange
+from .exponential import log, log1p
+from .selection import maximum
 
-__all__ = ["softmax", "log_softmax"]
+__all__ = ["softmax", "log_softmax", "softmin", "gumbel_softmax"]
 
 
 def accumulated(xp: Any, x: Any) -> Any:
@@ -45,6 +50,7 @@ softmax_slope_p = general(
     lambda slopes, outputs, *, axis: outputs,
     composed=lambda slopes, outputs, *, axis: outputs * (slopes - (slopes * outputs).sum(axis=axis, keepdims=True)),
     signals=False,
+    batch={"axis": shift},
 )
 
 softmax_p = general(
@@ -53,21 +59,23 @@ softmax_p = general(
     lambda x, *, axis: x,
     vjp=(lambda g, y, axis: bind(softmax_slope_p, (g, y), {"axis": axis}),),
     jvp=lambda ts, y, axis: bind(softmax_slope_p, (ts[0], y), {"axis": axis}),
+    batch={"axis": shift},
 )
 
 
-def softmax(x: Any, /, *, axis: int = -1) -> Any:
-    """Positive values that sum to 1 along ``axis``: y_i = e^x_i / sum_j e^x_j, without overflow.
+def softmax(x: Any, /, dim: int = -1, *, axis: int | None = None, dtype: Any = None) -> Any:
+    """Positive values that sum to 1 along ``dim``: y_i = e^x_i / sum_j e^x_j, without overflow.
 
-    x: any shape, integers as float32; float16 is summed in float32. Minus infinity gives 0; where a whole group is
-    minus infinity there is no distribution, and y is NaN. PyTorch.
+    x: any shape, integers as float32. axis: another word for dim. dtype: that x is converted to first.
+    float16 is summed in float32. Minus infinity gives 0; where a whole group is minus infinity there is no
+    distribution, and y is NaN. PyTorch.
 
     >>> import autograd_core as ag
     >>> from autograd_core.ops.softmax import softmax
     >>> softmax(ag.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
-    x, axis = _along("softmax", x, axis)
+    x, axis = _along("softmax", x, dim if axis is None else axis, dtype)
     return bind(softmax_p, (x,), {"axis": axis}) if x.shape[axis] else x
 
 
@@ -83,6 +91,7 @@ log_softmax_slope_p = general(
     lambda slopes, outputs, *, axis: outputs,
     composed=lambda slopes, outputs, *, axis: slopes - outputs.exp() * slopes.sum(axis=axis, keepdims=True),
     signals=False,
+    batch={"axis": shift},
 )
 
 log_softmax_p = general(
@@ -91,25 +100,68 @@ log_softmax_p = general(
     lambda x, *, axis: x,
     vjp=(lambda g, y, axis: bind(log_softmax_slope_p, (g, y), {"axis": axis}),),
     jvp=lambda ts, y, axis: ts[0] - (ts[0] * y.exp()).sum(axis=axis, keepdims=True),
+    batch={"axis": shift},
 )
 
 
-def log_softmax(x: Any, /, *, axis: int = -1) -> Any:
+def log_softmax(x: Any, /, dim: int = -1, *, axis: int | None = None, dtype: Any = None) -> Any:
     """Logarithm of the softmax: y_i = x_i - ln sum_j e^x_j, without overflow and exact where the softmax is near 0.
 
-    x: any shape, integers as float32; float16 is summed in float32. PyTorch.
+    Arguments as for ``softmax``. PyTorch.
 
     >>> import autograd_core as ag
     >>> from autograd_core.ops.softmax import log_softmax
     >>> log_softmax(ag.tensor([0.0, -1000.0]))
     tensor([    0., -1000.])
     """
-    x, axis = _along("log_softmax", x, axis)
+    x, axis = _along("log_softmax", x, dim if axis is None else axis, dtype)
     return bind(log_softmax_p, (x,), {"axis": axis}) if x.shape[axis] else x
 
 
-def _along(op: str, x: Any, axis: int) -> tuple[Any, int]:
-    x = to_float(as_tensor(op, x))
+def softmin(x: Any, /, dim: int = -1, *, dtype: Any = None) -> Any:
+    """The softmax of -x along ``dim``: y_i = e^-x_i / sum_j e^-x_j. Arguments as for ``softmax``. PyTorch.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops.softmax import softmin
+    >>> softmin(ag.tensor([0.0, 1000.0]))
+    tensor([1., 0.])
+    """
+    return softmax(-to_float(as_tensor("softmin", x)), dim, dtype=dtype)
+
+
+def gumbel_softmax(
+    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1, *, generator: Any = None
+) -> Any:
+    """A random point of the simplex near a corner: y = softmax((x + g) / tau), g = -ln(-ln u) for every element.
+
+    logits: x, scores, floating. tau: temperature, above 0 (ArgumentError). hard: y is the one-hot vector of the largest
+    element, with the derivative of the softmax. eps: not used, as in PyTorch. generator: by default the context's.
+    Jang, Gu and Poole, Categorical reparameterization with Gumbel-softmax, 2017; Maddison, Mnih and Teh, 2017. PyTorch.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops.softmax import gumbel_softmax
+    >>> gumbel_softmax(ag.tensor([0.0, 100.0]), hard=True, generator=ag.random.Generator(0))
+    tensor([0., 1.])
+    """
+    op = "gumbel_softmax"
+    if not tau > 0:
+        raise ArgumentError(f"{op}: tau must be positive, got {tau}")
+    x, axis = _along(op, logits, dim, None)
+    uniform = random.uniform(x.shape, dtype="float64", device=x.device, generator=generator)
+    # u = 0 comes up once in 2**53 draws; half that step stands for it
+    noise = -log(maximum(-log1p(-uniform), 2.0**-54))
+    y = softmax((x + noise.astype(x.dtype)) / tau, axis)
+    if not hard:
+        return y
+    places = arange(x.shape[axis], device=x.device).reshape((-1, *(1,) * (len(x.shape) - axis - 1)))
+    corner = (y.argmax(axis=axis, keepdims=True) == places).astype(y.dtype)
+    return corner + (y - y.detach())
+
+
+def _along(op: str, x: Any, axis: int, dtype: Any) -> tuple[Any, int]:
+    x = as_tensor(op, x)
+    x = to_float(x) if dtype is None else x.astype(dtype)
+    require_float(op, x)
     if x.dtype.kind == "c":
         raise DTypeError(f"{op}: takes real numbers, got {x.dtype}")
     return x, normalize_axis(op, axis, len(x.shape))

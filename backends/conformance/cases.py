@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import autograd_core as ag
-from autograd_core.ops.activation import elu, gelu, leaky_relu, softplus
+from autograd_core.ops.activation import gelu, leaky_relu, softplus
 from autograd_core.ops.convolution import conv2d
 from autograd_core.ops.cross_entropy import cross_entropy
 from autograd_core.ops.linear_algebra import linear
@@ -22,6 +22,7 @@ from autograd_core.ops.normalization import moving_average_p
 from autograd_core.ops.optimizer_updates import adam_update_p, global_norm_p, scaled_p, sgd_update_p
 from autograd_core.ops.pooling import avg_pool2d, max_pool2d
 from autograd_core.ops.softmax import log_softmax, softmax
+from autograd_core.ops.units import elu
 from autograd_core.primitive import bind
 
 

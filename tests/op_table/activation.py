@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.ops import activation
+from autograd_core.ops import activation, units
 from autograd_core.ops.trigonometric import tanh_slope_p
 from autograd_core.primitive import Elementwise, bind
 
@@ -30,7 +30,7 @@ def case(
 
     return OpCase(
         name + variant,
-        lambda x: getattr(activation, name)(x, **arguments),
+        lambda x: getattr(activation if hasattr(activation, name) else units, name)(x, **arguments),
         operands(draw or steps(3, 5)),
         by_elements(reference),
         None if no_torch else of_torch,

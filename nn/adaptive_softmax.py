@@ -1,0 +1,126 @@
+"""Adaptive softmax: classes that are rare get fewer features and are looked at only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from autograd_core.errors import ArgumentError, ShapeError
+from autograd_core.ops import creation, indexing, joining
+from autograd_core.ops.embedding import checked_indices
+from autograd_core.tensor import Tensor
+
+from . import functional
+from .container import ModuleList, Sequential
+from .linear import Linear, check_positive
+from .module import Module
+
+
+class AdaptiveOutput(NamedTuple):
+    """The log-probability of every target, and the mean of their negatives."""
+
+    output: Tensor
+    loss: Tensor
+
+
+class AdaptiveLogSoftmaxWithLoss(Module):
+    """Log-softmax of many classes, ordered by frequency, in clusters: ln p(c) = ln p(cluster) + ln p(c | cluster).
+
+    The head scores the ``cutoffs[0]`` commonest classes and one entry for each cluster [cutoffs[i], cutoffs[i+1]),
+    whose own scores are made of in_features / div_value^(i+1) features. x: (N, in_features) or (in_features,);
+    target: labels (N,) or () in [0, n_classes) (DataError). ``forward`` gives (output, loss), ``log_prob`` all classes.
+    Joulin et al., Efficient softmax approximation for GPUs, 2017.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> layer = nn.AdaptiveLogSoftmaxWithLoss(16, 20, cutoffs=[5, 10], div_value=2.0)
+    >>> layer(ag.ones((3, 16)), ag.tensor([0, 7, 19])).output.shape, layer.log_prob(ag.ones((3, 16))).shape
+    ((3,), (3, 20))
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        n_classes: int,
+        cutoffs: Sequence[int],
+        div_value: float = 4.0,
+        head_bias: bool = False,
+        *,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        layer, cutoffs = "AdaptiveLogSoftmaxWithLoss", list(cutoffs)
+        check_positive(layer, in_features=in_features, n_classes=n_classes)
+        bounds = [0, *cutoffs, n_classes]
+        if not cutoffs or any(type(c) is not int for c in cutoffs) or any(a >= b for a, b in pairwise(bounds)):
+            raise ArgumentError(
+                f"{layer}: cutoffs must be ints that increase between 0 and n_classes={n_classes}, got {cutoffs}"
+            )
+        self.in_features, self.n_classes, self.div_value, self.head_bias = in_features, n_classes, div_value, head_bias
+        self.cutoffs = [*cutoffs, n_classes]
+        self.shortlist_size, self.n_clusters = cutoffs[0], len(cutoffs)
+        self.head_size = self.shortlist_size + self.n_clusters
+        placed = {"device": device, "dtype": dtype}
+        self.head = Linear(in_features, self.head_size, head_bias, **placed)
+        self.tail = ModuleList()
+        for i, (first, end) in enumerate(pairwise(self.cutoffs)):
+            width = int(in_features // div_value ** (i + 1))
+            if not width:
+                raise ArgumentError(
+                    f"{layer}: in_features={in_features} over div_value={div_value} leaves cluster {i} no features"
+                )
+            self.tail.append(
+                Sequential(Linear(in_features, width, False, **placed), Linear(width, end - first, False, **placed))
+            )
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        self.head.reset_parameters()
+        for narrow, scores in self.tail:
+            narrow.reset_parameters()
+            scores.reset_parameters()
+
+    def forward(self, input: Tensor, target: Tensor) -> AdaptiveOutput:
+        op = "AdaptiveLogSoftmaxWithLoss"
+        x, target = self._rows(input), creation.asarray(target)
+        if target.shape != input.shape[:-1]:
+            raise ShapeError(
+                f"{op}: input of shape {input.shape} needs a target of {input.shape[:-1]}, got {target.shape}"
+            )
+        labels = checked_indices(op, target, self.n_classes, f"{self.n_classes} classes", x).reshape(-1)
+        head = functional.log_softmax(self.head(x), 1)
+        entries, inside = labels, []
+        for i, (first, end) in enumerate(pairwise(self.cutoffs)):
+            is_member = (labels >= first) & (labels < end)
+            entries = indexing.masked_fill(entries, is_member, self.shortlist_size + i)
+            (members,) = indexing.nonzero(is_member)
+            inside.append((i, first, members))
+        output = head.gather(1, entries.unsqueeze(1)).squeeze(1)
+        for i, first, members in inside:
+            if members.shape[0]:
+                scores = functional.log_softmax(self.tail[i](x[members]), 1)
+                own = scores.gather(1, (labels[members] - first).unsqueeze(1)).squeeze(1)
+                output = output.at[members].add(own)
+        return AdaptiveOutput(output.reshape(target.shape), -output.mean())
+
+    def _rows(self, input: Tensor) -> Tensor:
+        if len(input.shape) not in (1, 2) or input.shape[-1] != self.in_features:
+            raise ShapeError(
+                f"AdaptiveLogSoftmaxWithLoss: takes (N, {self.in_features}) or ({self.in_features},), got {input.shape}"
+            )
+        return input.reshape((-1, self.in_features))
+
+    def log_prob(self, input: Tensor) -> Tensor:
+        """The log-probability of every class: (N, n_classes)."""
+        x = self._rows(input)
+        head = functional.log_softmax(self.head(x), 1)
+        parts = [head[:, : self.shortlist_size]]
+        for i, cluster in enumerate(self.tail):
+            entry = self.shortlist_size + i
+            parts.append(functional.log_softmax(cluster(x), 1) + head[:, entry : entry + 1])
+        return joining.concat(parts, axis=1).reshape((*input.shape[:-1], self.n_classes))
+
+    def predict(self, input: Tensor) -> Tensor:
+        """The likeliest class: (N,)."""
+        return self.log_prob(input).argmax(axis=-1)
