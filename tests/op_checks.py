@@ -13,6 +13,7 @@ from op_table import OpCase
 
 import autograd_core as ag
 from autograd_core import context, tree
+from autograd_core.aval import is_inexact
 from autograd_core.ops.indexing import nonzero_p
 from autograd_core.primitive import Primitive
 
@@ -50,6 +51,10 @@ def arrays(case: OpCase, seed: int = 0) -> Arrays:
     return tuple(np.asarray(x) for x in case.make(np.random.default_rng(seed)))
 
 
+def as_list(results: Any) -> list[Any]:
+    return list(results) if isinstance(results, (tuple, list)) else [results]
+
+
 def as_float32(xs: Sequence[np.ndarray]) -> Arrays:
     return tuple(x.astype(SINGLE.get(x.dtype, x.dtype)) for x in xs)
 
@@ -77,7 +82,7 @@ def of_operands(case: OpCase, xs: Arrays, positions: Sequence[int], device: str 
         full = [ag.asarray(x, device=device) for x in xs]
         for i, x in zip(positions, chosen, strict=True):
             full[i] = x
-        return tuple(y for y in tree.flatten(case.fn(*full))[0] if y.dtype.kind in "fc")
+        return tuple(y for y in tree.flatten(case.fn(*full))[0] if is_inexact(y.dtype))
 
     return f
 
@@ -115,9 +120,7 @@ def same(found: Sequence[Any], expected: Sequence[Any], what: str, tolerance: fl
 def value(case: OpCase) -> None:
     """The results are those of the reference, in its dtypes."""
     xs = arrays(case)
-    expected = case.reference(*xs)
-    expected = list(expected) if isinstance(expected, (tuple, list)) else [expected]
-    same([y.numpy() for y in run(case, xs)], expected, case.name, TOLERANCE[np.dtype(np.float64)])
+    same([y.numpy() for y in run(case, xs)], as_list(case.reference(*xs)), case.name, TOLERANCE[np.dtype(np.float64)])
 
 
 def float32(case: OpCase) -> None:
@@ -313,7 +316,7 @@ def peer(case: OpCase, torch: Any) -> None:
     for i in positions:
         operands[i].requires_grad_()
     theirs = case.torch(torch, *operands)
-    theirs = list(theirs) if isinstance(theirs, (tuple, list)) else [theirs]
+    theirs = as_list(theirs)
     tolerance = TOLERANCE[np.dtype(np.float64)]
     results = [y.detach().resolve_conj().resolve_neg().numpy() for y in theirs]
     same([y.numpy() for y in run(case, xs)], results, case.name, tolerance, dtypes=False)

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from types import ModuleType
-
 import op_checks
+from op_catalog import NOT_OPERATIONS, families, primitives, public_functions
 from op_table import CASES, OpCase
 from test_ops import NOT_IN_FLOAT32
 
 import autograd_core as ag
 from autograd_core import ops
-from autograd_core.primitive import Primitive
-
-# In __all__ beside the operations of their family: they make or hold generators, and take no tensors.
-NOT_OPERATIONS = {"Generator", "default_generator", "seed", "fork"}
-
-
-def families() -> list[ModuleType]:
-    return [importlib.import_module(f"{ops.__name__}.{info.name}") for info in pkgutil.iter_modules(ops.__path__)]
-
-
-def public_functions() -> dict[str, str]:
-    """Public operation -> the family that lists it."""
-    return {name: module.__name__ for module in families() for name in getattr(module, "__all__", ())}
-
-
-def primitives() -> dict[Primitive, str]:
-    modules = [*families(), importlib.import_module("autograd_core.primitive")]
-    return {v: f"{m.__name__}.{name}" for m in modules for name, v in vars(m).items() if isinstance(v, Primitive)}
 
 
 def test_families_are_found():

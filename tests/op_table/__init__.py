@@ -8,6 +8,6 @@ from .case import OpCase
 CASES: list[OpCase] = [
     case
     for path in sorted(Path(__file__).parent.glob("*.py"))
-    if path.stem not in ("__init__", "case")
+    if path.stem not in ("__init__", "case", "jax_names")
     for case in import_module(f".{path.stem}", __name__).CASES
 ]

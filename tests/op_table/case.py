@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from autograd_core.aval import is_inexact
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,12 @@ class OpCase:
     why_not: the reason for every ``()``.
     order: highest order of derivative that exists and is checked.
     elementwise: how many operands broadcast, for the checks in which Hypothesis draws shapes and dtypes; 0 if not so.
+    jax: the same function, called with the jax module and JAX's arrays; None where ``fn`` itself can be read in JAX's names
+        (see ``op_jax``); ``no_jax``: the reason why JAX is not asked.
+    no_vmap: the reason why vmap refuses it.
+    not_in: dtype -> the reason why the case means nothing in it.
+    not_empty: the reason why operands without elements mean nothing to the case.
+    own_dtype: the reason why results have a dtype of their own, whatever that of the operands.
     """
 
     name: str
@@ -35,6 +43,12 @@ class OpCase:
     why_not: str = ""
     order: int = 2
     elementwise: int = 0
+    jax: Callable[..., Any] | None = None
+    no_jax: str = ""
+    no_vmap: str = ""
+    not_in: dict[str, str] = field(default_factory=dict, hash=False)
+    not_empty: str = ""
+    own_dtype: str = ""
 
     @property
     def function(self) -> str:
@@ -45,7 +59,7 @@ class OpCase:
         """Positions of the operands to differentiate with respect to."""
         if self.differentiable is not None:
             return self.differentiable
-        return tuple(i for i, x in enumerate(operands) if x.dtype.kind in "fc")
+        return tuple(i for i, x in enumerate(operands) if is_inexact(x.dtype))
 
 
 def normal(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
