@@ -237,3 +237,24 @@ def pull_back(
     nodes: list[Any] = [x.node for x in variables]
     found = sweep(roots, set(nodes), retain_graph=retain_graph, create_graph=create_graph)
     return [found.get(node) for node in nodes]
+
+
+def captured(results: Iterable[Any], arguments: set[AnyNode], newest_outside: int) -> list[AnyNode]:
+    """What the function that made ``results`` took from outside, other than its arguments: nodes as parents.
+
+    newest_outside: the order of a node made just before the function ran. (Orders decrease.)
+    """
+    reached: dict[Any, AnyNode] = {}
+    seen: set[AnyNode] = set(arguments)
+    stack = [x.node for x in results if isinstance(x, Tensor) and x.node is not None]
+    while stack:
+        edge = stack.pop()
+        node = main_node(edge)
+        if node in seen:
+            continue
+        if node.order > newest_outside:
+            reached.setdefault((node, edge.index) if type(edge) is Piece else node, edge)
+        else:
+            seen.add(node)
+            stack.extend(getattr(node, "parents", ()))
+    return list(reached.values())

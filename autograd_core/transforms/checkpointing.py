@@ -10,7 +10,7 @@ from .. import context, tree
 from ..aval import is_inexact
 from ..errors import GradientError
 from ..graph import AnyNode, Leaf, Node, Piece
-from ..interpreters.reverse import fresh, main_node, sweep
+from ..interpreters.reverse import captured, fresh, main_node, sweep
 from ..primitive import Primitive
 from ..rules import Pullback
 from ..tensor import Tensor
@@ -87,7 +87,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         for y in outputs:
             if not isinstance(y, Tensor):
                 raise GradientError(f"checkpoint: the function must return tensors, it returned {type(y).__name__}")
-        outside = _reached([y.node for y in outputs if y.node is not None], set(own), newest_outside)
+        outside = captured(outputs, set(own), newest_outside)
         parents = [leaves[i].node for i in wanted] + outside
         if not parents:
             return tree.unflatten(output_structure, outputs)
@@ -115,23 +115,6 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
         return tree.unflatten(output_structure, connected)
 
     return wrapped
-
-
-def _reached(roots: Sequence[AnyNode], arguments: set[AnyNode], newest_outside: int) -> list[AnyNode]:
-    """Where a graph leads out of the function that made it, other than through its arguments."""
-    reached: dict[AnyNode | tuple[Node, int], AnyNode] = {}
-    seen: set[AnyNode] = set()
-    stack = list(roots)
-    while stack:
-        edge = stack.pop()
-        node = main_node(edge)
-        if node.order > newest_outside:  # orders decrease: this one was there before
-            key = (edge.node, edge.index) if type(edge) is Piece else edge
-            reached.setdefault(key, edge)
-        elif node not in seen and node not in arguments:
-            seen.add(node)
-            stack.extend(getattr(node, "parents", ()))
-    return list(reached.values())
 
 
 def _piece_of(found: Any, target: AnyNode) -> Any:

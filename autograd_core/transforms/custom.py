@@ -11,7 +11,7 @@ from ..aval import Aval, is_inexact
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..graph import AnyNode, Leaf, Node, Piece
 from ..interpreters.batch import Batch, Batched, NoDraws, run_batched
-from ..interpreters.reverse import fresh, main_node, pull_back
+from ..interpreters.reverse import captured, fresh, main_node, pull_back
 from ..ops import creation
 from ..primitive import Primitive, bind
 from ..rules import Pullback
@@ -57,6 +57,14 @@ class _Custom:
                 raise GradientError(f"{self.name}: its {rule} must return tensors, it returned {type(leaf).__name__}")
         return leaves, structure
 
+    def _refuse_captured(self, rule: str, results: Sequence[Any], arguments: set[AnyNode], newest_outside: int) -> None:
+        """GradientError if a result depends on a variable by another way than through the arguments."""
+        if captured(results, arguments, newest_outside):
+            raise GradientError(
+                f"{self.name}: {rule} uses a tensor that requires gradients and is not one of its differentiable "
+                "arguments, so that its gradient would be lost; pass it as an argument, or detach() it"
+            )
+
 
 # ------------------------------------------------------------------------------------ reverse mode
 
@@ -101,13 +109,15 @@ class custom_vjp(_Custom):
         if not wanted or not recording:
             return self.f(*self._join(static, chosen)) if below is None else below
         parents = [leaves[i].node for i in wanted]
+        newest_outside = Leaf().order
         # residuals stay connected to the arguments by ordinary operations: that makes ``bwd`` differentiable
         for i in wanted:
             leaves[i] = fresh(leaves[i])
         result = self.fwd(*self._join(static, tree.unflatten(structure, leaves)))
         output, residuals = self._pair("fwd", result, "residuals")
         outputs, output_structure = self._tensors("fwd", output)
-        self._refuse_captured([*outputs, *tree.flatten(residuals)[0]], {leaves[i].node for i in wanted})
+        kept = [*outputs, *tree.flatten(residuals)[0]]
+        self._refuse_captured("fwd", kept, {leaves[i].node for i in wanted}, newest_outside)
         several = len(outputs) > 1
         described = [(made, [getattr(x, "aval", None) for x in xs]) for xs, made in map(tree.flatten, chosen)]
 
@@ -181,22 +191,6 @@ class custom_vjp(_Custom):
         for_all.defvjp(fwd, bwd)
         outputs = for_all(*[leaves[i].inner if b else leaves[i] for i, b in zip(positions, flags, strict=True)])
         return tree.unflatten(output_structure, [Batched(batch, y) for y in outputs])
-
-    def _refuse_captured(self, results: Sequence[Any], arguments: set[AnyNode]) -> None:
-        """GradientError if a result depends on a variable by another way than through the arguments."""
-        stack = [main_node(x.node) for x in results if isinstance(x, Tensor) and x.node is not None]
-        seen = set(arguments)
-        while stack:
-            node = stack.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            if isinstance(node, Leaf):
-                raise GradientError(
-                    f"{self.name}: fwd uses a tensor that requires gradients and is not one of its differentiable "
-                    "arguments, so that its gradient would be lost; pass it as an argument, or detach() it"
-                )
-            stack.extend(main_node(parent) for parent in node.parents)
 
     def _cotangents(self, found: Any, arguments: Sequence[tuple[Any, list[Aval | None]]]) -> list[Tensor | None]:
         """What ``bwd`` returned, leaf by leaf, once it fits the arguments."""
@@ -284,11 +278,17 @@ class custom_jvp(_Custom):
         device = next((x.device for x in leaves if isinstance(x, Tensor)), None)
         operands = [x if isinstance(x, Tensor) else creation.asarray(x, device=device) for x in leaves]
         output_structure: Any = None
+        recording = context.is_grad_enabled()
 
-        def value(xs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        def value(xs: Sequence[Tensor]) -> tuple[Tensor, ...]:
             nonlocal output_structure
-            y = self.f(*self._join(static, tree.unflatten(structure, list(xs))))
+            newest_outside = Leaf().order
+            with context.scope(recording=recording):  # to see what it depends on
+                y = self.f(*self._join(static, tree.unflatten(structure, list(xs))))
             outputs, output_structure = self._tensors("function", y)
+            self._refuse_captured(
+                "the function", outputs, {main_node(x.node) for x in xs if x.node is not None}, newest_outside
+            )
             return tuple(outputs)
 
         def push(primals: Iterable[Tensor], tangents: Iterable[Tensor], outputs: Sequence[Tensor]) -> list[Tensor]:

@@ -145,7 +145,8 @@ def per_sample_grad(
     f: ordinary code, the loss of a batch; it is given batches of one example. wrt: the tensors that require gradients
     and that ``f`` uses, in nested dicts, lists and tuples: ``dict(model.named_parameters())``. Or argnums (default 0):
     the positional arguments to differentiate, an int or several, the same for all examples. All other positional
-    arguments have the examples along axis 0, keyword arguments are the same for all.
+    arguments have the examples along axis 0, keyword arguments are the same for all. With argnums the result can be
+    differentiated again; with wrt it is a constant, as what ``backward`` leaves in ``grad``.
     One pass forward and one back for all examples, whatever the model; what mixes examples (batch normalization in
     training) is not a function of one example, and is refused. randomness: as in ``vmap``.
     Source: Goodfellow, Efficient per-example gradient computations, 2015.
@@ -175,8 +176,7 @@ def per_sample_grad(
             return grad(f, argnums)(*ones, **kwargs)
 
         axes = tuple(None if i in same else 0 for i in range(len(args)))
-        with context.no_grad():  # the gradient of each example, not a record of how it came about
-            return vmap(of_one, axes, randomness=randomness)(*args)
+        return vmap(of_one, axes, randomness=randomness)(*args)
 
     return wrapped
 
