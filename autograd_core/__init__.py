@@ -12,8 +12,11 @@ from . import fft, linalg, random
 from .backend import Device, devices
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
 from .diagnostics.anomaly import detect_anomaly
+from .diagnostics.audit import audit
 from .diagnostics.checking import check_grads
 from .diagnostics.drawing import draw
+from .diagnostics.explain import explain_grad
+from .diagnostics.lifetime import GraphWatch
 from .diagnostics.origins import record_origins
 from .dtypes import *
 from .errors import (

@@ -26,11 +26,12 @@ from .values import (
 class detect_anomaly(record_origins):
     """Inside, the first operation whose result is not finite raises AnomalyError: forward, backward, or in a jvp.
 
-    The error names the operation, the module path, the line of your code that called it, how many elements are concerned
-    and what the operands are there; for a backward pass, the operation whose derivative it was and the line that called
-    *that*. What counts is a NaN that no operand held, and an infinity made from finite operands: the -inf of a mask
-    passes. A NaN that comes in from outside (data, parameters) is an error at the first operation that passes it on.
-    Derivatives may be infinite on the way if a cotangent of 0 makes 0 of it (``where``): only what they return counts.
+    The error names the operation, the module path, the line of your code that called it, how many elements are
+    concerned and what the operands are there; for a backward pass, the operation whose derivative it was and the line
+    that called *that*. What counts is a NaN that no operand held, and an infinity made from finite operands: the -inf
+    of a mask passes. A NaN that comes in from outside (data, parameters) is an error at the first operation that
+    passes it on. Derivatives may be infinite on the way if a cotangent of 0 makes 0 of it (``where``): only what they
+    return counts.
 
     infinities: False looks for NaN alone.
 
@@ -90,8 +91,8 @@ class detect_anomaly(record_origins):
         givers = [f"operand {n}: {b.counted} of {aval_text(x)}" for n, x, b in before if b.nan and found.nan]
         if givers:
             text = (
-                f"{primitive.name} was given NaN, made by nothing that ran in this block ({'; '.join(givers)}): look at "
-                "the data and the parameters, ag.isnan(x).any()."
+                f"{primitive.name} was given NaN, made by nothing that ran in this block ({'; '.join(givers)}): look "
+                "at the data and the parameters, ag.isnan(x).any()."
             )
         else:
             what = "result" if part == "value" else "tangent (in forward mode)"
@@ -124,8 +125,8 @@ class detect_anomaly(record_origins):
             name = operand_name(primitive, operand_positions(node)[position])
             there = at_text(primitive, found.first, saved_operands(node), bad)
             text = (
-                f"the derivative of {primitive.name} made the first {found.kind}: {found.counted} of the gradient of its "
-                f"operand {name}, {aval_text(bad)}{there}. The gradient of its result: "
+                f"the derivative of {primitive.name} made the first {found.kind}: {found.counted} of the gradient of "
+                f"its operand {name}, {aval_text(bad)}{there}. The gradient of its result: "
                 f"{'; '.join(map(range_text, arrived))}."
             )
         if origin is None:

@@ -23,7 +23,8 @@ STYLES = {
 
 
 class DrawnNode(NamedTuple):
-    """key: its name in the DOT text; label: lines of text; kind: operation, result, leaf or module; path: its module."""
+    """key: its name in the DOT text; label: lines of text; kind: operation, result, leaf or module; path: its
+    module."""
 
     key: str
     label: tuple[str, ...]

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, GradientError
 from ..graph import AnyNode, Leaf, Node
 from ..interpreters.reverse import main_node
 from ..tensor import Tensor
-from .dot import DrawnEdge, DrawnNode, Drawing
+from .dot import Drawing, DrawnEdge, DrawnNode
 from .flow import Flow, graph_of, measure, named_tensors, refuse_freed
 from .origins import origin_of
 from .values import aval_text, number
@@ -26,15 +26,17 @@ def draw(
     names: Any = None,
     depth: int | None = None,
 ) -> Drawing:
-    """The graph of a tensor (or of several) as it was recorded: operations with shapes, parameters by name, and on every
-    edge the norm |g| of the gradient that comes back, as label and line width. Zero is dashed, NaN and infinity red.
+    """The graph of a tensor (or of several) as it was recorded: operations with shapes, parameters by name, and on
+    every edge the norm |g| of the gradient that comes back, as label and line width. Zero is dashed, NaN and infinity
+    red.
 
     path, format: also write it, as ``.dot`` or ``.svg``.
     gradients: True makes a sweep of its own (cotangents of ones) that leaves the graph and all ``grad`` as they are; or
     the cotangents themselves, one an output; False makes none. None: True if every output is one number.
-    names: a module, or a dict of tensors: what leaves are called (parameters of modules know their names) and the values
-    for shares: the percentage beside |g| is the part that sum |g * x| over this operand has in that of all operands of
-    the operation, where their values are at hand: which operand the result owes its value to, to first order.
+    names: a module, or a dict of tensors: what leaves are called (parameters of modules know their names) and the
+    values for shares: the percentage beside |g| is the part that sum |g * x| over this operand has in that of all
+    operands of the operation, where their values are at hand: which operand the result owes its value to, to first
+    order.
     depth: fold what ran in modules deeper than this many names; needs a forward pass inside ``record_origins()``,
     after which modules are drawn as boxes in any case.
 
@@ -74,8 +76,8 @@ def _outputs(y: Any) -> list[Tensor]:
     recorded = [x for x in given if x.node is not None]
     if not recorded:
         raise GradientError(
-            "draw: this value does not depend on any tensor with requires_grad=True (or was computed under no_grad), so "
-            "there is no graph; ag.explain_grad says why"
+            "draw: this value does not depend on any tensor with requires_grad=True (or was computed under no_grad), "
+            "so there is no graph; ag.explain_grad says why"
         )
     return recorded
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import context
 from ..aval import is_inexact
 from ..errors import ArgumentError
 from ..graph import AnyNode, Leaf, Node
@@ -69,8 +68,8 @@ def explain_grad(x: Tensor, y: Tensor | Callable[[], Tensor] | None = None) -> E
     >>> import autograd_core as ag
     >>> w = ag.tensor([-1.0, -2.0], requires_grad=True)
     >>> ag.explain_grad(w, w.relu().sum())
-    This tensor (float32[2]) gets a gradient of zero: relu passes 0 on where 1.41421 arrives (|g|), as no input of it is
-    positive (dead units).
+    This tensor (float32[2]) gets a gradient of zero: relu stops it, where 1.41421 (|g|) arrives and 0 goes on: no input
+    of it is positive (dead units).
     """
     if not isinstance(x, Tensor):
         raise ArgumentError(f"explain_grad: takes a tensor, got {type(x).__name__}")
@@ -101,15 +100,17 @@ def _of_itself(x: Tensor) -> Explanation | None:
     if not is_inexact(x.dtype):
         return Explanation(
             "integer",
-            f"{described(x)} can have no gradient: derivatives are defined for floating and complex dtypes. Compute from "
-            "x.astype('float32'), and differentiate by that.",
+            f"{described(x)} can have no gradient: derivatives are defined for floating and complex dtypes. Compute "
+            "from x.astype('float32'), and differentiate by that.",
         )
     if x.node is None:
-        made = "frozen by requires_grad_(False), or never asked" if isinstance(x, Variable) else "made without asking"
+        made = "frozen by requires_grad_(False), or is a buffer, which never asks for one"
+        if not isinstance(x, Variable):
+            made = "made without requires_grad=True, detached, or computed under no_grad"
         return Explanation(
             "constant",
-            f"{described(x)} requires no gradient: it was {made}, detached, or computed under no_grad. Write "
-            "x.requires_grad_() before anything is computed from it.",
+            f"{described(x)} requires no gradient: it was {made}. Write x.requires_grad_() before anything is computed "
+            "from it.",
         )
     return None
 
@@ -121,8 +122,8 @@ def _without_result(x: Tensor) -> Explanation:
         node: Any = main_node(x.node)  # type: ignore[arg-type]
         return Explanation(
             "not a leaf",
-            f"{described(x)} is no leaf but the result of {_named(node)}, and backward keeps the gradients of leaves. Call "
-            "x.retain_grad() before backward, or take ag.grad of a function of x.",
+            f"{described(x)} is no leaf but the result of {_named(node)}, and backward keeps the gradients of leaves. "
+            "Call x.retain_grad() before backward, or take ag.grad of a function of x.",
             [node.pullback.primitive.name],
             [origin_of(node)],
         )
@@ -134,8 +135,8 @@ def _without_result(x: Tensor) -> Explanation:
         )
     return Explanation(
         "no backward",
-        f"{described(x)} requires a gradient, but no backward has reached it: none was called yet, or the result it was "
-        "called on does not depend on x. ag.explain_grad(x, loss) tells which.",
+        f"{described(x)} requires a gradient, but no backward has reached it: none was called yet, or the result it "
+        "was called on does not depend on x. ag.explain_grad(x, loss) tells which.",
     )
 
 
@@ -167,8 +168,8 @@ def _of_result(x: Tensor, y: Tensor, watched: follow | None) -> Explanation:
         kept = "" if x.grad is None else f" The gradient that it left: {range_text(x.grad)}."
         return Explanation(
             "freed",
-            "An earlier backward has freed the graph of y, so it tells nothing more. Ask before backward, keep the graph "
-            f"with backward(retain_graph=True), or pass the function that computes y.{kept}",
+            "An earlier backward has freed the graph of y, so it tells nothing more. Ask before backward, keep the "
+            f"graph with backward(retain_graph=True), or pass the function that computes y.{kept}",
             gradient=x.grad,
         )
     graph = graph_of([y.node])
@@ -190,8 +191,8 @@ def _of_constant(x: Tensor, y: Tensor, watched: follow | None) -> Explanation:
         return _of_cuts(x, cuts)
     if not is_inexact(y.dtype):
         text = (
-            f"y has dtype {y.dtype}: it is the result of an operation without derivative (a comparison, argmax, a cast to "
-            "integers), so no gradient comes back from it."
+            f"y has dtype {y.dtype}: it is the result of an operation without derivative (a comparison, argmax, a cast "
+            "to integers), so no gradient comes back from it."
         )
     else:
         text = (
@@ -212,8 +213,8 @@ def _of_unconnected(x: Tensor, y: Tensor, graph: Sequence[AnyNode], watched: fol
     others = shown if names else f"{len(leaves)} other leaves" if len(leaves) > 1 else "one other leaf"
     name = getattr(x.node, "name", None)
     twin = (
-        f" One of them is also called {name!r}: it was replaced (a new module, requires_grad_() off and on) after y was "
-        "computed, or before."
+        f" One of them is also called {name!r}: it was replaced (a new module, requires_grad_() off and on) after y "
+        "was computed, or before."
         if name is not None and any(leaf.name == name for leaf in leaves)
         else ""
     )
@@ -228,8 +229,8 @@ def _hint(watched: follow | None, otherwise: str) -> str:
     if watched is not None:
         return f" {otherwise}, unless by way of NumPy or Python numbers, which no graph can follow."
     return (
-        " If it should: detach(), no_grad, an operation without derivative or a way through NumPy lies between. Pass the "
-        "function that computes y to see which: ag.explain_grad(x, lambda: loss(x))."
+        " If it should: detach(), no_grad, an operation without derivative or a way through NumPy lies between. Pass "
+        "the function that computes y to see which: ag.explain_grad(x, lambda: loss(x))."
     )
 
 
@@ -240,10 +241,10 @@ def _of_cuts(x: Tensor, cuts: Sequence[Cut]) -> Explanation:
         "no derivative": lambda c: f"{c.op} has no derivative",
         "unseen": lambda c: f"its value lost its history before {c.op} used it",
     }
-    reasons = [f"{phrases[c.reason](c)}, at {c.origin.place}{_inside(c.origin)}" for c in cuts]
+    reasons = [f"{phrases[c.reason](c)} ({c.origin.place}{_inside(c.origin)})" for c in cuts]
     return Explanation(
         "cut",
-        f"{described(x)} gets no gradient: its value reaches y, but not its history. {_sentence('; '.join(reasons))}.",
+        f"{described(x)} gets no gradient: its value reaches y, but its history does not: {'; '.join(reasons)}.",
         [c.op for c in cuts],
         [c.origin for c in cuts],
     )
@@ -275,7 +276,7 @@ def _of_zero(x: Tensor, g: Tensor | None, flow: Flow, between: set[AnyNode]) -> 
     texts = []
     for node, i in blamed[:SHOWN]:
         why = _why_zero(node, i)
-        texts.append(f"{_named(node)} passes 0 on where {number(flow.arrived[node])} arrives (|g|), as {why}")
+        texts.append(f"{_named(node)} stops it, where {number(flow.arrived[node])} (|g|) arrives and 0 goes on: {why}")
     more = f"; so do {len(blamed) - SHOWN} more operations" if len(blamed) > SHOWN else ""
     return Explanation(
         "zero",
@@ -329,10 +330,3 @@ def _named(node: Node) -> str:
 
 def _inside(origin: Origin) -> str:
     return f", in module {origin.within}" if origin.within else ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-__all__ = ["Explanation", "explain_grad"]

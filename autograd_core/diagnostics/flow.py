@@ -114,9 +114,15 @@ def measure(
         if y.node is not None:
             g = y.new_ones(y.shape) if g is None else initial_cotangent(op, y, g)
             started.append((y.node, g.detach()))
-    flow = Flow(graph_of([y.node for y in roots]), leaves or {})
-    with context.scope(observer=flow):
-        found = sweep(started, targets, retain_graph=True, create_graph=False)
+    graph = graph_of([y.node for y in roots])
+    flow = Flow(graph, leaves or {})
+    retained = [(node.retained, node.retained.grad) for node in graph if hasattr(node, "retained")]
+    try:
+        with context.scope(observer=flow):
+            found = sweep(started, targets, retain_graph=True, create_graph=False)
+    finally:
+        for kept, before in retained:
+            kept.grad = before
     flow.arrived.update((node, norm(g)) for node, g in found.items())
     return flow, found
 
@@ -126,8 +132,8 @@ def refuse_freed(op: str, outputs: Iterable[Tensor]) -> None:
         node = main_node(y.node)  # type: ignore[arg-type]
         if isinstance(node, Node) and node.saved is None:
             raise GradientError(
-                f"{op}: an earlier backward has freed the graph of this result of {node.pullback.primitive.name!r}, shape "
-                f"{y.shape}; call {op} before backward, or keep the graph with backward(retain_graph=True)"
+                f"{op}: an earlier backward has freed the graph of this result of {node.pullback.primitive.name!r}, "
+                f"shape {y.shape}; call {op} before backward, or keep the graph with backward(retain_graph=True)"
             )
 
 

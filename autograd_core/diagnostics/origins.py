@@ -30,8 +30,8 @@ RULES = {id(f.__code__) for f in (sweep, Batch.run, Forward.run, Eager._run_comp
 class Origin:
     """The call of one operation.
 
-    op: the operation; derivative_of: the operation whose derivative ran it, or None; filename, line, function: where the
-    user's code called it; module, kind: path and class of the innermost module around it ("" where there is none).
+    op: the operation; derivative_of: the operation whose derivative ran it, or None; filename, line, function: where
+    the user's code called it; module, kind: path and class of the innermost module around it ("" where there is none).
     """
 
     __slots__ = ("__weakref__", "derivative_of", "filename", "function", "kind", "line", "module", "op")
