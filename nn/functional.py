@@ -33,6 +33,7 @@ from autograd_core.ops.adaptive_pooling import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
 )
+from autograd_core.ops.attention import scaled_dot_product_attention
 from autograd_core.ops.convolution import conv1d, conv2d, conv3d
 from autograd_core.ops.cross_entropy import cross_entropy, linear_cross_entropy, nll_loss
 from autograd_core.ops.ctc import ctc_loss
@@ -84,6 +85,7 @@ from autograd_core.ops.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from autograd_core.ops.recurrent import gru, lstm, rnn
 from autograd_core.ops.rms_norms import local_response_norm, rms_norm
 from autograd_core.ops.softmax import gumbel_softmax, log_softmax, softmax, softmin
 from autograd_core.ops.trigonometric import tanh
@@ -136,6 +138,7 @@ __all__ = [
     "gelu",
     "glu",
     "group_norm",
+    "gru",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -153,6 +156,7 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lstm",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
@@ -173,7 +177,9 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "rnn",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

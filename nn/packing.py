@@ -82,8 +82,8 @@ def _checked_lengths(op: str, lengths: Any, batch: int, longest: int) -> np.ndar
     if wrong.size:
         i = int(wrong[0])
         raise DataError(
-            f"{op}: length {values[i]} of sequence {i} is not between 1 and {longest}, the padded length; leave out "
-            "empty sequences"
+            f"{op}: length {values[i]} of sequence {i} is not between 1 and {longest}, the padded length"
+            + ("" if values[i] else "; leave out empty sequences")
         )
     return values.astype(DEFAULT_INT)
 

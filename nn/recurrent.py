@@ -7,10 +7,12 @@ from typing import Any
 
 from autograd_core.errors import ArgumentError, ShapeError
 from autograd_core.ops import creation, indexing, joining, shaping
+from autograd_core.ops.dropout import check_probability
+from autograd_core.ops.dropout import dropout as dropped
 from autograd_core.ops.recurrent import gru, lstm, rnn
 from autograd_core.tensor import Tensor
 
-from . import functional, init
+from . import init
 from .linear import check_positive
 from .module import Module
 from .packing import PackedSequence, lengths_of, packed_rows, padded_rows
@@ -37,7 +39,7 @@ class _Recurrent(Module):
     ):
         layer = type(self).__name__
         check_positive(layer, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        functional.check_probability(layer, dropout)
+        check_probability(layer, dropout)
         if isinstance(proj_size, bool) or not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
             raise ArgumentError(
                 f"{layer}: proj_size must be an int from 0 (no projection) to hidden_size - 1 = {hidden_size - 1}, "
@@ -129,7 +131,7 @@ class _Recurrent(Module):
         lasts: list[list[Tensor]] = [[] for _ in initial]
         for i in range(self.num_layers):
             if i and self.training and self.dropout:
-                x = functional.dropout(x, self.dropout)
+                x = dropped(x, self.dropout)
             outputs = []
             for direction, suffix in enumerate(self._suffixes(i)):
                 weights = {name: getattr(self, name + suffix) for name in self._shapes(i)}
@@ -145,19 +147,21 @@ class _Recurrent(Module):
     def _check(self, x: Tensor, initial: dict[str, Any]) -> None:
         layer = type(self).__name__
         if x.shape[-1] != self.input_size:
+            order = "; is the input (B, T, input_size)?" if self.batch_first else "; is the input (T, B, input_size)?"
             raise ShapeError(
                 f"{layer}: input has {x.shape[-1]} features (its last axis), input_size is {self.input_size}"
-                + ("; is the batch the first axis? Then pass batch_first=True" if self.input_size in x.shape else "")
+                + (order if self.input_size in x.shape else "")
             )
         batch = x.shape[1:-1]
         for name, v in initial.items():
             width = self.hidden_size if name == "c0" else self._state_size
             count = self.num_layers * (2 if self.bidirectional else 1)
             if v is not None and v.shape != (count, *batch, width):
-                axes = "(num_layers * directions, B, size)" if batch else "(num_layers * directions, size)"
+                axes = "(num_layers * directions, B, size), also with batch_first"
+                alone = "(num_layers * directions, size), for an input without a batch axis"
+                expected = (count, *batch, width)
                 raise ShapeError(
-                    f"{layer}: {name} must have shape {(count, *batch, width)}, {axes}, also with batch_first; "
-                    f"got {v.shape}"
+                    f"{layer}: {name} must have shape {expected}, {axes if batch else alone}; got {v.shape}"
                 )
 
     def extra_repr(self) -> str:

@@ -11,7 +11,7 @@ from autograd_core.ops import recurrent
 
 from .case import OpCase
 
-T, B, I, H, R = 4, 3, 2, 3, 2
+T, B, D, H, R = 4, 3, 2, 3, 2
 LENGTHS = [4, 1, 3]
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 Arrays = dict[str, np.ndarray]
@@ -87,7 +87,7 @@ def of_torch(op: str, names: tuple[str, ...], lengths: Any, reverse: bool, nonli
         options = {"nonlinearity": nonlinearity} if op == "rnn" else {}
         if "weight_hr" in p:
             options["proj_size"] = size
-        layer = kind(I, H, bias="bias_ih" in p, **options).double()
+        layer = kind(D, H, bias="bias_ih" in p, **options).double()
         given = {f"{name}_l0": v for name, v in p.items() if name[0] in "wb"}
         h0 = p.get("h0", torch.zeros(x.shape[1], size).double()).reshape(1, -1, size)
         c0 = p.get("c0", torch.zeros(x.shape[1], H).double()).reshape(1, -1, H)
@@ -116,7 +116,7 @@ def case(
     """names: the optional operands that are given."""
     states, gates = (R if projected else H), GATES[op]
     shapes = {
-        "weight_ih": (gates * H, I),
+        "weight_ih": (gates * H, D),
         "weight_hh": (gates * H, states),
         "bias_ih": (gates * H,),
         "bias_hh": (gates * H,),
@@ -133,7 +133,7 @@ def case(
         f"{op}/{variant}",
         lambda x, *vs: getattr(recurrent, op)(x, **dict(zip(given, vs, strict=True)), **options),
         lambda rng: (
-            rng.standard_normal((T, I) if unbatched else (T, B, I)),
+            rng.standard_normal((T, D) if unbatched else (T, B, D)),
             *[rng.uniform(-0.8, 0.8, shapes[name]) for name in given],
         ),
         reference(op, given, lengths, reverse, squash),
