@@ -8,7 +8,10 @@
 tensor([2., 4., 6.])
 """
 
+from typing import Any as _Any
+
 from . import fft, linalg, random
+from .aval import as_dtype as _as_dtype
 from .backend import Device, devices
 from .context import default_device, enable_grad, is_grad_enabled, no_grad
 from .diagnostics.anomaly import detect_anomaly
@@ -78,3 +81,10 @@ from .transforms import (
     vjp,
     vmap,
 )
+
+
+def __getattr__(name: str) -> _Any:
+    """``ag.bfloat16``: the one dtype that NumPy lacks, made known to it on first use."""
+    if name == "bfloat16":
+        return _as_dtype(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

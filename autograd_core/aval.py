@@ -44,8 +44,13 @@ class Aval(NamedTuple):
 # ------------------------------------------------------------------------------------------- dtypes
 
 
+HALF = "eE"  # the characters of float16 and bfloat16: dtypes that values are stored in, and float32 computes for
+
+
 def as_dtype(dtype: Any) -> np.dtype:
     """The NumPy dtype that ``dtype`` names; DTypeError if it is not numeric or boolean."""
+    if type(dtype) is str and dtype == "bfloat16":
+        import ml_dtypes  # noqa: F401 (tells NumPy the name; only where it is used: it costs a tenth of our import)
     try:
         result = np.dtype(dtype)
     except TypeError:
@@ -79,10 +84,18 @@ def promote(dtypes: Iterable[np.dtype], scalars: Iterable[object] = ()) -> np.dt
     common = dtypes[0] if dtypes else scalar_dtype(scalars[0])
     for dtype in dtypes[1:]:
         if dtype is not common:
-            common = np.promote_types(common, dtype)
+            common = _common(common, dtype)
     for value in scalars:
         common = _promote_scalar(common, value)
     return common
+
+
+def _common(a: np.dtype, b: np.dtype) -> np.dtype:
+    try:
+        return np.promote_types(a, b)
+    except TypeError:  # NumPy knows no common dtype of bfloat16 and these
+        half, other = (a, b) if a.char == "E" else (b, a)
+        return half if other.kind in "iu" else DEFAULT_FLOAT
 
 
 def _promote_scalar(dtype: np.dtype, value: object) -> np.dtype:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import context
+from ..aval import DEFAULT_FLOAT, HALF
 from ..backend import Device, get_device
 from ..errors import ArgumentError, AutogradError, DTypeError
-from ..primitive import Primitive
+from ..primitive import Elementwise, Primitive
 from ..tensor import Tensor
 
 _LITERAL_DTYPE = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.complex128): np.dtype(np.complex64)}
@@ -33,6 +34,8 @@ class Eager:
         kernel = source.kernels[primitive]
         if kernel is None:
             return self._run_composed(primitive, inputs, params)
+        if inputs and inputs[0].dtype.char in HALF:
+            kernel = self._in_single(primitive, kernel, inputs)
         try:
             if not params and len(inputs) == 2:  # the common small operation: no list, no dictionary
                 x1, x2 = inputs
@@ -48,6 +51,25 @@ class Eager:
         if type(data) is tuple:
             return tuple([_wrap(piece, device) for piece in data])
         return _wrap(data, device)
+
+    def _in_single(self, primitive: Primitive, kernel: Any, inputs: Sequence[Tensor]) -> Any:
+        """``kernel`` for operands of half precision: computed in float32 and rounded once, at the end.
+
+        Sums of many numbers would stand still in half precision, and squares overflow. The first operand tells: where
+        it is a condition or an index, values are only moved.
+        """
+
+        def run(xp: Any, *arrays: Any, **params: Any) -> Any:
+            wide = [a.astype(DEFAULT_FLOAT) if a.dtype.char in HALF else a for a in arrays]
+            if primitive.shape_rule is None and not isinstance(primitive, Elementwise):
+                return kernel(xp, *wide, **params)
+            declared = primitive.output_aval(*[x.aval for x in inputs], **params)
+            y = kernel(xp, *wide, **params)
+            if type(y) is tuple:
+                return tuple([piece.astype(aval.dtype) for piece, aval in zip(y, declared, strict=True)])
+            return y.astype(declared.dtype)
+
+        return run
 
     def _run_composed(self, primitive: Any, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         with context.scope(recording=False):
