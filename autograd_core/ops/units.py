@@ -164,8 +164,7 @@ def rrelu(
     x = to_float(as_tensor("rrelu", x))
     if not training or lower == upper:
         return leaky_relu(x, (lower + upper) / 2)
-    single = "float64" if x.dtype == "float64" else "float32"
-    slopes = random.uniform(x.shape, lower, upper, dtype=single, device=x.device, generator=generator)
+    slopes = random.uniform(x.shape, lower, upper, device=x.device, generator=generator)  # the same in every dtype
     return where(x > 0, x, x * slopes.astype(x.dtype))
 
 

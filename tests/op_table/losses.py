@@ -23,11 +23,13 @@ def reduced(values: np.ndarray, reduction: str) -> Any:
 
 
 def by_elements(formula: Callable[..., float], reduction: str = "mean") -> Callable[..., Any]:
-    """A loss from the formula for one element; further operands are weights."""
+    """A loss from the formula for one element; operands that it does not take are weights."""
 
     def reference(*xs: np.ndarray) -> Any:
         x, t, *weights = np.broadcast_arrays(*xs)
-        values = [formula(*v[:2]) * math.prod(v[2:]) for v in zip(x.flat, t.flat, *(w.flat for w in weights))]
+        rows = zip(x.flat, t.flat, *(w.flat for w in weights))
+        n = formula.__code__.co_argcount
+        values = [formula(*v[:n]) * math.prod(v[n:]) for v in rows]
         return reduced(np.array(values).reshape(x.shape), reduction)
 
     return reference
@@ -83,6 +85,23 @@ def logistic(x: float, t: float) -> float:
 
 def divergence(x: float, t: float) -> float:
     return t * (math.log(t) - x)
+
+
+def halves(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """Draws 0.5, 1.5, ...: off the kinks of a loss of counts; of whole numbers PyTorch loses digits."""
+    return lambda rng: rng.integers(0, 5, shape) + 0.5
+
+
+def poisson(x: float, t: float) -> float:
+    return math.exp(x) - t * x
+
+
+def stirling(t: float) -> float:
+    return t * math.log(t) - t + math.log(2 * math.pi * t) / 2 if t > 1 else 0.0
+
+
+def gaussian(x: float, t: float, v: float) -> float:
+    return (math.log(v) + (x - t) ** 2 / v) / 2
 
 
 def divergence_of_logs(x: float, t: float) -> float:
@@ -170,6 +189,7 @@ UNIT = (uniform(0.1, 0.9, 2, 3), uniform(0.1, 0.9, 2, 3))
 SCORES = (normal(2, 3), uniform(0.0, 1.0, 2, 3))
 LOGS = (uniform(-2.0, -0.1, 2, 3), uniform(0.1, 0.9, 2, 3))
 FACTORS = uniform(0.5, 2.0, 2, 3)
+COUNTS = halves(2, 3)
 
 CASES = [
     case("mse_loss", PAIR, squared),
@@ -208,6 +228,53 @@ CASES = [
     ),
     case("kl_div/batchmean", LOGS, divergence, reduction="batchmean"),
     case("kl_div/log_target", PAIR, divergence_of_logs, reduction="none", log_target=True),
+    case("mse_loss/weight", (*PAIR, FACTORS), squared, ("weight",), reduction="none"),
+    *[
+        OpCase(
+            f"{name}/weight, mean",
+            lambda x, t, w, name=name: getattr(losses, name)(x, t, weight=w),
+            operands(*PAIR, FACTORS),
+            lambda x, t, w, formula=formula: by_elements(formula, "none")(x, t, w).sum() / w.sum(),
+            lambda torch, x, t, w, name=name: getattr(torch.nn.functional, name)(x, t, weight=w),
+        )
+        for name, formula in (("mse_loss", squared), ("l1_loss", absolute))
+    ],
+    case("huber_loss/weight", (*PAIR, FACTORS), huber(1.0), ("weight",)),
+    case("poisson_nll_loss", (normal(2, 3), COUNTS), poisson),
+    case(
+        "poisson_nll_loss/full",
+        (normal(2, 3), COUNTS),
+        lambda x, t: poisson(x, t) + stirling(t),
+        full=True,
+        reduction="none",
+    ),
+    case(
+        "poisson_nll_loss/rates",
+        (uniform(0.1, 3.0, 2, 3), COUNTS),
+        lambda x, t: x - t * math.log(x + 1e-3),
+        log_input=False,
+        eps=1e-3,
+        reduction="sum",
+    ),
+    case("gaussian_nll_loss", (*PAIR, FACTORS), gaussian, ("var",)),
+    case(
+        "gaussian_nll_loss/full",
+        (*PAIR, FACTORS),
+        lambda x, t, v: gaussian(x, t, v) + math.log(2 * math.pi) / 2,
+        ("var",),
+        full=True,
+        reduction="none",
+    ),
+    *[
+        OpCase(
+            f"gaussian_nll_loss/{variant}",
+            lambda x, t, v: losses.gaussian_nll_loss(x, t, v),
+            operands(*PAIR, uniform(0.5, 2.0, *shape)),
+            lambda x, t, v: np.mean([gaussian(*z) for z in zip(x.flat, t.flat, np.repeat(v, 3))]),
+            lambda torch, x, t, v: torch.nn.functional.gaussian_nll_loss(x, t, v),
+        )
+        for variant, shape in (("rows", (2,)), ("rows, kept axis", (2, 1)))
+    ],
     classification("cross_entropy", normal(4, 3), integers(0, 3, 4)),
     classification("cross_entropy/sum", normal(4, 3), integers(0, 3, 4), reduction="sum"),
     classification("cross_entropy/none", normal(4, 3), integers(0, 3, 4), reduction="none"),
@@ -242,6 +309,18 @@ CASES = [
         differentiable=(0, 1),
     ),
     classification("cross_entropy/probabilities of one", normal(3), distribution(3), differentiable=(0, 1)),
+    *[
+        OpCase(
+            f"linear_cross_entropy/{variant}",
+            lambda x, w, t, b: cross_entropy.linear_cross_entropy(x, w, t, linear_bias=b, label_smoothing=0.1),
+            operands(normal(4, 2), normal(3, *shape, 2), integers(0, 3, 4, *shape), normal(3, *shape)),
+            lambda x, w, t, b: by_samples(np.einsum("nd,c...d->nc...", x, w) + b, t, label_smoothing=0.1),
+            lambda torch, x, w, t, b: torch.nn.functional.linear_cross_entropy(
+                x, w, t, linear_bias=b, label_smoothing=0.1
+            ),
+        )
+        for variant, shape in (("vectors", ()), ("two dimensions", (2,)))
+    ],
     classification("nll_loss", normal(4, 3), integers(0, 3, 4)),
     classification("nll_loss/none", normal(2, 3, 2), integers(0, 3, 2, 2), reduction="none"),
     classification("nll_loss/ignored, weight", normal(4, 3), labels_with_gaps(0, -100, 2, 1), uniform(0.5, 2.0, 3)),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.ops import normalization
+from autograd_core.ops import normalization, rms_norms
 from autograd_core.primitive import bind
 
 from .case import OpCase, normal, operands, uniform
@@ -91,6 +91,21 @@ def group_case(variant: str, n_groups: int, *shape: int, affine: bool = True) ->
     )
 
 
+def by_root_mean_squares(x: np.ndarray, n_axes: int, eps: float) -> np.ndarray:
+    y = np.empty_like(x)
+    for i in np.ndindex(x.shape[: x.ndim - n_axes]):
+        y[i] = x[i] / np.sqrt((x[i] ** 2).sum() / x[i].size + eps)
+    return y
+
+
+def by_neighbours(x: np.ndarray, size: int, alpha: float, beta: float, k: float) -> np.ndarray:
+    y = np.empty_like(x)
+    for c in range(x.shape[1]):
+        window = x[:, max(0, c - size // 2) : c + (size - 1) // 2 + 1]
+        y[:, c] = x[:, c] / (k + alpha * (window**2).sum(axis=1) / size) ** beta
+    return y
+
+
 CASES = [
     batch_case("image", 2, 3, 2, 2),
     batch_case("vector", 4, 3),
@@ -124,6 +139,37 @@ CASES = [
     group_case("vector", 2, 3, 4),
     group_case("one-group", 1, 2, 3, 2),
     group_case("no-affine", 2, 2, 4, 2, affine=False),
+    OpCase(
+        "instance_norm/given-moments",
+        lambda x, mean, var, w, b: normalization.instance_norm(x, mean, var, w, b, use_input_stats=False, eps=EPS),
+        operands(normal(2, 3, 2), normal(3), uniform(0.5, 2.0, 3), normal(3), normal(3)),
+        given_moments_reference,
+        no_torch="there, no gradient reaches running statistics",
+    ),
+    OpCase(
+        "rms_norm",
+        lambda x, w: rms_norms.rms_norm(x, 4, w),
+        operands(normal(3, 4), normal(4)),
+        lambda x, w: by_root_mean_squares(x, 1, float(np.finfo(x.dtype).eps)) * w,
+        torch=lambda torch, x, w: torch.nn.functional.rms_norm(x, (4,), w),
+    ),
+    OpCase(
+        "rms_norm/two-axes",
+        lambda x: rms_norms.rms_norm(x, (3, 2), eps=EPS),
+        operands(normal(2, 3, 2)),
+        lambda x: by_root_mean_squares(x, 2, EPS),
+        torch=lambda torch, x: torch.nn.functional.rms_norm(x, (3, 2), eps=EPS),
+    ),
+    *[
+        OpCase(
+            f"local_response_norm/{size}",
+            lambda x, size=size: rms_norms.local_response_norm(x, size, alpha=0.5, beta=0.6, k=1.5),
+            operands(normal(*shape)),
+            lambda x, size=size: by_neighbours(x, size, 0.5, 0.6, 1.5),
+            torch=lambda torch, x, size=size: torch.nn.functional.local_response_norm(x, size, 0.5, 0.6, 1.5),
+        )
+        for size, shape in ((1, (1, 3, 2)), (2, (2, 4, 2)), (3, (1, 5, 2, 2)), (5, (2, 3, 1)))
+    ],
     OpCase(
         "instance_norm",
         lambda x, w, b: normalization.instance_norm(x, weight=w, bias=b, eps=EPS),

@@ -3,7 +3,9 @@
 import numpy as np
 
 import autograd_core as ag
-from autograd_core.ops import philox
+from autograd_core.backend import get_device
+from autograd_core.ops import philox, random
+from autograd_core.primitive import bind
 
 from .case import OpCase, uniform
 
@@ -67,6 +69,11 @@ CASES = [
         "random.bernoulli",
         lambda: ag.random.bernoulli(0.3, (3, 3), generator=generator()),
         lambda: np.array([w < 0.3 * 2**32 for w in bits(9)]).reshape(3, 3),
+    ),
+    case(
+        "random.bits",
+        lambda: bind(random.random_bits_p, (generator().take(get_device(None)),), {"shape": (2, 3)}),
+        lambda: np.array(bits(6), np.uint32).reshape(2, 3),
     ),
     case(
         "random.bernoulli/each",
