@@ -59,7 +59,7 @@ def _sgd_update(
     step: np.ndarray | None = None,
     **options: Any,
 ) -> tuple[np.ndarray, ...]:
-    if not _compiled(param, grad, buffer):
+    if lr.ndim or not _compiled(param, grad, buffer):  # under vmap, examples have rates of their own
         return _sgd_formula(param, grad, lr, buffer, step, **options)
     x, g, b = param.ravel(), grad.ravel(), None if buffer is None else buffer.ravel()
     new_x, new_b = np.empty_like(x), None if b is None else np.empty_like(b)
@@ -114,7 +114,7 @@ def _adam_update(
     max_exp_avg_sq: np.ndarray | None = None,
     **options: Any,
 ) -> tuple[np.ndarray, ...]:
-    if not _compiled(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq):
+    if lr.ndim or not _compiled(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq):
         return _adam_formula(param, grad, lr, exp_avg, exp_avg_sq, step, max_exp_avg_sq, **options)
     x, g, m, v = param.ravel(), grad.ravel(), exp_avg.ravel(), exp_avg_sq.ravel()
     new_x, new_m, new_v = np.empty_like(x), np.empty_like(x), np.empty_like(x)
