@@ -36,6 +36,7 @@ from .errors import (
     GradientError,
     IndexingError,
     LinAlgError,
+    NotASequenceError,
     ShapeError,
     StateDictError,
 )

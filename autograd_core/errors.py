@@ -22,6 +22,10 @@ class IndexingError(ShapeError, IndexError):
     """An index is out of range, or does not fit the shape that it is used on."""
 
 
+class NotASequenceError(ShapeError, TypeError):
+    """A 0-d tensor was asked for its length or its elements."""
+
+
 class DTypeError(AutogradError, TypeError):
     """Operand dtypes do not fit the operation."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from . import context
 from .aval import Aval, is_inexact
 from .backend import Device, get_device
-from .errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
+from .errors import ArgumentError, DeviceError, DTypeError, GradientError, NotASequenceError, ShapeError
 from .graph import AnyNode, Hook, HookHandle, Leaf, Retained, add_hook
 from .ops import casting, creation
 from .ops._exchange import Exchange
@@ -71,12 +71,12 @@ class Tensor(Methods, Exchange):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise ShapeError("len() of a 0-d tensor: it holds one value, x.item()")
+            raise NotASequenceError("len() of a 0-d tensor: it holds one value, x.item()")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.shape:
-            raise ShapeError("a 0-d tensor cannot be iterated over: it holds one value, x.item()")
+            raise NotASequenceError("a 0-d tensor cannot be iterated over: it holds one value, x.item()")
         return iter(self.unbind())
 
     def __repr__(self) -> str:

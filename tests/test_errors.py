@@ -357,11 +357,11 @@ CONVERSIONS: list[Case] = [
         ag.DTypeError,
         "only integer tensors can be used as an index, this one has dtype float32",
     ),
-    ("len", lambda: len(zeros(())), ag.ShapeError, "len() of a 0-d tensor: it holds one value, x.item()"),
+    ("len", lambda: len(zeros(())), ag.NotASequenceError, "len() of a 0-d tensor: it holds one value, x.item()"),
     (
         "iteration",
         lambda: list(zeros(())),
-        ag.ShapeError,
+        ag.NotASequenceError,
         "a 0-d tensor cannot be iterated over: it holds one value, x.item()",
     ),
     (
@@ -418,6 +418,7 @@ def test_a_long_value_is_not_repeated_in_full() -> None:
     [
         (errors.ShapeError, ValueError),
         (errors.IndexingError, IndexError),
+        (errors.NotASequenceError, TypeError),
         (errors.DTypeError, TypeError),
         (errors.DeviceError, ValueError),
         (errors.BackendUnavailableError, ImportError),

@@ -79,14 +79,17 @@ full_p = general(
 
 
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Any:
-    """A tensor of ``shape`` whose elements all equal the Python scalar ``fill_value``.
+    """A tensor of ``shape`` whose elements all equal ``fill_value``, a number or a 0-d tensor.
 
-    dtype: by default that of the number (Python's: float32, int64, bool, complex64). Python array API standard.
+    dtype: by default that of the number (Python's: float32, int64, bool, complex64). Differentiable in a tensor.
+    Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.full((2,), 7.0)
     tensor([7., 7.])
     """
+    if getattr(fill_value, "shape", None) == () and not isinstance(fill_value, np.generic):
+        return made("full", fill_value, dtype, device).broadcast_to(as_shape("full", shape))
     if not isinstance(fill_value, (bool, int, float, complex, np.generic)):
         raise ArgumentError(f"full: fill_value must be a number, got {type(fill_value).__name__}; use broadcast_to")
     if dtype is None:

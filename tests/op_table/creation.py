@@ -47,6 +47,13 @@ CASES = [
         lambda: np.full((2, 3), 1.5),
         lambda t: t.full((2, 3), 1.5, dtype=t.float64),
     ),
+    OpCase(
+        "full/tensor",
+        lambda x: ag.full((2, 3), x),
+        operands(normal()),
+        lambda x: np.full((2, 3), x),
+        lambda torch, x: x.expand(2, 3),
+    ),
     made("full/integer", lambda: ag.full(2, 7), lambda: np.full(2, 7), lambda t: t.full((2,), 7)),
     made(
         "zeros",
