@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ..aval import Aval, broadcast_shapes
+from ..aval import BOOL, Aval, broadcast_shapes
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..primitive import bind, general
 from . import random
@@ -159,17 +159,27 @@ def _attend_adjoint(
     return tuple([found[name].reshape(shapes[name]) for name in wanted])
 
 
-def _composed(*operands: Any, has: Names, scale: float, causal: bool, keep_scale: float) -> Any:
-    p = dict(zip(has, operands))
-    scores = matmul(p["q"] * scale, p["k"].mT)
-    mask = p.get("mask")
+def _public_scores(q: Any, k: Any, mask: Any, scale: float, causal: bool) -> tuple[Any, Any]:
+    """The scores, minus infinity where a query may not look, and which queries may look at no key."""
+    scores = matmul(q * scale, k.mT)
     if mask is not None:
-        scores = where(mask, scores, -math.inf) if mask.dtype == bool else scores + mask
+        scores = where(mask, scores, -math.inf) if mask.dtype == BOOL else scores + mask
     rows, keys = scores.shape[-2:]
     if causal:
         position = arange(max(rows, keys), device=scores.device)
         scores = where(position[:keys] <= expand_dims(position[:rows], axis=1), scores, -math.inf)
-    blind = every(scores == -math.inf, axis=-1, keepdims=True)
+    return scores, every(scores == -math.inf, axis=-1, keepdims=True)
+
+
+def attention_weights(q: Any, k: Any, mask: Any, scale: float, causal: bool) -> Any:
+    """The softmax of the scores, in public operations; 0 for a query that may look at no key. mask as for attention."""
+    scores, blind = _public_scores(q, k, mask, scale, causal)
+    return where(blind, 0, softmax(where(blind, 0, scores)))
+
+
+def _composed(*operands: Any, has: Names, scale: float, causal: bool, keep_scale: float) -> Any:
+    p = dict(zip(has, operands))
+    scores, blind = _public_scores(p["q"], p["k"], p.get("mask"), scale, causal)
     weights = where(blind, 0, softmax(where(blind, 0, scores)))
     if "keep" in p:
         weights = where(p["keep"], weights * keep_scale, 0)
