@@ -14,6 +14,7 @@ import pytest
 from house import modules, package_roots
 
 ENGINE_LIMIT = 3000
+TRANSFORMS_LIMIT = 1500
 
 ROOTS = {
     "autograd_core": Path("autograd_core"),
@@ -83,6 +84,7 @@ def test_only_the_cuda_backend_names_cuda(house) -> None:
 
 def test_the_engine_can_be_read_in_one_sitting(house) -> None:
     assert layering.engine_lines(house) < ENGINE_LIMIT
+    assert sum(layering.lines(s) for s in house.values() if layering.area(s.name) == "transforms") < TRANSFORMS_LIMIT
 
 
 # What must be caught -------------------------------------------------------------------------------------------
@@ -222,13 +224,14 @@ def test_a_named_device_is_caught(tree, name: str, text: str, caught: bool) -> N
     assert bool(layering.named_devices(tree({name: text}))) is caught
 
 
-def test_the_engine_is_counted_without_ops_compile_and_interop(tree) -> None:
+def test_the_engine_is_counted_without_ops_and_what_stands_on_it(tree) -> None:
     sources = tree(
         {
             "autograd_core.tensor": "a = 1\n\n# why\nb = 2\n",
             "autograd_core.interpreters.eager": "c = 3\n",
             "autograd_core.ops.math": "d = 4\n",
             "autograd_core.compile.fuse": "e = 5\n",
+            "autograd_core.transforms.jacobians": "g = 7\n",
             "autograd_core.nn.linear": "f = 6\n",
         }
     )

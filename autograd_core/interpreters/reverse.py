@@ -207,6 +207,11 @@ def initial_cotangent(op: str, y: Tensor, gradient: Any) -> Tensor:
                 f"{op}: only a scalar has one gradient, this output has shape {y.shape}; reduce it "
                 "(y.sum(), y.mean()) or pass a cotangent of its shape"
             )
+        if y.dtype.kind == "c":
+            raise GradientError(
+                f"{op}: only a real number has one gradient, this output is {y.dtype}; take y.real, y.imag or abs(y), "
+                "or pass a cotangent"
+            )
         return y.new_ones(y.shape)
     g = gradient if isinstance(gradient, Tensor) else creation.made(op, gradient, None, y.device, copy=True)
     check_devices(op, (y, g))
