@@ -53,6 +53,9 @@ from autograd_core.ops.dropout import (
     feature_alpha_dropout,
 )
 from autograd_core.ops.embedding import embedding, embedding_bag, one_hot
+from autograd_core.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from autograd_core.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
+from autograd_core.ops.grid_sampling import affine_grid, grid_sample
 from autograd_core.ops.linear_algebra import linear
 from autograd_core.ops.losses import (
     binary_cross_entropy,
@@ -85,9 +88,12 @@ from autograd_core.ops.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from autograd_core.ops.power_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from autograd_core.ops.recurrent import gru, lstm, rnn
+from autograd_core.ops.resampling import interpolate
 from autograd_core.ops.rms_norms import local_response_norm, rms_norm
 from autograd_core.ops.softmax import gumbel_softmax, log_softmax, softmax, softmin
+from autograd_core.ops.transposed_convolution import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from autograd_core.ops.trigonometric import tanh
 from autograd_core.ops.units import (
     celu,
@@ -101,6 +107,7 @@ from autograd_core.ops.units import (
     softsign,
     tanhshrink,
 )
+from autograd_core.ops.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from autograd_core.tensor import Tensor
 
 __all__ = [
@@ -110,6 +117,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -119,9 +127,13 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -134,9 +146,13 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gru",
     "gumbel_softmax",
@@ -147,6 +163,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -156,11 +173,17 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "lstm",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
@@ -172,6 +195,8 @@ __all__ = [
     "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -195,6 +220,7 @@ __all__ = [
     "threshold",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}

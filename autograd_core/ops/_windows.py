@@ -1,4 +1,4 @@
-"""Sliding windows over the spatial axes: what convolution and pooling share.
+"""Sliding windows over the spatial axes: what convolution, pooling and folding share.
 
 A window at output position t covers, along each axis, the input positions
 
@@ -14,6 +14,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError, ShapeError
+from ..primitive import bind
 
 AXIS_NAMES = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
@@ -98,16 +99,16 @@ def windows(
     for name, n, k, s, (before, after), d in zip(AXIS_NAMES[len(size)], size, kernel, stride, padding, dilation):
         span, padded = d * (k - 1) + 1, n + before + after
         free = padded - span
-        if free < 0:
+        count = (free + (s - 1 if ceil else 0)) // s + 1
+        if ceil and (count - 1) * s >= n + before:
+            count -= 1
+        if count < 1 or (free < 0 and not ceil):
             at_dilation = f" at dilation {d}" if d > 1 else ""
             raise ShapeError(
                 f"{op}: a kernel of {k}{at_dilation} spans {span} along {name}, more than the input's {n}"
                 f"{f' with {before} + {after} of padding' if before or after else ''}; "
                 "use a smaller kernel, more padding or a larger input"
             )
-        count = free // s + 1
-        if ceil and free % s and count * s < n + before:
-            count += 1
         output.append(count)
         extended.append((before, max(after, (count - 1) * s + span - n - before)))
     return Windows(size, kernel, stride, tuple(extended), dilation, tuple(output))
@@ -125,3 +126,38 @@ def per_axis(op: str, name: str, value: Any, ndim: int, *, least: int) -> tuple[
     if len(result) != ndim or min(result) < least:
         raise ArgumentError(f"{op}: {name} must be an int of at least {least} or {ndim} of them, got {value!r}")
     return result
+
+
+def window_arguments(
+    op: str, ndim: int, kernel_size: Any, stride: Any, padding: Any = 0
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """kernel_size, stride (None: kernel_size) and padding of a pooling, for every axis."""
+    kernel = per_axis(op, "kernel_size", kernel_size, ndim, least=1)
+    empty = stride is None or (isinstance(stride, Sequence) and not len(stride))
+    strides = kernel if empty else per_axis(op, "stride", stride, ndim, least=1)
+    pad = per_axis(op, "padding", padding, ndim, least=0)
+    if any(2 * p > k for p, k in zip(pad, kernel)):
+        raise ArgumentError(
+            f"{op}: padding {pad} is more than half of kernel_size {kernel}: a window could see nothing but padding; "
+            "pad the input itself for more"
+        )
+    return kernel, strides, pad
+
+
+def planes(op: str, ndim: int, x: Any) -> tuple[Any, bool]:
+    """``x`` as (N, C, *size), and whether it was given so."""
+    if len(x.shape) not in (ndim + 1, ndim + 2):
+        axes = ", ".join(AXIS_NAMES[ndim])
+        raise ShapeError(f"{op}: input must be (N, C, {axes}) or (C, {axes}), got shape {x.shape}")
+    batched = len(x.shape) == ndim + 2
+    return (x if batched else x.reshape((1, *x.shape))), batched
+
+
+def run_folded(primitive: Any, xs: Sequence[Any], batched: Sequence[bool], size: int, params: dict[str, Any]) -> Any:
+    """``primitive``, whose samples are independent, on a batch: the batch axis becomes part of the samples' axis."""
+    whole = [x if b else x.broadcast_to((size, *x.shape)) for x, b in zip(xs, batched, strict=True)]
+    y = bind(primitive, [x.reshape((size * x.shape[1], *x.shape[2:])) for x in whole], params)
+    samples = whole[0].shape[1]
+    if type(y) is tuple:
+        return tuple([piece.reshape((size, samples, *piece.shape[1:])) for piece in y])
+    return y.reshape((size, samples, *y.shape[1:]))

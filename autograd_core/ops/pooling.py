@@ -6,20 +6,17 @@ from the windows' maxima, ``pool_scatter`` puts them back there; each is the tra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..aval import DEFAULT_INT, Aval
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..primitive import Multilinear, bind, general, multilinear
+from ..primitive import General, Multilinear, bind, general, multilinear
 from ._apply import as_tensor, to_float
-from ._windows import AXIS_NAMES, Windows, per_axis, windows
-from .creation import asarray
-from .linear_algebra import matmul
+from ._windows import AXIS_NAMES, Windows, per_axis, planes, run_folded, window_arguments, windows
 
-__all__ = ["adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
 
 INDEX = np.dtype(np.int32)  # within one plane; half the memory traffic of int64
 
@@ -74,6 +71,7 @@ pool_gather_p: Multilinear = multilinear(
     _gather,
     transposes=(lambda g, index, avals: _scatter_to(g, index, avals[0].shape[2:]), None),
     shape=lambda x, index: Aval(index.shape, x.dtype),
+    batch=lambda xs, batched, size, **params: run_folded(pool_gather_p, xs, batched, size, params),
 )
 
 pool_scatter_p: Multilinear = multilinear(
@@ -81,6 +79,7 @@ pool_scatter_p: Multilinear = multilinear(
     _scatter,
     transposes=(lambda g, index: bind(pool_gather_p, (g, index), {}), None),
     shape=lambda v, index, *, size: Aval((*v.shape[:2], *size), v.dtype),
+    batch=lambda xs, batched, examples, **params: run_folded(pool_scatter_p, xs, batched, examples, params),
 )
 
 
@@ -88,7 +87,7 @@ def _scatter_to(v: Any, index: Any, size: tuple[int, ...]) -> Any:
     return bind(pool_scatter_p, (v, index), {"size": size})
 
 
-max_pool_p = general(
+max_pool_p: General = general(
     "max_pool",
     _max_pool,
     lambda x, *, windows: (
@@ -98,7 +97,28 @@ max_pool_p = general(
     # detached: the indices are an output, but nothing flows through them
     vjp=(lambda g, y, windows: _scatter_to(g[0], y[1].detach(), windows.size),),
     jvp=lambda ts, y: (bind(pool_gather_p, (ts[0], y[1].detach()), {}), None),
+    batch=lambda xs, batched, size, **params: run_folded(max_pool_p, xs, batched, size, params),
 )
+
+
+def as_ordered(op: str, input: Any) -> Any:
+    """``input`` as a tensor; DTypeError if its values have no order to find a maximum by."""
+    x = as_tensor(op, input)
+    if x.dtype.kind in "bc":
+        raise DTypeError(f"{op}: input has dtype {x.dtype}, which has no order; write x.astype('float32') first")
+    return x
+
+
+def _check_met(op: str, windows: Windows) -> None:
+    """ShapeError if a window passes over the whole input: there is no maximum of nothing."""
+    for name, n, s, (before, _), d, t in zip(
+        AXIS_NAMES[len(windows.size)], windows.size, windows.stride, windows.padding, windows.dilation, windows.output
+    ):
+        if any((i * s - before) % d >= n for i in range(min(t, -(-before // s)))):
+            raise ShapeError(
+                f"{op}: with padding {before} and dilation {d} a window along {name} meets nothing of the input's {n}; "
+                "use less padding or a smaller dilation"
+            )
 
 
 def _max(
@@ -112,13 +132,11 @@ def _max(
     return_indices: bool,
 ) -> Any:
     op = f"max_pool{ndim}d"
-    x = as_tensor(op, input)
-    if x.dtype.kind not in "iuf":
-        raise DTypeError(f"{op}: input has dtype {x.dtype}, which has no order; write x.astype('float32') first")
-    x, batched = _planes(op, ndim, x)
-    kernel, stride, pad = _window_arguments(op, ndim, kernel_size, stride, padding)
+    x, batched = planes(op, ndim, as_ordered(op, input))
+    kernel, stride, pad = window_arguments(op, ndim, kernel_size, stride, padding)
     dilation = per_axis(op, "dilation", dilation, ndim, least=1)
     where = windows(op, x.shape[2:], kernel, stride, tuple((n, n) for n in pad), dilation, ceil_mode)
+    _check_met(op, where)
     y, index = bind(max_pool_p, (x,), {"windows": where})
     y = y if batched else y.reshape(y.shape[1:])
     if not return_indices:
@@ -172,6 +190,27 @@ def max_pool2d(
     return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+def max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Maximum over windows along three axes; arguments as for ``max_pool2d``. input: (N, C, D, H, W) or (C, D, H, W).
+
+    return_indices: where in the volume each maximum was found, as (d * H + h) * W + w.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.ops.pooling import max_pool3d
+    >>> max_pool3d(ag.ones((2, 3, 4, 6, 8)), 2).shape
+    (2, 3, 2, 3, 4)
+    """
+    return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
 # ------------------------------------------------------------------------------------------- means
 
 # how many elements a mean divides by: one number, or for each axis one for each window
@@ -207,6 +246,7 @@ avg_pool_p: Multilinear = multilinear(
     _avg_pool,
     transposes=(lambda g, windows, divisor: _mean(avg_spread_p, g, windows, divisor),),
     shape=lambda x, *, windows, divisor: Aval((*x.shape[:2], *windows.output), x.dtype),
+    batch=lambda xs, batched, size, **params: run_folded(avg_pool_p, xs, batched, size, params),
 )
 
 avg_spread_p: Multilinear = multilinear(
@@ -214,6 +254,7 @@ avg_spread_p: Multilinear = multilinear(
     _avg_spread,
     transposes=(lambda g, windows, divisor: _mean(avg_pool_p, g, windows, divisor),),
     shape=lambda v, *, windows, divisor: Aval((*v.shape[:2], *windows.size), v.dtype),
+    batch=lambda xs, batched, size, **params: run_folded(avg_spread_p, xs, batched, size, params),
 )
 
 
@@ -242,8 +283,8 @@ def _avg(
     divisor_override: int | None,
 ) -> Any:
     op = f"avg_pool{ndim}d"
-    x, batched = _planes(op, ndim, to_float(as_tensor(op, input)))
-    kernel, stride, pad = _window_arguments(op, ndim, kernel_size, stride, padding)
+    x, batched = planes(op, ndim, to_float(as_tensor(op, input)))
+    kernel, stride, pad = window_arguments(op, ndim, kernel_size, stride, padding)
     where = windows(op, x.shape[2:], kernel, stride, tuple((n, n) for n in pad), (1,) * ndim, ceil_mode)
     if divisor_override is None:
         divisor = _divisor(where, pad, count_include_pad)
@@ -297,80 +338,20 @@ def avg_pool2d(
     return _avg(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def _adaptive_avg(ndim: int, input: Any, output_size: Any) -> Any:
-    op = f"adaptive_avg_pool{ndim}d"
-    x, batched = _planes(op, ndim, to_float(as_tensor(op, input)))
-    size = x.shape[2:]
-    given = output_size if isinstance(output_size, Sequence) else (output_size,) * ndim
-    if len(given) != ndim:
-        raise ArgumentError(f"{op}: output_size must be an int or {ndim} of them, got {output_size!r}")
-    filled = [n if wanted is None else wanted for n, wanted in zip(size, given)]
-    output = per_axis(op, "output_size", filled, ndim, least=1)
-    if not any(n % t for n, t in zip(size, output)):
-        kernel = tuple(n // t for n, t in zip(size, output))
-        where = windows(op, size, kernel, kernel, ((0, 0),) * ndim, (1,) * ndim)
-        x = _mean(avg_pool_p, x, where, where.taps)
-    else:
-        for axis, (n, t) in enumerate(zip(size, output), start=2):
-            means = asarray(_bin_means(n, t), dtype=x.dtype, device=x.device)
-            x = matmul(x.swapaxes(axis, -1), means).swapaxes(axis, -1)
-    return x if batched else x.reshape(x.shape[1:])
-
-
-def _bin_means(n: int, bins: int) -> np.ndarray:
-    """(n, bins): column i averages the elements from floor(i n / bins) to ceil((i + 1) n / bins)."""
-    starts = np.arange(bins) * n // bins
-    ends = -(-np.arange(1, bins + 1) * n // bins)
-    rows = np.arange(n)[:, None]
-    return ((rows >= starts) & (rows < ends)) / (ends - starts)
-
-
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
-    """Mean over ``output_size`` bins along one axis; as ``adaptive_avg_pool2d``. input: (N, C, L) or (C, L).
+def avg_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """Mean over windows along three axes; arguments as for ``avg_pool2d``. input: (N, C, D, H, W) or (C, D, H, W).
 
     >>> import autograd_core as ag
-    >>> from autograd_core.ops.pooling import adaptive_avg_pool1d
-    >>> adaptive_avg_pool1d(ag.tensor([[1.0, 3.0, 2.0]]), 2)
-    tensor([[2. , 2.5]])
+    >>> from autograd_core.ops.pooling import avg_pool3d
+    >>> avg_pool3d(ag.ones((2, 3, 4, 6, 8)), 2).shape
+    (2, 3, 2, 3, 4)
     """
-    return _adaptive_avg(1, input, output_size)
-
-
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
-    """Mean over a grid of bins; bin i of n elements goes from floor(i n / bins) to ceil((i + 1) n / bins).
-
-    input: (N, C, H, W) or (C, H, W); integers become float32. output_size: an int, or one for each axis (None: the
-    input's). Returns (N, C, *output_size). Signature as in PyTorch.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.ops.pooling import adaptive_avg_pool2d
-    >>> adaptive_avg_pool2d(ag.ones((2, 3, 7, 5)), 1).shape
-    (2, 3, 1, 1)
-    """
-    return _adaptive_avg(2, input, output_size)
-
-
-# --------------------------------------------------------------------------------------- arguments
-
-
-def _planes(op: str, ndim: int, x: Any) -> tuple[Any, bool]:
-    """``x`` as (N, C, *size), and whether it was given so."""
-    if len(x.shape) not in (ndim + 1, ndim + 2):
-        axes = ", ".join(AXIS_NAMES[ndim])
-        raise ShapeError(f"{op}: input must be (N, C, {axes}) or (C, {axes}), got shape {x.shape}")
-    batched = len(x.shape) == ndim + 2
-    return (x if batched else x.reshape((1, *x.shape))), batched
-
-
-def _window_arguments(
-    op: str, ndim: int, kernel_size: Any, stride: Any, padding: Any
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    kernel = per_axis(op, "kernel_size", kernel_size, ndim, least=1)
-    stride = kernel if stride is None else per_axis(op, "stride", stride, ndim, least=1)
-    pad = per_axis(op, "padding", padding, ndim, least=0)
-    if any(2 * p > k for p, k in zip(pad, kernel)):
-        raise ArgumentError(
-            f"{op}: padding {pad} is more than half of kernel_size {kernel}: a window could see nothing but padding; "
-            "pad the input itself for more"
-        )
-    return kernel, stride, pad
+    return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)

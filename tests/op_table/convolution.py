@@ -12,7 +12,7 @@ from autograd_core.ops.convolution import conv1d, conv2d, conv3d
 from autograd_core.ops.creation import asarray
 from autograd_core.transforms import vjp
 
-from .case import OpCase, normal, operands
+from .case import OpCase, complex_normal, normal, operands
 
 FUNCTIONS = {1: conv1d, 2: conv2d, 3: conv3d}
 
@@ -37,7 +37,7 @@ def by_loops(ndim: int, **arguments: Any) -> Callable[..., np.ndarray]:
             pairs = [(n, n) for n in axes(0 if padding == "valid" else padding)]
         x = np.pad(x, [(0, 0), (0, 0), *pairs])
         output = [(n - span) // s + 1 for n, span, s in zip(x.shape[2:], spans, stride)]
-        y = np.zeros((x.shape[0], w.shape[0], *output))
+        y = np.zeros((x.shape[0], w.shape[0], *output), x.dtype)
         inputs, outputs = w.shape[1], w.shape[0] // groups
         for n, o in product(range(x.shape[0]), range(w.shape[0])):
             channels = slice(o // outputs * inputs, (o // outputs + 1) * inputs)
@@ -50,14 +50,21 @@ def by_loops(ndim: int, **arguments: Any) -> Callable[..., np.ndarray]:
 
 
 def case(
-    variant: str, x: tuple[int, ...], w: tuple[int, ...], *, bias: bool = True, torch: bool = True, **arguments: Any
+    variant: str,
+    x: tuple[int, ...],
+    w: tuple[int, ...],
+    *,
+    bias: bool = True,
+    torch: bool = True,
+    draw: Callable[..., Any] = normal,
+    **arguments: Any,
 ) -> OpCase:
     ndim = len(w) - 2
     name = f"conv{ndim}d"
     return OpCase(
         f"{name}/{variant}" if variant else name,
         lambda *xs: FUNCTIONS[ndim](*xs, **arguments),
-        operands(normal(*x), normal(*w), *[normal(w[0])] * bias),
+        operands(draw(*x), draw(*w), *[draw(w[0])] * bias),
         by_loops(ndim, **arguments),
         torch=(lambda torch, *xs: getattr(torch.nn.functional, name)(*xs, **arguments)) if torch else None,
         no_torch="" if torch else "PyTorch warns that it copies the input",
@@ -115,6 +122,7 @@ CASES = [
     case("whole-input", (2, 2, 3, 2), (3, 2, 3, 2)),
     case("input-left-over", (1, 1, 6, 6), (1, 1, 2, 2), stride=3),
     case("no-samples", (0, 2, 3, 3), (2, 2, 2, 2)),
+    case("complex", (1, 2, 3, 2), (2, 1, 2, 2), draw=complex_normal, padding=1, groups=2),
     gradient_case("input-gradient", 0, (1, 2, 4, 3), (2, 2, 2, 2), padding=1),
     gradient_case("input-gradient-stride", 0, (1, 2, 5, 4), (2, 1, 2, 2), stride=2, groups=2),
     gradient_case("weight-gradient", 1, (2, 2, 4, 3), (2, 2, 2, 2), padding=1),
@@ -125,6 +133,18 @@ CASES = [
     case("stride-padding-dilation", (2, 2, 6), (2, 2, 2), stride=2, padding=1, dilation=2),
     case("groups", (2, 4, 5), (2, 2, 3), groups=2),
     case("same", (2, 2, 4), (2, 2, 3), padding="same"),
+    case("complex-no-bias", (1, 2, 4), (2, 2, 2), bias=False, draw=complex_normal, stride=2),
     case("", (1, 2, 3, 3, 2), (2, 2, 2, 2, 2)),
+    case("unbatched", (1, 3, 2, 3), (2, 1, 2, 1, 2)),
+    case(
+        "everything",
+        (1, 2, 4, 2, 3),
+        (2, 1, 2, 1, 2),
+        stride=(1, 2, 1),
+        padding=(0, 1, 0),
+        dilation=(2, 1, 2),
+        groups=2,
+    ),
+    case("same", (1, 1, 2, 3, 2), (1, 1, 3, 1, 3), padding="same"),
     case("stride-padding", (1, 1, 3, 2, 3), (2, 1, 2, 2, 2), stride=(2, 1, 2), padding=1),
 ]

@@ -1,4 +1,4 @@
-"""Cases of pooling, in one and two spatial axes."""
+"""Cases of max and average pooling, in one to three spatial axes."""
 
 from __future__ import annotations
 
@@ -77,28 +77,6 @@ def case(name: str, variant: str, shape: tuple[int, ...], kernel: Any, **argumen
     )
 
 
-def adaptive_case(name: str, variant: str, shape: tuple[int, ...], output_size: Any) -> OpCase:
-    function, ndim = getattr(pooling, name), int(name[-2])
-
-    def reference(x: np.ndarray) -> np.ndarray:
-        size = x.shape[-ndim:]
-        given = output_size if isinstance(output_size, tuple) else (output_size,) * ndim
-        output = [n if t is None else t for n, t in zip(size, given)]
-        y = np.zeros((*x.shape[:-ndim], *output))
-        for at in product(*map(range, output)):
-            seen = tuple(slice(i * n // t, -(-(i + 1) * n // t)) for i, n, t in zip(at, size, output))
-            y[(..., *at)] = x[(..., *seen)].mean(axis=tuple(range(-ndim, 0)))
-        return y
-
-    return OpCase(
-        f"{name}/{variant}" if variant else name,
-        lambda x: function(x, output_size),
-        operands(normal(*shape)),
-        reference,
-        torch=lambda torch, x: getattr(torch.nn.functional, name)(x, output_size),
-    )
-
-
 CASES = [
     case("max_pool2d", "", (2, 2, 4, 4), 2),
     case("max_pool2d", "unbatched", (2, 4, 5), (2, 3)),
@@ -124,11 +102,13 @@ CASES = [
     case("avg_pool1d", "", (2, 2, 6), 2),
     case("avg_pool1d", "unbatched", (2, 7), 3),
     case("avg_pool1d", "arguments", (1, 2, 9), 3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
-    adaptive_case("adaptive_avg_pool2d", "", (2, 2, 4, 3), (2, 3)),
-    adaptive_case("adaptive_avg_pool2d", "global", (2, 2, 3, 4), 1),
-    adaptive_case("adaptive_avg_pool2d", "uneven-bins", (1, 2, 5, 3), (3, 2)),
-    adaptive_case("adaptive_avg_pool2d", "more-bins", (1, 1, 2, 3), 4),
-    adaptive_case("adaptive_avg_pool2d", "one-axis", (2, 4, 5), (None, 3)),
-    adaptive_case("adaptive_avg_pool1d", "", (2, 2, 6), 3),
-    adaptive_case("adaptive_avg_pool1d", "uneven-bins", (2, 7), 3),
+    case("max_pool2d", "ceil-over-the-end", (1, 2, 2, 5), (3, 2), ceil_mode=True),
+    case("max_pool3d", "", (1, 2, 4, 2, 2), 2),
+    case("max_pool3d", "unbatched", (1, 3, 2, 4), (2, 1, 2)),
+    case("max_pool3d", "arguments", (1, 1, 3, 4, 2), (2, 2, 1), stride=1, padding=(1, 0, 0), dilation=(1, 2, 1)),
+    case("max_pool3d", "indices", (1, 1, 3, 3, 3), 2, stride=2, ceil_mode=True, return_indices=True),
+    case("avg_pool3d", "", (1, 2, 4, 2, 2), 2),
+    case("avg_pool3d", "unbatched", (1, 3, 2, 4), (2, 1, 2)),
+    case("avg_pool3d", "arguments", (1, 1, 3, 4, 2), (2, 3, 1), stride=1, padding=(1, 1, 0), count_include_pad=False),
+    case("avg_pool3d", "ceil-divisor", (1, 1, 3, 3, 3), 2, stride=2, ceil_mode=True, divisor_override=5),
 ]
