@@ -197,7 +197,7 @@ GRADIENTS: list[Case] = [
         "assigning a traced value",
         lambda: ag.jvp(lambda x: variable().assign_(x), (zeros(2),), (zeros(2),)),
         ag.GradientError,
-        "assign_: a value traced by jvp would escape; return it, or assign x.detach()",
+        "assign_: a value inside jvp would escape; return it from the function instead",
     ),
 ]
 
