@@ -129,8 +129,6 @@ def test_the_gradient_of_a_norm_at_the_origin_is_zero(ord):
     assert np.isfinite(ag.hessian(lambda v: ag.norm(v, 2))(ag.zeros(2)).numpy()).all()
 
 
-def test_norm_refuses_words_and_complex_numbers():
-    with pytest.raises(ag.ArgumentError, match="ord must be a number"):
+def test_norm_refuses_words():
+    with pytest.raises(ag.ArgumentError, match=r"ord must be a number.*ag\.linalg\.matrix_norm"):
         ag.norm(ag.ones((2, 2)), "fro")
-    with pytest.raises(ag.DTypeError, match="takes real numbers"):
-        ag.norm(ag.tensor([1j]))

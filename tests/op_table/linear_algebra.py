@@ -1,16 +1,19 @@
-"""Cases of products, diagonals and norms."""
+"""Cases of products and diagonals."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from autograd_core import linalg
 from autograd_core.ops import linear_algebra
+from autograd_core.ops.diagonals import embed_diagonal_p
 from autograd_core.primitive import bind
 
-from .case import OpCase, normal, operands
+from .case import OpCase, complex_normal, normal, operands
 
 ABSENT = "PyTorch has no such function"
 INNER = "an inner step of other operations"
@@ -22,10 +25,12 @@ def case(
     reference: Callable[..., Any] | None = None,
     torch: Callable[..., Any] | None = None,
     no_torch: str = "",
+    draw: Callable[..., Any] = normal,
     **arguments: Any,
 ) -> OpCase:
     """A function of normal operands, compared with NumPy's of that name and with PyTorch's."""
     function = name.partition("/")[0]
+    home = linalg if hasattr(linalg, function) else linear_algebra
     if torch is None and not no_torch:
 
         def torch(torch: Any, *xs: Any) -> Any:
@@ -33,8 +38,8 @@ def case(
 
     return OpCase(
         name,
-        lambda *xs: getattr(linear_algebra, function)(*xs, **arguments),
-        operands(*(normal(*shape) for shape in shapes)),
+        lambda *xs: getattr(home, function)(*xs, **arguments),
+        operands(*(draw(*shape) for shape in shapes)),
         reference or (lambda *xs: getattr(np, function)(*xs, **arguments)),
         torch,
         no_torch=no_torch,
@@ -52,40 +57,6 @@ def einsum(subscripts: str, *shapes: tuple[int, ...], no_torch: str = "") -> OpC
     )
 
 
-def primitive(name: str, *shapes: tuple[int, ...], reference: Callable[..., Any], **params: Any) -> OpCase:
-    return OpCase(
-        name,
-        lambda *xs: bind(getattr(linear_algebra, f"{name}_p"), xs, params),
-        operands(*(normal(*shape) for shape in shapes)),
-        reference,
-        no_torch=INNER,
-    )
-
-
-def away_from_zero(rng: np.random.Generator) -> tuple[np.ndarray]:
-    return (rng.uniform(0.3, 2.0, (3, 4)) * rng.choice([-1.0, 1.0], (3, 4)),)
-
-
-def norm(variant: str, ord: float, axis: Any = None, keepdims: bool = False) -> OpCase:
-    def by_formula(x: np.ndarray) -> Any:
-        a = np.abs(x)
-        if np.isinf(ord):
-            return (np.max if ord > 0 else np.min)(a, axis=axis, keepdims=keepdims)
-        if ord == 0:
-            return np.sum(a > 0, axis=axis, keepdims=keepdims).astype(x.dtype)
-        return np.sum(a**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
-
-    return OpCase(
-        f"norm/{variant}",
-        lambda x: linear_algebra.norm(x, ord, axis=axis, keepdims=keepdims),
-        away_from_zero,
-        by_formula,
-        lambda torch, x: torch.linalg.vector_norm(x, ord, dim=axis, keepdim=keepdims),
-        differentiable=() if ord == 0 else None,
-        why_not="a count has no slope" if ord == 0 else "",
-    )
-
-
 def embedded(x: np.ndarray, offset: int, n: int, m: int) -> np.ndarray:
     y = np.zeros((*x.shape[:-1], n, m))
     for i in range(x.shape[-1]):
@@ -95,6 +66,24 @@ def embedded(x: np.ndarray, offset: int, n: int, m: int) -> np.ndarray:
 
 def in_lists(x1: Any, x2: Any) -> Any:
     return linear_algebra.einsum(x1, [..., 5, 1], x2, [1, 3], [3, ..., 5])
+
+
+def chain(*shapes: tuple[int, ...]) -> OpCase:
+    return OpCase(
+        f"multi_dot/{len(shapes)} from {shapes[0]} to {shapes[-1]}",
+        lambda *xs: linalg.multi_dot(xs),
+        operands(*(normal(*shape) for shape in shapes)),
+        lambda *xs: functools.reduce(np.matmul, xs),
+        lambda torch, *xs: torch.linalg.multi_dot(xs),
+    )
+
+
+def vecdot(torch: Any, x1: Any, x2: Any) -> Any:
+    return torch.linalg.vecdot(x1, x2)
+
+
+def cross(torch: Any, x1: Any, x2: Any) -> Any:
+    return torch.linalg.cross(x1, x2)
 
 
 def affine(torch: Any, x: Any, w: Any, *b: Any) -> Any:
@@ -164,8 +153,8 @@ CASES = [
     case("dot/matrices", (2, 3), (3, 2), no_torch="torch.dot takes vectors only"),
     case("dot/number", (), (3,), no_torch="torch.dot takes vectors only"),
     case("dot/many axes", (2, 3), (2, 3, 2), no_torch="torch.dot takes vectors only"),
-    case("vecdot", (2, 3), (2, 3), torch=lambda torch, x1, x2: torch.linalg.vecdot(x1, x2)),
-    case("vecdot/broadcast", (2, 1, 3), (2, 3), torch=lambda torch, x1, x2: torch.linalg.vecdot(x1, x2)),
+    case("vecdot", (2, 3), (2, 3), torch=vecdot),
+    case("vecdot/broadcast", (2, 1, 3), (2, 3), torch=vecdot),
     case("vecdot/axis", (3, 2), (3, 2), axis=-2, torch=lambda torch, x1, x2: torch.linalg.vecdot(x1, x2, dim=0)),
     case("outer", (3,), (2,)),
     case("outer/empty", (0,), (2,)),
@@ -191,12 +180,13 @@ CASES = [
         reference=lambda x: np.diagonal(x, -1, -2, -1),
         torch=lambda torch, x: torch.diagonal(x, -1, -2, -1),
     ),
-    primitive(
+    OpCase(
         "embed_diagonal",
-        (2, 3),
-        shape=(2, 4, 3),
-        offset=-1,
-        reference=lambda x: embedded(x, -1, 4, 3),
+        lambda x: bind(embed_diagonal_p, (x,), {"shape": (2, 4, 3), "offset": -1}),
+        operands(normal(2, 3)),
+        lambda x: embedded(x, -1, 4, 3),
+        no_torch=INNER,
+        not_empty="the shape of the result is a parameter",
     ),
     case("trace", (3, 3)),
     case(
@@ -206,14 +196,31 @@ CASES = [
         reference=lambda x: np.trace(x, 1, -2, -1),
         no_torch="torch.trace takes matrices only",
     ),
-    norm("2", 2),
-    norm("2 axis", 2, axis=1),
-    norm("2 axes keepdims", 2, axis=(0, -1), keepdims=True),
-    norm("1", 1, axis=0),
-    norm("inf", np.inf, axis=-1),
-    norm("-inf", -np.inf),
-    norm("0", 0, axis=0),
-    norm("3", 3, axis=1, keepdims=True),
-    norm("0.5", 0.5),
-    norm("-1.5", -1.5, axis=0),
+    case("cross", (2, 3), (2, 3), torch=cross),
+    case("cross/broadcast", (2, 1, 3), (1, 2, 3), torch=cross),
+    case("cross/axis", (3, 2), (3, 2), axis=-2, torch=lambda torch, x1, x2: torch.linalg.cross(x1, x2, dim=-2)),
+    chain((2, 3), (3, 4)),
+    chain((2, 3), (3, 1), (1, 2)),
+    chain((3,), (3, 2), (2, 2), (2,)),
+    case("matmul/complex", (2, 3), (3, 2), draw=complex_normal),
+    case("matmul/complex batches", (2, 2, 3), (3, 2), draw=complex_normal),
+    case(
+        "linear/complex",
+        (2, 2, 3),
+        (4, 3),
+        (4,),
+        reference=lambda x, w, b: x @ w.T + b,
+        torch=affine,
+        draw=complex_normal,
+    ),
+    case("vecdot/complex", (2, 3), (2, 3), torch=vecdot, draw=complex_normal),
+    case("outer/complex", (2,), (3,), draw=complex_normal),
+    case("cross/complex", (3,), (3,), torch=cross, draw=complex_normal),
+    case(
+        "trace/complex",
+        (2, 3, 3),
+        reference=lambda x: np.trace(x, 0, -2, -1),
+        torch=lambda torch, x: torch.diagonal(x, 0, -2, -1).sum(-1),
+        draw=complex_normal,
+    ),
 ]

@@ -1,0 +1,117 @@
+"""What functions of matrices share: checks, adjoints, failures that name the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from ..errors import GradientError, LinAlgError, ShapeError
+from ..primitive import bind, guarded
+from ._apply import as_tensor, host_values, to_float
+from .arithmetic import reciprocal
+from .complex_numbers import conj, part_dtype
+from .creation import eye
+from .diagonals import embed_diagonal_p
+
+HALF = np.dtype(np.float16)
+CLEARLY = 1e-3  # a part of a cotangent this large, relative to the whole, is no rounding error
+
+
+def matrices(op: str, x: Any, *, square: bool = False) -> Any:
+    """``x`` as a stack of matrices (..., m, n) of a floating or complex dtype; ``square``: m = n."""
+    x = to_float(as_tensor(op, x))
+    if len(x.shape) < 2:
+        raise ShapeError(f"{op}: takes matrices (..., m, n), got shape {x.shape}; add an axis with x[:, None]")
+    if square and x.shape[-1] != x.shape[-2]:
+        raise ShapeError(f"{op}: takes square matrices (..., n, n), got shape {x.shape}")
+    return x
+
+
+def real_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype of moduli: of eigenvalues, singular values, norms."""
+    return part_dtype(dtype) if dtype.kind == "c" else dtype
+
+
+def adjoint(x: Any) -> Any:
+    """The conjugate transpose of matrices."""
+    return conj(x).mT
+
+
+def identity(n: int, like: Any) -> Any:
+    """The identity matrix in the dtype and on the device of ``like``."""
+    return eye(n, dtype=like.dtype, device=like.device)
+
+
+def embedded(x: Any) -> Any:
+    """Diagonal matrices of the vectors (..., n)."""
+    return bind(embed_diagonal_p, (x,), {"shape": (*x.shape, x.shape[-1]), "offset": 0})
+
+
+def hermitian(x: Any) -> Any:
+    """The part of square matrices that equals its adjoint; x minus it is the part that equals minus its adjoint."""
+    return (x + adjoint(x)) / 2
+
+
+def over_gaps(x: Any, gaps: Any) -> Any:
+    """x / gaps off the diagonal of matrices, and 0 on it; exactly 0 where x is, even over a gap of 0."""
+    unit = identity(x.shape[-1], x)
+    return over(x * (1 - unit), gaps.astype(x.dtype) + unit)
+
+
+def over(x: Any, divisors: Any) -> Any:
+    """x / divisors (which broadcast), exactly 0 where x is, even over a divisor of 0."""
+    return guarded(x, reciprocal(divisors).broadcast_to(x.shape))
+
+
+def require_small(part: Any, says: str, *wholes: Any) -> None:
+    """GradientError unless ``part`` of the cotangents ``wholes`` is no more than rounding."""
+    excess, *scales = (float(np.abs(host_values(x)).max(initial=0.0)) for x in (part, *wholes))
+    if excess > CLEARLY * max(scales):
+        raise GradientError(says)
+
+
+def aligned(xs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+    """Operands whose leading axes broadcast, under vmap: with axes of length 1 between the batch axis and the rest
+    of those that have fewer axes than others."""
+    ndims = [len(x.shape) - has_axis for x, has_axis in zip(xs, batched, strict=True)]
+    ndim = max(ndims)
+    return [
+        x.reshape(x.shape[0], *[1] * (ndim - n), *x.shape[1:]) if has_axis and n < ndim else x
+        for x, has_axis, n in zip(xs, batched, ndims, strict=True)
+    ]
+
+
+# ------------------------------------------------------------------------------------- formulas
+
+
+def in_single(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """A formula for which LAPACK has no half precision: computed in float32, and rounded."""
+
+    @wraps(formula)
+    def run(xp: Any, *arrays: Any, **params: Any) -> Any:
+        if arrays[0].dtype != HALF:
+            return formula(xp, *arrays, **params)
+        y = formula(xp, *[x.astype(np.float32) if x.dtype == HALF else x for x in arrays], **params)
+        if type(y) is tuple:
+            return tuple(piece.astype(HALF) if piece.dtype == np.float32 else piece for piece in y)
+        return y.astype(HALF)
+
+    return run
+
+
+def checked(op: str, says: str, run: Callable[..., Any], x: Any, *others: Any, alone: Any = None) -> Any:
+    """run(x, *others), or a LinAlgError that names the matrix of the stack ``x`` on which ``run`` (``alone``, if that
+    is given, of the single matrix) fails."""
+    try:
+        return run(x, *others)
+    except np.linalg.LinAlgError as error:
+        for index in np.ndindex(*x.shape[:-2]):
+            try:
+                (alone or run)(x[index])
+            except np.linalg.LinAlgError:
+                which = f"matrix {list(index)} of the stack {x.shape}" if index else f"the matrix of shape {x.shape}"
+                raise LinAlgError(f"{op}: {which} {says}") from None
+        raise LinAlgError(f"{op}: {error}") from None
