@@ -44,6 +44,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "sklearn": ("nn.data",),
     "torch": ("benchmarks",),
     "jax": ("benchmarks",),
+    "einops": ("interop",),
 }
 
 UNSAFE_MODULES = frozenset({"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"})

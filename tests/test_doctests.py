@@ -8,7 +8,7 @@ import importlib
 import pytest
 from house import modules
 
-OPTIONAL = {"cupy", "llvmlite", "matplotlib", "numba", "sklearn", "torch"}
+OPTIONAL = {"cupy", "einops", "llvmlite", "matplotlib", "numba", "sklearn", "torch"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # Importing a __main__ runs it.
