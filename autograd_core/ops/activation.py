@@ -13,7 +13,7 @@ import numpy as np
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError
 from ..primitive import Elementwise, bind, elementwise
-from ._apply import as_tensor, to_float, unary, unary_in_single
+from ._apply import as_tensor, require_real, to_float, unary, unary_in_single
 from ._error_function import erf_formula, single_erf_formula
 from .arithmetic import add
 from .exponential import exp
@@ -34,6 +34,14 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
 ]
+
+
+def of_reals(op: str, primitive: Elementwise, x: Any, **params: Any) -> Any:
+    """``unary`` for what is defined by an order or a real formula: DTypeError for complex numbers."""
+    x = as_tensor(op, x)
+    require_real(op, x)
+    return unary(primitive, x, floating=True, **params)
+
 
 # --------------------------------------------------------------------------------- of the logistic family
 
@@ -70,7 +78,7 @@ def logsigmoid(x: Any, /) -> Any:
     >>> F.logsigmoid(ag.tensor([200.0, -200.0]))
     tensor([   0., -200.])
     """
-    return unary(logsigmoid_p, x, floating=True)
+    return of_reals("logsigmoid", logsigmoid_p, x)
 
 
 softplus_slope_p = elementwise(
@@ -97,7 +105,7 @@ def softplus(x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """
     if beta == 0:
         raise ArgumentError("softplus: beta must not be 0")
-    return unary(softplus_p, x, floating=True, beta=float(beta), threshold=float(threshold))
+    return of_reals("softplus", softplus_p, x, beta=float(beta), threshold=float(threshold))
 
 
 def _silu_slope(xp: Any, x: Any) -> Any:
@@ -165,6 +173,8 @@ def mish(x: Any, /, inplace: bool = False) -> Any:
     >>> F.mish(ag.tensor([0.0, 100.0]))
     tensor([  0., 100.])
     """
+    x = as_tensor("mish", x)
+    require_real("mish", x)
     return unary_in_single(mish_p, x)
 
 
@@ -238,7 +248,7 @@ def gelu(x: Any, /, approximate: str = "none") -> Any:
         raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     x = as_tensor("gelu", x)
     exact = gelu_p if x.dtype == np.float64 else single_gelu_p
-    return unary(exact if approximate == "none" else tanh_gelu_p, x, floating=True)
+    return of_reals("gelu", exact if approximate == "none" else tanh_gelu_p, x)
 
 
 # -------------------------------------------------------------------------------------- piecewise linear
@@ -266,6 +276,8 @@ def relu(x: Any, /, inplace: bool = False) -> Any:
     >>> F.relu(ag.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
+    x = as_tensor("relu", x)
+    require_real("relu", x)
     return unary(relu_p, x)
 
 
@@ -291,7 +303,7 @@ def leaky_relu(x: Any, /, negative_slope: float = 0.01, inplace: bool = False) -
     >>> F.leaky_relu(ag.tensor([-1.0, 2.0]), 0.5)
     tensor([-0.5,  2. ])
     """
-    return unary(leaky_relu_p, x, floating=True, negative_slope=float(negative_slope))
+    return of_reals("leaky_relu", leaky_relu_p, x, negative_slope=float(negative_slope))
 
 
 def threshold(x: Any, /, threshold: float, value: float, inplace: bool = False) -> Any:
@@ -330,7 +342,7 @@ def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0, inplace: bo
     """
     if min_val > max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
-    return unary(hardtanh_p, x, floating=True, low=float(min_val), high=float(max_val))
+    return of_reals("hardtanh", hardtanh_p, x, low=float(min_val), high=float(max_val))
 
 
 def relu6(x: Any, /, inplace: bool = False) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
-from ._apply import as_tensor, check_devices, host_values
+from ._apply import as_tensor, check_devices, host_values, to_float
 from .creation import arange, zeros
 from .indexing import take
 from .linear_algebra import norm
@@ -145,7 +145,7 @@ def embedding_bag(
     op = "embedding_bag"
     if mode not in ("sum", "mean", "max"):
         raise ArgumentError(f"{op}: mode must be 'sum', 'mean' or 'max', got {mode!r}")
-    weight = _table(op, weight, sparse)
+    weight = to_float(_table(op, weight, sparse))
     size = weight.shape[0]
     indices = checked_indices(op, input, size, f"the vocabulary of {size} embeddings", weight)
     check_devices(op, (indices, weight))

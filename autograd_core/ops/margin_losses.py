@@ -12,7 +12,7 @@ import numpy as np
 
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
-from ._apply import as_tensor, as_tensors, check_devices, host_values
+from ._apply import as_tensor, as_tensors, check_devices, host_values, promoted
 from .activation import logsigmoid
 from .creation import arange
 from .distances import pairwise_distance
@@ -297,7 +297,7 @@ def _triplet(
     check_reduction(op, reduction)
     if not margin > 0:
         raise ArgumentError(f"{op}: margin must be positive, got {margin}")
-    anchor, positive, negative = as_tensors(op, *vectors)
+    anchor, positive, negative = promoted(op, vectors, floating=True)
     if not anchor.shape == positive.shape == negative.shape:
         raise ShapeError(
             f"{op}: anchor, positive and negative must have one shape, got {anchor.shape}, {positive.shape} and "

@@ -16,7 +16,7 @@ from ..aval import Aval, as_shape, reduced_shape
 from ..batching import shift
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, general
-from ._apply import as_tensor, check_devices, promoted
+from ._apply import as_tensor, check_devices, promoted, require_real
 from .creation import asarray, ones, zeros
 from .exponential import rsqrt
 
@@ -188,6 +188,7 @@ def operands(op: str, input: Any, weight: Any, bias: Any, eps: float) -> tuple[A
     if not eps >= 0:
         raise ArgumentError(f"{op}: eps must not be negative, got {eps!r}")
     given = promoted(op, [v for v in (input, weight, bias) if v is not None], floating=True)
+    require_real(op, given[0])
     rest = iter(given[1:])
     return given[0], None if weight is None else next(rest), None if bias is None else next(rest)
 

@@ -11,8 +11,8 @@ from ..aval import normalize_axis
 from ..errors import ArgumentError, ShapeError
 from ..primitive import elementwise
 from . import random
-from ._apply import as_tensor, as_tensors, to_float, unary
-from .activation import leaky_relu, sigmoid
+from ._apply import as_tensor, promoted, require_real, to_float
+from .activation import leaky_relu, of_reals, sigmoid
 from .arithmetic import abs as absolute
 from .arithmetic import divide
 from .exponential import exp
@@ -55,7 +55,7 @@ def elu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
     >>> F.elu(ag.tensor([-100.0, 2.0]))
     tensor([-1.,  2.])
     """
-    return unary(elu_p, x, floating=True, alpha=float(alpha), scale=1.0, rate=1.0)
+    return of_reals("elu", elu_p, x, alpha=float(alpha), scale=1.0, rate=1.0)
 
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
@@ -71,7 +71,7 @@ def selu(x: Any, /, inplace: bool = False) -> Any:
     >>> ag.round(F.selu(ag.tensor([-100.0, 2.0])), decimals=4)
     tensor([-1.7581,  2.1014])
     """
-    return unary(elu_p, x, floating=True, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
+    return of_reals("selu", elu_p, x, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
 
 
 def celu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -86,7 +86,7 @@ def celu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
     """
     if alpha == 0:
         raise ArgumentError("celu: alpha must not be 0")
-    return unary(elu_p, x, floating=True, alpha=float(alpha), scale=1.0, rate=1.0 / alpha)
+    return of_reals("celu", elu_p, x, alpha=float(alpha), scale=1.0, rate=1.0 / alpha)
 
 
 # ------------------------------------------------------------------------------- gated, learnt, random slopes
@@ -125,8 +125,8 @@ def prelu(x: Any, weight: Any, /) -> Any:
     >>> F.prelu(ag.tensor([[-2.0, 2.0]]), ag.tensor([0.25]))
     tensor([[-0.5,  2. ]])
     """
-    x, w = as_tensors("prelu", x, weight)
-    x = to_float(x)
+    x, w = promoted("prelu", (x, weight), floating=True)
+    require_real("prelu", x)
     if w.size == 1:
         w = w.reshape(())
     else:
@@ -209,6 +209,7 @@ def hardshrink(x: Any, /, lambd: float = 0.5) -> Any:
     """
     _check_lambd("hardshrink", lambd)
     x = as_tensor("hardshrink", x)
+    require_real("hardshrink", x)
     return where(absolute(x) <= lambd, 0, x)
 
 

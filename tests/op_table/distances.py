@@ -23,7 +23,7 @@ def length(v: np.ndarray, p: float) -> float:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return a @ b / (length(a, 2) * length(b, 2))
+    return a @ b / (max(length(a, 2), 1e-8) * max(length(b, 2), 1e-8))
 
 
 def crossed(p: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
@@ -31,8 +31,8 @@ def crossed(p: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         if x1.ndim > 2 or x2.ndim > 2:
             n = max(len(x1) if x1.ndim > 2 else 1, len(x2) if x2.ndim > 2 else 1)
             pairs = [(x1[i % len(x1)] if x1.ndim > 2 else x1, x2[i % len(x2)] if x2.ndim > 2 else x2) for i in range(n)]
-            return np.array([reference(a, b) for a, b in pairs])
-        return np.array([[length(a - b, p) for b in x2] for a in x1])
+            return np.array([reference(a, b) for a, b in pairs]).reshape(n, x1.shape[-2], x2.shape[-2])
+        return np.array([[length(a - b, p) for b in x2] for a in x1]).reshape(len(x1), len(x2))
 
     return reference
 
@@ -69,7 +69,7 @@ CASES = [
         "cosine_similarity/broadcast",
         lambda x1, x2: distances.cosine_similarity(x1, x2, dim=-1),
         operands(normal(2, 1, 3), normal(2, 3)),
-        lambda x1, x2: np.array([[cosine(a, b) for b in x2] for (a,) in x1]),
+        lambda x1, x2: np.array([[cosine(a, b) for b in x2] for (a,) in x1]).reshape(len(x1), len(x2)),
         lambda torch, x1, x2: torch.nn.functional.cosine_similarity(x1, x2, dim=-1),
     ),
     OpCase(
@@ -83,7 +83,7 @@ CASES = [
         "pairwise_distance/arguments",
         lambda x1, x2: distances.pairwise_distance(x1, x2, 3.0, 0.1, True),
         operands(normal(4, 3), normal(3)),
-        lambda x1, x2: np.array([[length(a - x2 + 0.1, 3)] for a in x1]),
+        lambda x1, x2: np.array([length(a - x2 + 0.1, 3) for a in x1]).reshape(-1, 1),
         lambda torch, x1, x2: torch.nn.functional.pairwise_distance(x1, x2, 3.0, 0.1, True),
     ),
     *[
@@ -98,21 +98,21 @@ CASES = [
         "normalize",
         lambda x: distances.normalize(x),
         operands(normal(2, 3)),
-        lambda x: np.array([row / length(row, 2) for row in x]),
+        lambda x: np.array([row / length(row, 2) for row in x]).reshape(x.shape),
         lambda torch, x: torch.nn.functional.normalize(x),
     ),
     OpCase(
         "normalize/p",
         lambda x: distances.normalize(x, 3.0, dim=0),
         operands(normal(3, 2)),
-        lambda x: np.array([row / length(row, 3) for row in x.T]).T,
+        lambda x: np.array([row / length(row, 3) for row in x.T]).reshape(x.T.shape).T,
         lambda torch, x: torch.nn.functional.normalize(x, 3.0, dim=0),
     ),
     OpCase(
         "normalize/matrices",
         lambda x: distances.normalize(x, dim=(1, 2)),
         operands(normal(2, 2, 3)),
-        lambda x: np.array([m / length(m.reshape(-1), 2) for m in x]),
+        lambda x: np.array([m / length(m.reshape(-1), 2) for m in x]).reshape(x.shape),
         lambda torch, x: torch.nn.functional.normalize(x, dim=(1, 2)),
     ),
     OpCase(

@@ -52,7 +52,7 @@ def bag_case(variant: str, *draws: Any, weighted: bool = False, **arguments: Any
             counted = [i for i in places if flat[i] != arguments.get("padding_idx")]
             rows = [table[flat[i]] * factors[i] for i in counted]
             results.append(COMBINE[mode](np.array(rows).reshape(len(counted), table.shape[1])))
-        return np.array(results)
+        return np.array(results).reshape(len(results), table.shape[1])
 
     return OpCase(
         f"embedding_bag/{variant}",
@@ -71,7 +71,7 @@ CASES = [
         "embedding",
         lambda w, i: embedding.embedding(i, w),
         operands(normal(5, 3), integers(0, 5, 2, 3)),
-        lambda w, i: np.array([[w[k] for k in row] for row in i]),
+        lambda w, i: np.array([[w[k] for k in row] for row in i]).reshape(*i.shape, w.shape[1]),
         lambda torch, w, i: torch.nn.functional.embedding(i, w),
     ),
     OpCase(
@@ -118,8 +118,9 @@ CASES = [
         "one_hot",
         lambda x: embedding.one_hot(x, 4),
         operands(integers(0, 4, 2, 3)),
-        lambda x: np.array([[[int(c == k) for c in range(4)] for k in row] for row in x]),
+        lambda x: np.array([[[int(c == k) for c in range(4)] for k in row] for row in x], int).reshape(*x.shape, 4),
         lambda torch, x: torch.nn.functional.one_hot(x, 4),
+        no_jax="its vectors are floating",
         differentiable=(),
         why_not="labels are integers",
     ),
@@ -129,6 +130,7 @@ CASES = [
         operands(constant(np.array([0, 2, 1]))),
         lambda x: np.eye(3, dtype=int)[x],
         lambda torch, x: torch.nn.functional.one_hot(x),
+        no_jax="its vectors are floating",
         differentiable=(),
         why_not="labels are integers",
     ),

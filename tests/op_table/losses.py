@@ -181,7 +181,7 @@ def own_class(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def slope(scale: np.ndarray, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rows = [s * (np.exp(log_of_softmax(v)) - np.eye(len(v))[t]) for s, v, t in zip(scale, x, labels)]
-    return np.array(rows)
+    return np.array(rows).reshape(x.shape)
 
 
 PAIR = (normal(2, 3), normal(2, 3))

@@ -44,7 +44,7 @@ def slope(name: str, reference: Callable[[np.ndarray, np.ndarray], np.ndarray]) 
         name,
         lambda *xs: bind(getattr(softmax, f"{name}_p"), xs, {"axis": 1}),
         operands(normal(2, 3), normal(2, 3)),
-        lambda slopes, y: np.array([reference(*row) for row in zip(slopes, y)]),
+        lambda slopes, y: np.array([reference(*row) for row in zip(slopes, y)]).reshape(y.shape),
         no_torch="an inner step of the rules",
     )
 

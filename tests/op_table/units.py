@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from autograd_core.ops import philox, units
@@ -15,7 +13,8 @@ from .selection import steps
 
 def glu(x: np.ndarray) -> np.ndarray:
     half = x.shape[-1] // 2
-    return np.array([[a / (1 + math.exp(-b)) for a, b in zip(row[:half], row[half:])] for row in x])
+    y = [[a / (1 + np.exp(-b)) for a, b in zip(row[:half], row[half:])] for row in x]
+    return np.array(y).reshape(len(x), half)
 
 
 def prelu(x: np.ndarray, w: np.ndarray) -> np.ndarray:
