@@ -68,7 +68,7 @@ class detect_anomaly(record_origins):
         for position, cotangent in enumerate(found):
             bad = self._first_bad((cotangent,), "value")
             bad = self._first_bad((cotangent,), "tangent") if bad is None else bad
-            if bad is not None and not Call(sys._getframe(1).f_back).by_rule:
+            if bad is not None and (_is_users(node) or not Call(sys._getframe(1).f_back).by_rule):
                 self._judge_cotangent(node, g, position, bad)
 
     def _first_bad(self, value: Any, part: str) -> Tensor | None:
@@ -85,7 +85,7 @@ class detect_anomaly(record_origins):
         found = Finding(bad)
         named = [(operand_name(primitive, i), x) for i, x in enumerate(inputs)]
         before = [(n, x, Finding(x)) for n, z in named for p in {"value", part} for x in arrays_of(z, p)]
-        if not found.nan and (not before or any(b.infinite for _, _, b in before)):
+        if not inputs or (not found.nan and any(b.infinite for _, _, b in before)):
             return  # a constant, or an infinity that an operand held: made on purpose
         origin = call.origin(primitive.name, self.paths)
         givers = [f"operand {n}: {b.counted} of {aval_text(x)}" for n, x, b in before if b.nan and found.nan]
@@ -135,3 +135,9 @@ class detect_anomaly(record_origins):
             inside = f", in module {origin.within}" if origin.within else ""
             called = f"{primitive.name} was called at {origin.place}{inside}"
         raise AnomalyError(f"{text} {called}", op=primitive.name, kind=found.kind, direction="backward", origin=origin)
+
+
+def _is_users(node: Node) -> bool:
+    """Whether the user's code ran the operation, perhaps again (checkpoint), and not the rule of another."""
+    origin = origin_of(node)
+    return origin is not None and origin.derivative_of is None
