@@ -289,6 +289,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "softplus": softplus,
     "softsign": renamed("nn.soft_sign"),
     "split": split,
+    "softmin": lambda jax, x, dim: jax.nn.softmax(-x, dim),
     "tanhshrink": lambda jax, x: x - jax.numpy.tanh(x),
     "trace": trace,
     "view_as_complex": lambda jax, x: jax.lax.complex(x[..., 0], x[..., 1]),
@@ -313,6 +314,26 @@ NOT_IN_JAX: dict[str, str] = {
         LOSSES,
     ),
     **dict.fromkeys(["hardshrink", "softshrink", "threshold"], TORCH),
+    **dict.fromkeys(
+        [
+            "cosine_embedding_loss",
+            "ctc_loss",
+            "gaussian_nll_loss",
+            "hinge_embedding_loss",
+            "linear_cross_entropy",
+            "margin_ranking_loss",
+            "multi_margin_loss",
+            "multilabel_margin_loss",
+            "multilabel_soft_margin_loss",
+            "poisson_nll_loss",
+            "soft_margin_loss",
+            "triplet_margin_loss",
+            "triplet_margin_with_distance_loss",
+        ],
+        LOSSES,
+    ),
+    **dict.fromkeys(["embedding", "embedding_bag", "local_response_norm", "rms_norm"], LAYERS),
+    **dict.fromkeys(["bilinear", "cdist", "normalize", "pairwise_distance", "pdist", "prelu", "rrelu"], TORCH),
     **dict.fromkeys(["random"], DRAWS),
 }
 
@@ -327,7 +348,7 @@ CASES_NOT_IN_JAX: dict[str, str] = {
     "tile/method-repeat": "repeat is PyTorch's method here, NumPy's in JAX",
     "scaled_dot_product_attention/heads": "JAX's attention takes values of the length of the queries alone",
     "scaled_dot_product_attention/infinite-mask": "a query that sees nothing gives NaN in JAX",
-    "scaled_dot_product_attention/mask-of-a-blind-query": "a query that sees nothing gives the mean of all values in JAX",
+    "scaled_dot_product_attention/mask-of-a-blind-query": "a query that sees nothing gives a mean in JAX",
     "max_pool2d/indices": "JAX returns no positions of maxima",
 }
 
