@@ -69,7 +69,8 @@ def draw(
 
 
 def _outputs(y: Any) -> list[Tensor]:
-    given = [y] if isinstance(y, Tensor) else list(y.values() if isinstance(y, Mapping) else y)
+    several = y.values() if isinstance(y, Mapping) else y if isinstance(y, (list, tuple)) else (y,)
+    given = list(several)
     if not given or not all(isinstance(x, Tensor) for x in given):
         kinds = ", ".join(sorted({type(x).__name__ for x in given})) or "nothing"
         raise ArgumentError(f"draw: takes a tensor, or several in a list or dict, got {kinds}")
