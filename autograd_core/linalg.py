@@ -20,11 +20,12 @@ from .ops.factorizations import cholesky, qr
 from .ops.matrix_functions import matrix_exp, matrix_power
 from .ops.matrix_norms import cond, matrix_norm, norm
 from .ops.norms import vector_norm
-from .ops.products import cross, kron, matmul, multi_dot, outer, tensordot, vecdot
+from .ops.products import matmul, multi_dot, tensordot
 from .ops.shaping import matrix_transpose
 from .ops.singular_values import lstsq, matrix_rank, pinv, svd, svdvals
 from .ops.solving import cholesky_solve, inv, solve, solve_triangular, tensorinv, tensorsolve
 from .ops.spectra import eig, eigh, eigvals, eigvalsh
+from .ops.vector_products import cross, kron, outer, vecdot
 
 __all__ = [
     "LinAlgError",

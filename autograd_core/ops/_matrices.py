@@ -102,6 +102,11 @@ def in_single(formula: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def conjugate_transpose(xp: Any, x: Any) -> Any:
+    """``adjoint`` for arrays."""
+    return xp.swapaxes(xp.conj(x), -1, -2)
+
+
 def checked(op: str, says: str, run: Callable[..., Any], x: Any, *others: Any, alone: Any = None) -> Any:
     """run(x, *others), or a LinAlgError that names the matrix of the stack ``x`` on which ``run`` (``alone``, if that
     is given, of the single matrix) fails."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..aval import Aval
 from ..primitive import bind, general, guarded
 from ._apply import NO_PARAMS
-from ._matrices import adjoint, checked, identity, in_single, matrices, real_dtype
+from ._matrices import adjoint, checked, conjugate_transpose, identity, in_single, matrices, real_dtype
 from .complex_numbers import complex, conj, imag
 from .diagonals import trace
 from .exponential import log
@@ -57,12 +57,12 @@ def _cofactor_change(xp: Any, x: Any, t: Any) -> Any:
         return t
     u, s, vh, phase = _turned(xp, "det", x)
     n = s.shape[-1]
-    p = xp.matmul(xp.matmul(xp.conj(u).mT, t), xp.conj(vh).mT)
+    p = xp.matmul(xp.matmul(conjugate_transpose(xp, u), t), conjugate_transpose(xp, vh))
     unit = xp.eye(n, dtype=bool)
     # without_two[..., i, j]: the product of all s[..., k] with k != i and k != j
     without_two = xp.where(unit, 0, _products_of_others(xp, xp.where(unit, 1, s[..., None, :])))
     on_diagonal = xp.matmul(without_two.astype(x.dtype), xp.diagonal(p, 0, -2, -1)[..., None])
-    change = xp.where(unit, on_diagonal, -without_two * p.mT)
+    change = xp.where(unit, on_diagonal, -without_two * xp.swapaxes(p, -1, -2))
     return xp.matmul(xp.matmul(xp.conj(u), change), xp.conj(vh)) * phase
 
 

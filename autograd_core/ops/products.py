@@ -1,4 +1,4 @@
-"""Products of matrices, vectors and tensors."""
+"""Products of matrices and tensors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..primitive import Multilinear, Value, bind, multilinear
 from ._apply import NO_PARAMS, promoted
 from ._matrices import aligned
 from .complex_numbers import conj
-from .shaping import roll, sum_to
+from .shaping import sum_to
 
-__all__ = ["matmul", "tensordot", "dot", "vecdot", "outer", "kron", "cross", "multi_dot"]
+__all__ = ["matmul", "tensordot", "dot", "inner", "multi_dot"]
 
 
 def _matmul_shape(x1: Aval, x2: Aval) -> Aval:
@@ -204,85 +204,25 @@ def dot(x1: Any, x2: Any, /) -> Any:
     return tensordot(x1, x2, axes=((len(x1.shape) - 1,), (len(x2.shape) - 2,)))
 
 
-def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Inner products along one axis: y[...] = sum_i conj(x1[..., i]) x2[..., i].
+def inner(x1: Any, x2: Any, /) -> Any:
+    """Sums of products over the last axis of both: y[i, j] = sum_k x1[i, k] x2[j, k], nothing conjugated.
 
-    All axes but ``axis`` (counted from the right) broadcast; dtypes are promoted. Python array API standard.
+    x1: (..., k); x2: (..., k), or one of them a number; the result has the other axes of x1, then those of x2. NumPy;
+    PyTorch.
 
     >>> import autograd_core as ag
-    >>> ag.vecdot(ag.tensor([[1.0, 2.0], [0.0, 1.0]]), ag.tensor([3.0, 4.0]))
-    tensor([11.,  4.])
+    >>> ag.inner(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]))
+    tensor(11.)
     """
-    x1, x2 = promoted("vecdot", (x1, x2))
-    n1, n2 = len(x1.shape), len(x2.shape)
-    axis1, axis2 = normalize_axis("vecdot", axis, n1) - n1, normalize_axis("vecdot", axis, n2) - n2
-    if axis1 != axis2 or x1.shape[axis1] != x2.shape[axis2]:
+    x1, x2 = promoted("inner", (x1, x2))
+    if not x1.shape or not x2.shape:
+        return x1 * x2
+    if x1.shape[-1] != x2.shape[-1]:
         raise ShapeError(
-            f"vecdot: shapes {x1.shape} and {x2.shape} with axis={axis}: the axes summed together must have one length "
-            "and one place from the right; write a negative axis"
+            f"inner: shapes {x1.shape} and {x2.shape} do not fit: the last axes are summed together, but have lengths "
+            f"{x1.shape[-1]} and {x2.shape[-1]}"
         )
-    return (conj(x1) * x2).sum(axis=axis1, dtype=x1.dtype)
-
-
-def outer(x1: Any, x2: Any, /) -> Any:
-    """All products of two vectors: y[i, j] = x1[i] x2[j].
-
-    x1: (n,); x2: (m,). Python array API standard (linalg).
-
-    >>> import autograd_core as ag
-    >>> ag.outer(ag.tensor([1.0, 2.0]), ag.tensor([3.0, 4.0]))
-    tensor([[3., 4.],
-            [6., 8.]])
-    """
-    x1, x2 = promoted("outer", (x1, x2))
-    if len(x1.shape) != 1 or len(x2.shape) != 1:
-        raise ShapeError(f"outer: takes two vectors, got shapes {x1.shape} and {x2.shape}; flatten with x.ravel()")
-    return x1.reshape(x1.shape[0], 1) * x2
-
-
-def kron(x1: Any, x2: Any, /) -> Any:
-    """Kronecker product: x1 with every element replaced by its product with all of x2.
-
-    y has the lengths of x1 times those of x2, axis by axis from the right. NumPy; PyTorch.
-
-    >>> import autograd_core as ag
-    >>> ag.kron(ag.tensor([1.0, 10.0]), ag.tensor([1.0, 2.0]))
-    tensor([ 1.,  2., 10., 20.])
-    """
-    x1, x2 = promoted("kron", (x1, x2))
-    ndim = max(len(x1.shape), len(x2.shape))
-    shape1 = (1,) * (ndim - len(x1.shape)) + x1.shape
-    shape2 = (1,) * (ndim - len(x2.shape)) + x2.shape
-    y = x1.reshape(tuple(n for length in shape1 for n in (length, 1)))
-    y = y * x2.reshape(tuple(n for length in shape2 for n in (1, length)))
-    return y.reshape(tuple(n * m for n, m in zip(shape1, shape2)))
-
-
-def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Vector product in three dimensions: y[i] = x1[j] x2[k] - x1[k] x2[j] for (i, j, k) = (0, 1, 2) and in cycle.
-
-    x1, x2: of length 3 along ``axis`` (counted from the right); all other axes broadcast; dtypes are promoted.
-    Python array API standard (linalg).
-
-    >>> import autograd_core as ag
-    >>> ag.linalg.cross(ag.tensor([1.0, 0.0, 0.0]), ag.tensor([0.0, 1.0, 0.0]))
-    tensor([0., 0., 1.])
-    """
-    x1, x2 = promoted("cross", (x1, x2))
-    n1, n2 = len(x1.shape), len(x2.shape)
-    axis1, axis2 = normalize_axis("cross", axis, n1), normalize_axis("cross", axis, n2)
-    if axis1 - n1 != axis2 - n2:
-        raise ShapeError(
-            f"cross: axis={axis} lies at two places from the right of shapes {x1.shape} and {x2.shape}; "
-            "write a negative axis"
-        )
-    if x1.shape[axis1] != 3 or x2.shape[axis2] != 3:
-        raise ShapeError(
-            f"cross: shapes {x1.shape} and {x2.shape} with axis={axis}: both must have length 3 along that axis"
-        )
-    next1, next2 = (roll(x, -1, axis=a) for x, a in ((x1, axis1), (x2, axis2)))
-    last1, last2 = (roll(x, 1, axis=a) for x, a in ((x1, axis1), (x2, axis2)))
-    return next1 * last2 - last1 * next2
+    return tensordot(x1, x2, axes=((-1,), (-1,)))
 
 
 def multi_dot(arrays: Sequence[Any], /) -> Any:

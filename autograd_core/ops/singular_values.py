@@ -13,6 +13,7 @@ from ._apply import NO_PARAMS, as_tensor, promoted
 from ._matrices import (
     adjoint,
     checked,
+    conjugate_transpose,
     embedded,
     in_single,
     matrices,
@@ -182,7 +183,7 @@ def _pseudo_inverse(xp: Any, x: Any, rtol: Any) -> Any:
     u, s, vh = checked("pinv", NOT_FINITE, lambda a: xp.linalg.svd(a, full_matrices=False), x)
     large = s > rtol[..., None] * s[..., :1]
     inverses = xp.where(large, 1 / xp.where(large, s, 1), 0).astype(s.dtype)
-    return xp.matmul(xp.conj(vh).mT * inverses[..., None, :], xp.conj(u).mT)
+    return xp.matmul(conjugate_transpose(xp, vh) * inverses[..., None, :], conjugate_transpose(xp, u))
 
 
 def _pseudo_inverse_vjp(g: Any, x: Any, y: Any) -> Any:

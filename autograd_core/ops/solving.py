@@ -86,16 +86,15 @@ def _solution_shape(x1: Aval, x2: Aval) -> Aval:
 
 
 def _solution_vjp(g: Any, x1: Any, y: Any, avals: Any) -> Any:
-    g2 = bind(solve_p, (adjoint(x1), g), NO_PARAMS)
+    g2 = _solved(solve_p, adjoint(x1), g, NO_PARAMS)
     return -matmul_summed(g2, adjoint(y), avals[0].shape), sum_to(g2, avals[1].shape)
 
 
-def _columns_batched(primitive: Any, xs: Any, batched: Any, params: Any) -> Any:
-    """``primitive`` of x1 and x2, where one matrix x1 for the whole batch meets all columns at once."""
-    x1, x2 = xs
-    if batched[0] or len(x1.shape) != 2:
-        return bind(primitive, aligned(xs, batched), params)
+def _solved(primitive: Any, x1: Any, x2: Any, params: Any) -> Any:
+    """``primitive`` of x1 and x2; one matrix x1 for a whole stack x2 meets all columns at once."""
     n = len(x2.shape)
+    if len(x1.shape) != 2 or n == 2:
+        return bind(primitive, (x1, x2), params)
     lead, columns = x2.shape[:-2], x2.shape[-1]
     gathered = x2.permute(n - 2, *range(n - 2), n - 1).reshape(x2.shape[-2], math.prod(lead) * columns)
     y = bind(primitive, (x1, gathered), params).reshape(x2.shape[-2], *lead, columns)
@@ -108,7 +107,7 @@ solve_p = general(
     _solution_shape,
     operands=("x1", "x2"),
     vjp=_solution_vjp,
-    batch=lambda xs, batched, size: _columns_batched(solve_p, xs, batched, NO_PARAMS),
+    batch=lambda xs, batched, size: _solved(solve_p, *aligned(xs, batched), NO_PARAMS),
 )
 
 
@@ -131,7 +130,7 @@ def solve(x1: Any, x2: Any, /) -> Any:
     if vector:
         x2 = x2.reshape(x2.shape[0], 1)
     _solution_shape(Aval(x1.shape, x1.dtype), Aval(x2.shape, x2.dtype))
-    y = bind(solve_p, (x1, x2), NO_PARAMS)
+    y = _solved(solve_p, x1, x2, NO_PARAMS)
     return y.reshape(y.shape[:-1]) if vector else y
 
 
@@ -151,7 +150,7 @@ def _substituted(xp: Any, x1: Any, x2: Any) -> Any:
     try:
         return xp.linalg.solve(x1, x2)
     except np.linalg.LinAlgError:  # a zero on the diagonal of some: infinite there, right in the others
-        y = xp.zeros((*xp.broadcast_shapes(x1.shape[:-2], x2.shape[:-2]), *x2.shape[-2:]), x2.dtype)
+        y = xp.zeros((*np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2]), *x2.shape[-2:]), x2.dtype)
         for i in reversed(range(n)):
             rest = xp.matmul(x1[..., i : i + 1, i + 1 :], y[..., i + 1 :, :])
             y[..., i : i + 1, :] = (x2[..., i : i + 1, :] - rest) / x1[..., i : i + 1, i : i + 1]
@@ -176,7 +175,7 @@ def _triangular_vjp(g: Any, x1: Any, y: Any, avals: Any, upper: bool, unitriangu
 
 
 def _triangle(x1: Any, x2: Any, upper: bool, unitriangular: bool = False) -> Any:
-    return bind(solve_triangular_p, (x1, x2), {"upper": upper, "unitriangular": unitriangular})
+    return _solved(solve_triangular_p, x1, x2, {"upper": upper, "unitriangular": unitriangular})
 
 
 solve_triangular_p = general(
@@ -185,7 +184,7 @@ solve_triangular_p = general(
     lambda x1, x2, *, upper, unitriangular: _solution_shape(x1, x2),
     operands=("x1", "x2"),
     vjp=_triangular_vjp,
-    batch=lambda xs, batched, size, **params: _columns_batched(solve_triangular_p, xs, batched, params),
+    batch=lambda xs, batched, size, **params: _solved(solve_triangular_p, *aligned(xs, batched), params),
 )
 
 
