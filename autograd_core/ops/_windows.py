@@ -149,6 +149,9 @@ def planes(op: str, ndim: int, x: Any) -> tuple[Any, bool]:
     if len(x.shape) not in (ndim + 1, ndim + 2):
         axes = ", ".join(AXIS_NAMES[ndim])
         raise ShapeError(f"{op}: input must be (N, C, {axes}) or (C, {axes}), got shape {x.shape}")
+    if 0 in x.shape[-ndim:]:
+        name = AXIS_NAMES[ndim][x.shape[-ndim:].index(0)]
+        raise ShapeError(f"{op}: input {x.shape} has no elements along {name}; give at least one")
     batched = len(x.shape) == ndim + 2
     return (x if batched else x.reshape((1, *x.shape))), batched
 

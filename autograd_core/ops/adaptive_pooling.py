@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..aval import DEFAULT_INT
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError
 from ..primitive import bind
 from ._apply import as_tensor, to_float
 from ._sampling import Sampling, bins, resample
-from ._windows import AXIS_NAMES, Windows, per_axis, planes, windows
+from ._windows import Windows, per_axis, planes, windows
 from .creation import arange, asarray
 from .pooling import INDEX, as_ordered, avg_pool_p, max_pool_p, pool_gather_p
 
@@ -33,8 +33,6 @@ def _output_size(op: str, size: tuple[int, ...], output_size: Any) -> tuple[int,
     given = output_size if isinstance(output_size, Sequence) else (output_size,) * ndim
     if len(given) != ndim:
         raise ArgumentError(f"{op}: output_size must be an int or {ndim} of them, got {output_size!r}")
-    if 0 in size:
-        raise ShapeError(f"{op}: input has no elements along {AXIS_NAMES[ndim][size.index(0)]}: a bin would be empty")
     return per_axis(op, "output_size", [n if m is None else m for n, m in zip(size, given)], ndim, least=1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ..aval import DEFAULT_INT
+from ..aval import DEFAULT_FLOAT, DEFAULT_INT
 from ..errors import ArgumentError, ShapeError
 from ._apply import as_tensor
 from ._windows import AXIS_NAMES, per_axis, planes
@@ -71,6 +71,7 @@ def _fractional(
     shape = (*x.shape[:2], ndim)
     samples = uniform(0.0, 1.0, shape, device=x.device, generator=generator) if samples is None else samples
     samples = as_tensor(op, samples, x)
+    samples = samples if samples.dtype.itemsize > 2 else samples.astype(DEFAULT_FLOAT)  # half would lose places
     if samples.shape != shape:
         raise ShapeError(f"{op}: _random_samples must have shape {shape}, (N, C, {ndim}), got {samples.shape}")
     order = range(ndim) if ndim == 3 else reversed(range(ndim))  # as PyTorch reads them: (w, h), but (d, h, w)

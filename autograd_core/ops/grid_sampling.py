@@ -10,7 +10,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..primitive import bind
 from ._apply import as_tensor, promoted, to_float
 from .arithmetic import abs as absolute
@@ -127,7 +127,8 @@ def grid_sample(
     "bilinear" (of two or three axes), "nearest", "bicubic" (two axes, a = -0.75). padding_mode, for places outside:
     "zeros", "border" (the nearest element), "reflection". NaN counts as -1.
     Returns (N, C, H', W'), in the common floating dtype; differentiable in both. ShapeError when shapes do not fit,
-    ArgumentError for other values. Jaderberg et al., Spatial transformer networks, 2015. Signature as in PyTorch.
+    ArgumentError for other values, DTypeError for complex numbers. Jaderberg et al., Spatial transformer networks,
+    2015. Signature as in PyTorch.
 
     >>> import autograd_core as ag
     >>> from autograd_core.ops.grid_sampling import grid_sample
@@ -141,6 +142,8 @@ def grid_sample(
         raise ArgumentError(
             f"grid_sample: padding_mode must be 'zeros', 'border' or 'reflection', got {padding_mode!r}"
         )
+    if x.dtype.kind == "c":
+        raise DTypeError("grid_sample: takes real images and places; sample ag.real(input) and ag.imag(input) each")
     ndim = len(x.shape) - 2
     if ndim not in (2, 3) or len(grid.shape) != ndim + 2 or grid.shape[-1] != ndim:
         raise ShapeError(
@@ -175,6 +178,8 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
               [ 0.5,  0. ]]]])
     """
     theta = to_float(as_tensor("affine_grid", theta))
+    if theta.dtype.kind == "c":
+        raise DTypeError(f"affine_grid: theta must be real, got {theta.dtype}; write ag.real(theta)")
     size = tuple(size)
     ndim = len(size) - 2
     if ndim not in (2, 3) or min(size) < 1:

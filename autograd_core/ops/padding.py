@@ -89,8 +89,6 @@ def _cropped(x: Any, widths: Widths) -> Any:
     """``x`` without as many elements as the negative widths say."""
     if all(n >= 0 for pair in widths for n in pair):
         return x
-    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):
-        raise ShapeError(f"pad: pad_width {widths} removes more than there is of shape {x.shape}")
     return x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True))]
 
 
@@ -116,6 +114,8 @@ def pad(x: Any, pad_width: Any, /, *, mode: str = "constant", constant_value: fl
     x = as_tensor("pad", x)
     widths = _widths(pad_width, len(x.shape))
     mode = _MODES.get(mode, mode)
+    if any(n + min(a, 0) + min(b, 0) < 0 for n, (a, b) in zip(x.shape, widths, strict=True)):
+        raise ShapeError(f"pad: pad_width {pad_width!r} removes more than there is of shape {x.shape}")
     added = tuple((max(a, 0), max(b, 0)) for a, b in widths)
     if mode in ("reflect", "edge", "wrap"):
         if mode == "wrap":  # what was removed does not come back at the other end
@@ -127,8 +127,6 @@ def pad(x: Any, pad_width: Any, /, *, mode: str = "constant", constant_value: fl
     if mode != "constant":
         raise ArgumentError(f"pad: mode must be 'constant', 'reflect', 'edge' or 'wrap', got {mode!r}")
     _check_value(x, constant_value)
-    if any(before + n + after < 0 for n, (before, after) in zip(x.shape, widths, strict=True)):
-        raise ShapeError(f"pad: pad_width {pad_width!r} removes more than there is of shape {x.shape}")
     if any(map(any, added)):
         x = bind(pad_p, (x,), {"widths": added, "value": constant_value})
     return _cropped(x, widths)

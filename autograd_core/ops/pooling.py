@@ -6,6 +6,7 @@ from the windows' maxima, ``pool_scatter`` puts them back there; each is the tra
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def _first_positions(xp: Any, windows: Windows, valid: bool) -> Any:
 def _max_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     padded = windows.pad(xp, x, lowest)
-    steps = [int(np.prod(windows.size[axis + 1 :], dtype=np.int64)) for axis in range(len(windows.size))]
+    steps = [prod(windows.size[axis + 1 :]) for axis in range(len(windows.size))]
     first = _first_positions(xp, windows, valid=False)
     shape = (*x.shape[:2], *windows.output)
     best = xp.full(shape, lowest, dtype=x.dtype)
@@ -53,16 +54,19 @@ def _max_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
     return best, index
 
 
+def _rows(a: Any) -> Any:
+    """(N, C, ...) -> (N, C, all the rest)."""
+    return a.reshape(*a.shape[:2], prod(a.shape[2:]))
+
+
 def _gather(xp: Any, x: Any, index: Any) -> Any:
-    lead = x.shape[:2]
-    return xp.take_along_axis(x.reshape(*lead, -1), index.reshape(*lead, -1), axis=2).reshape(index.shape)
+    return xp.take_along_axis(_rows(x), _rows(index), axis=2).reshape(index.shape)
 
 
 def _scatter(xp: Any, v: Any, index: Any, *, size: tuple[int, ...]) -> Any:
     x = xp.zeros((*v.shape[:2], *size), dtype=v.dtype)
-    planes = v.shape[0] * v.shape[1]
-    starts = xp.arange(planes)[:, None] * int(np.prod(size, dtype=np.int64))
-    xp.add.at(x.reshape(-1), (index.reshape(planes, -1) + starts).reshape(-1), v.reshape(-1))
+    starts = xp.arange(v.shape[0] * v.shape[1]).reshape(*v.shape[:2], 1) * prod(size)
+    xp.add.at(x.reshape(-1), (_rows(index) + starts).reshape(-1), v.reshape(-1))
     return x
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError
 from ._apply import as_tensor, to_float
-from ._windows import AXIS_NAMES, window_arguments
+from ._windows import planes, window_arguments
 from .pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from .selection import where
 
@@ -23,9 +23,7 @@ def _power_pool(ndim: int, input: Any, p: float, kernel_size: Any, stride: Any, 
             f"{op}: norm_type must be a positive number, got {p!r}; max_pool{ndim}d is the limit of large ones"
         )
     x = to_float(as_tensor(op, input))
-    if len(x.shape) not in (ndim + 1, ndim + 2):
-        axes = ", ".join(AXIS_NAMES[ndim])
-        raise ShapeError(f"{op}: input must be (N, C, {axes}) or (C, {axes}), got shape {x.shape}")
+    planes(op, ndim, x)  # so that a wrong shape is refused in this function's name
     kernel, strides, _ = window_arguments(op, ndim, kernel_size, stride)
     sums = _MEANS[ndim](x**p, kernel, strides, ceil_mode=ceil_mode) * prod(kernel)
     zero = sums == 0  # the slope of the root is infinite there

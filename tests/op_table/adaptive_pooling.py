@@ -17,7 +17,7 @@ def by_loops(x: np.ndarray, ndim: int, output_size: Any, maxima: bool, indices: 
     size = x.shape[-ndim:]
     given = output_size if isinstance(output_size, tuple) else (output_size,) * ndim
     output = [n if t is None else t for n, t in zip(size, given)]
-    y = np.zeros((*x.shape[:-ndim], *output))
+    y = np.zeros((*x.shape[:-ndim], *output), x.dtype)
     found = np.zeros(y.shape, np.int64)
     for lead in np.ndindex(*x.shape[:-ndim]):
         for at in product(*map(range, output)):

@@ -34,13 +34,14 @@ def unfold_case(variant: str, shape: tuple[int, ...], kernel: tuple[int, int], *
         size = x.shape[-2:]
         columns = [
             [
-                x[(..., c, *place)] if inside(place, size) else x[..., 0, 0, 0] * 0
+                x[(..., c, *place)] if inside(place, size) else np.zeros(x.shape[:-3], x.dtype)
                 for c in range(x.shape[-3])
                 for place in w
             ]
             for w in windows(size, kernel, **arguments)
         ]
-        return np.moveaxis(np.array(columns), (0, 1), (-1, -2))
+        shape = (len(columns), x.shape[-3] * kernel[0] * kernel[1], *x.shape[:-3])
+        return np.moveaxis(np.array(columns).reshape(shape), (0, 1), (-1, -2))
 
     return OpCase(
         f"unfold/{variant}" if variant else "unfold",
@@ -58,7 +59,7 @@ def fold_case(
     taps = len(where[0])
 
     def reference(v: np.ndarray) -> np.ndarray:
-        x = np.zeros((*lead, channels, *size))
+        x = np.zeros((*v.shape[:-2], channels, *size), v.dtype)
         for i, window in enumerate(where):
             for c, (k, place) in product(range(channels), enumerate(window)):
                 if inside(place, size):

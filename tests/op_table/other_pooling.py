@@ -71,10 +71,10 @@ def unpool_case(
         return np.array(chosen).reshape(shape)
 
     def reference(x: np.ndarray, index: np.ndarray) -> np.ndarray:
-        y = np.zeros((int(np.prod(shape[:-ndim])), int(np.prod(size))))
-        for plane, values, at in zip(y, x.reshape(len(y), -1), index.reshape(len(y), -1)):
-            plane[at] = values
-        return y.reshape(*shape[:-ndim], *size)
+        y = np.zeros((*x.shape[:-ndim], int(np.prod(size))), x.dtype)
+        for lead in np.ndindex(*x.shape[:-ndim]):
+            y[lead][index[lead].reshape(-1)] = x[lead].reshape(-1)
+        return y.reshape(*x.shape[:-ndim], *size)
 
     return OpCase(
         f"{name}/{variant}" if variant else name,

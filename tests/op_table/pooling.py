@@ -43,7 +43,7 @@ def by_loops(
             last = (n + 2 * p - d * (k - 1) - 1) / s
             count = int(np.ceil(last) if ceil_mode else np.floor(last)) + 1
             output.append(count - 1 if (count - 1) * s >= n + p else count)
-        y = np.zeros((*x.shape[:2], *output))
+        y = np.zeros((*x.shape[:2], *output), x.dtype)
         found = np.zeros(y.shape, np.int64)
         for n, c in product(*map(range, x.shape[:2])):
             for t in product(*map(range, output)):
