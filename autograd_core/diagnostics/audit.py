@@ -104,7 +104,7 @@ def _of_gradients(named: Mapping[str, Tensor], loss: Any) -> list[Notice]:
 def _gradients(wanted: Mapping[str, Tensor], loss: Any) -> dict[str, Any]:
     if loss is None:
         return {name: x.grad for name, x in wanted.items()}
-    y = loss if isinstance(loss, Tensor) else loss()
+    y = loss() if callable(loss) else loss
     if not isinstance(y, Tensor):
         raise ArgumentError(f"audit: loss is a tensor or a function that returns one, got {type(y).__name__}")
     if y.node is None:

@@ -66,7 +66,7 @@ class GraphWatch(record_origins):
 
     def _text(self, old: Sequence[weakref.WeakSet[Origin]]) -> str:
         calls = Counter(f"{origin.op} ({origin.place})" for origins in old for origin in list(origins))
-        most = "; ".join(f"{count} of {call}" for call, count in calls.most_common(3))
+        most = "; ".join(f"{n} of {call}" for call, n in sorted(calls.items(), key=lambda c: (-c[1], c[0]))[:3])
         return (
             f"GraphWatch: {sum(calls.values())} operations recorded more than {self.steps} steps ago are still alive: "
             f"{most}. Something keeps results with their history. To add up losses write total += loss.item() (or "

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -56,7 +57,8 @@ def fit(
 
     Ctrl-C lets the current step finish, writes the checkpoint and raises TrainingInterrupted; a second Ctrl-C ends at
     once. TrainingError at the end of an epoch whose mean loss is NaN or infinite: such a state is never saved, the
-    checkpoint still holds the last good one.
+    checkpoint still holds the last good one. Warns, once, after the first backward, of parameters that get no gradient
+    or are in no optimizer (``ag.audit``).
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
@@ -79,6 +81,7 @@ def fit(
                     if not isinstance(value, Tensor) or value.shape:
                         raise ArgumentError(f"fit: loss must return a 0-d tensor, it returned {_described(value)}")
                     value.backward()
+                    run.audit()
                     optimizer.step()
                     with ag.no_grad():
                         found = {n: value if n == "loss" else f(outputs, targets) for n, f in functions.items()}
@@ -123,6 +126,16 @@ class _Run:
         self.means = RunningMeans()
         self.seconds = 0.0
         self.stopped = False
+        self.audited = False
+
+    def audit(self) -> None:
+        """Warn of what the first step would leave out."""
+        if not self.audited:
+            self.audited = True
+            # a gradient that is not finite shows in the loss, which ends the training by itself
+            found = [n.text for n in ag.audit(self.model, self.optimizer).problems if n.kind != "not finite"]
+            if found:
+                warnings.warn("\n- ".join(["fit: the first step leaves something out:", *found]), stacklevel=3)
 
     @property
     def epoch(self) -> int:
