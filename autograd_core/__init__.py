@@ -10,10 +10,10 @@ tensor([2., 4., 6.])
 
 from typing import Any as _Any
 
-from . import fft, linalg, random
+from . import fft, linalg, random, special
 from .aval import as_dtype as _as_dtype
 from .backend import Device, devices
-from .context import default_device, enable_grad, is_grad_enabled, no_grad
+from .context import default_device, enable_grad, is_grad_enabled, no_grad, strict_dtypes
 from .diagnostics.anomaly import detect_anomaly
 from .diagnostics.audit import audit
 from .diagnostics.checking import check_grads
@@ -47,17 +47,23 @@ from .interop.safetensors import load, load_metadata, save
 from .interpreters import derived as _derived  # installs the interpreters
 from .interpreters.reverse import backward
 from .ops.arithmetic import *
+from .ops.bessel_functions import i0, sinc
+from .ops.blending import *
 from .ops.casting import *
 from .ops.comparison import *
 from .ops.complex_numbers import *
 from .ops.creation import *
 from .ops.differences import *
 from .ops.exponential import *
+from .ops.gamma_functions import digamma, lgamma, polygamma
 from .ops.indexing import *
 from .ops.joining import *
 from .ops.linear_algebra import *
+from .ops.nan_reductions import *
+from .ops.normal_distribution import erfinv
 from .ops.padding import *
 from .ops.reductions import *
+from .ops.remainders import *
 from .ops.rounding import *
 from .ops.searching import *
 from .ops.selection import *

@@ -16,9 +16,10 @@ class State:
     """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms;
     generator: where random numbers come from; observer: an instrument that is told what runs (``diagnostics``), or
     None: ``ran(primitive, inputs, output)`` after every primitive on every level, ``pulled(node, g, cotangents)`` after
-    every pullback of a sweep; tape: notes, or plays back, the effects of a function that runs twice (checkpoint)."""
+    every pullback of a sweep; tape: notes, or plays back, the effects of a function that runs twice (checkpoint);
+    strict: whether a tensor that would silently change its dtype is an error."""
 
-    __slots__ = ("depth", "device", "generator", "interpreter", "observer", "recording", "tape")
+    __slots__ = ("depth", "device", "generator", "interpreter", "observer", "recording", "strict", "tape")
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class State:
         generator: Any,
         observer: Any = None,
         tape: Any = None,
+        strict: bool = False,
     ):
         self.interpreter = interpreter
         self.recording = recording
@@ -37,6 +39,7 @@ class State:
         self.generator = generator
         self.observer = observer
         self.tape = tape
+        self.strict = strict
 
     def replace(self, **changes: Any) -> State:
         fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
@@ -90,6 +93,7 @@ class recording_mode(ContextDecorator):
             state.generator,
             state.observer,
             state.tape,
+            state.strict,
         )
         self._tokens.append(_STATE.set(changed))
 
@@ -133,6 +137,23 @@ class enable_grad(recording_mode):
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded for backward."""
     return _STATE.get().recording
+
+
+@contextmanager
+def strict_dtypes() -> Iterator[None]:
+    """Make it an error that an operation changes the dtype of a tensor by itself: to that of another, or to float32.
+
+    Python numbers still take the dtype of the tensor that they meet.
+
+    >>> import autograd_core as ag
+    >>> with ag.strict_dtypes():
+    ...     ag.ones(2) * ag.ones(2, dtype="float64")
+    Traceback (most recent call last):
+        ...
+    autograd_core.errors.DTypeError: multiply: strict_dtypes is on, and operands of dtypes float32 and float64 ...
+    """
+    with scope(strict=True):
+        yield
 
 
 @contextmanager

@@ -54,7 +54,29 @@ def host_values(x: Any) -> np.ndarray:
 
 def to_float(x: Any) -> Any:
     """Integers and booleans as the default float, floats as they are."""
-    return x if is_inexact(x.dtype) else x.astype(DEFAULT_FLOAT)
+    if is_inexact(x.dtype):
+        return x
+    refuse_if_strict("this operation", [x], DEFAULT_FLOAT)
+    return x.astype(DEFAULT_FLOAT)
+
+
+def common_dtype(op: str, tensors: Sequence[Value], scalars: Sequence[Any], *, floating: bool = False) -> np.dtype:
+    """The dtype of ``tensors`` and Python ``scalars`` together (NEP 50); ``floating``: at least the default float."""
+    dtype = promote([x.dtype for x in tensors], scalars)
+    if floating and not is_inexact(dtype):
+        dtype = DEFAULT_FLOAT
+    refuse_if_strict(op, tensors, dtype)
+    return dtype
+
+
+def refuse_if_strict(op: str, tensors: Sequence[Value], dtype: np.dtype) -> None:
+    """DTypeError under ``strict_dtypes`` unless all tensors have ``dtype`` already."""
+    if context.current().strict and any(x.dtype != dtype for x in tensors):
+        given = " and ".join(dict.fromkeys(str(x.dtype) for x in tensors))
+        raise DTypeError(
+            f"{op}: strict_dtypes is on, and operands of dtypes {given} would become {dtype}; "
+            f"cast one: x.astype({str(dtype)!r})"
+        )
 
 
 def promoted(op: str, operands: Sequence[Any], *, floating: bool = False) -> list[Any]:
@@ -63,9 +85,7 @@ def promoted(op: str, operands: Sequence[Any], *, floating: bool = False) -> lis
     tensors = iter(as_tensors(op, *others)) if others else iter(())
     given = [x if isinstance(x, SCALARS) and not isinstance(x, np.generic) else next(tensors) for x in operands]
     values = [x for x in given if isinstance(x, Value)]
-    dtype = promote([x.dtype for x in values], [x for x in given if not isinstance(x, Value)])
-    if floating and not is_inexact(dtype):
-        dtype = DEFAULT_FLOAT
+    dtype = common_dtype(op, values, [x for x in given if not isinstance(x, Value)], floating=floating)
     constant = context.current().interpreter.base.constant
     device = values[0].device if values else None
     return [
@@ -90,16 +110,16 @@ def unary(primitive: Elementwise, x: Any, *, floating: bool = False, **params: A
     if not isinstance(x, Value):
         x = as_tensor(primitive.name, x)
     if floating and not is_inexact(x.dtype):
-        x = x.astype(DEFAULT_FLOAT)
+        x = to_float(x)
     return bind(primitive, (x,), params)
 
 
-def unary_in_single(primitive: Elementwise, x: Any) -> Any:
+def unary_in_single(primitive: Elementwise, x: Any, **params: Any) -> Any:
     """``unary`` for formulas whose intermediate values overflow half precision: there, computed in float32."""
     x = as_tensor(primitive.name, x)
     if x.dtype.itemsize == 2 and is_inexact(x.dtype):
-        return unary(primitive, x.astype(DEFAULT_FLOAT)).astype(x.dtype)
-    return unary(primitive, x, floating=True)
+        return unary(primitive, x.astype(DEFAULT_FLOAT), **params).astype(x.dtype)
+    return unary(primitive, x, floating=True, **params)
 
 
 def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) -> Any:

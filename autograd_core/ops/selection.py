@@ -17,6 +17,7 @@ from ._apply import (
     binary,
     broadcast,
     check_devices,
+    common_dtype,
     promoted,
     require_bool,
     require_real,
@@ -24,7 +25,7 @@ from ._apply import (
 )
 from .complex_numbers import complex, imag, real
 
-__all__ = ["where", "minimum", "maximum", "clip", "nan_to_num"]
+__all__ = ["where", "minimum", "maximum", "fmin", "fmax", "clip", "nan_to_num", "heaviside"]
 
 
 def _where_batched(xs: Any, batched: Any, size: int) -> Any:
@@ -70,7 +71,7 @@ def _branches(condition: Any, x1: Any, x2: Any) -> tuple[Any, Any]:
     """Both branches as tensors of one dtype; numbers alone go where the condition is."""
     branches = [x if type(x) in SCALARS else as_tensor("where", x, condition) for x in (x1, x2)]
     tensors = [x for x in branches if type(x) not in SCALARS]
-    dtype = promote([x.dtype for x in tensors], [x for x in branches if type(x) in SCALARS])
+    dtype = common_dtype("where", tensors, [x for x in branches if type(x) in SCALARS])
     constant = context.current().interpreter.base.constant
     first, second = (
         constant(x, dtype=dtype, device=condition.device, op="where") if type(x) in SCALARS else x.astype(dtype)
@@ -132,6 +133,40 @@ def minimum(x1: Any, x2: Any, /) -> Any:
     """
     require_real("minimum", x1, x2)
     return binary(minimum_p, x1, x2)
+
+
+def _without_nan(op: str, choose: Any, x1: Any, x2: Any) -> Any:
+    require_real(op, x1, x2)
+    x1, x2 = promoted(op, (x1, x2))
+    if not is_inexact(x1.dtype):
+        return choose(x1, x2)
+    return where(x1 == x1, where(x2 == x2, choose(x1, x2), x1), x2)
+
+
+def fmax(x1: Any, x2: Any, /) -> Any:
+    """Element-wise larger value, a number before NaN: ``maximum``, but the other operand where one is NaN.
+
+    x1, x2: real dtype; shapes broadcast. The gradient goes to what is chosen, halved where both are equal.
+    NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.fmax(ag.tensor([1.0, float("nan")]), 0.5)
+    tensor([1. , 0.5])
+    """
+    return _without_nan("fmax", maximum, x1, x2)
+
+
+def fmin(x1: Any, x2: Any, /) -> Any:
+    """Element-wise smaller value, a number before NaN: ``minimum``, but the other operand where one is NaN.
+
+    x1, x2: real dtype; shapes broadcast. The gradient goes to what is chosen, halved where both are equal.
+    NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.fmin(ag.tensor([1.0, float("nan")]), 0.5)
+    tensor([0.5, 0.5])
+    """
+    return _without_nan("fmin", minimum, x1, x2)
 
 
 inside_p: Elementwise = elementwise(
@@ -213,3 +248,24 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
         posinf=largest if posinf is None else posinf,
         neginf=-largest if neginf is None else neginf,
     )
+
+
+heaviside_p = elementwise(
+    "heaviside",
+    lambda xp, x1, x2: xp.where(x1 == 0, x2, xp.where(x1 < 0, 0, xp.where(x1 > 0, 1, x1))),
+    partials=(0, lambda g, x1: where(x1 == 0, g, 0)),
+    signals=False,
+)
+
+
+def heaviside(x1: Any, x2: Any, /) -> Any:
+    """Element-wise step: y = 0 for x1 < 0, x2 for x1 = 0, 1 for x1 > 0; NaN for NaN.
+
+    x1, x2: real dtype, integers as float32; shapes broadcast. dy/dx1 = 0; dy/dx2 = 1 where x1 is 0. NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.heaviside(ag.tensor([-1.5, 0.0, 2.0]), 0.5)
+    tensor([0. , 0.5, 1. ])
+    """
+    require_real("heaviside", x1, x2)
+    return binary(heaviside_p, x1, x2, floating=True)
