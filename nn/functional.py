@@ -79,6 +79,7 @@ from autograd_core.ops.margin_losses import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from autograd_core.ops.multi_head import multi_head_attention_forward
 from autograd_core.ops.normalization import batch_norm, group_norm, instance_norm, layer_norm
 from autograd_core.ops.pooling import (
     avg_pool1d,
@@ -186,6 +187,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
