@@ -232,9 +232,9 @@ def test_losses_added_up_with_their_history() -> None:
         run(lambda loss: loss)
     (warning,) = caught
     assert re.sub(r"[^\s(]*test_audit\.py:\d+", "HERE", str(warning.message)) == (
-        "GraphWatch: 6 operations recorded more than 3 steps ago are still alive: 2 of multiply (HERE in run: loss = "
-        "(w * w).sum()); 2 of sum (HERE in run: loss = (w * w).sum()); 2 of add (HERE in run: total = total + "
-        "keep(loss)). Something keeps results with their history. To add up losses write total += loss.item() (or "
+        "GraphWatch: 6 operations recorded more than 3 steps ago are still alive: 2 of add (HERE in run: total = total "
+        "+ keep(loss)); 2 of multiply (HERE in run: loss = (w * w).sum()); 2 of sum (HERE in run: loss = (w * w).sum())"
+        ". Something keeps results with their history. To add up losses write total += loss.item() (or "
         "loss.detach()); detach() a state before it goes into the next step"
     )
     assert warning.filename == __file__
