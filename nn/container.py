@@ -145,8 +145,8 @@ class ModuleList(_Numbered[Module]):
     ReLU()
     """
 
-    def __init__(self, modules: Iterable[Module] = ()):
-        self._append(modules)
+    def __init__(self, modules: Iterable[Module] | None = None):
+        self._append(() if modules is None else modules)
 
 
 class ParameterList(_Numbered[Parameter]):
@@ -161,8 +161,8 @@ class ParameterList(_Numbered[Parameter]):
 
     _holds = Parameter
 
-    def __init__(self, values: Iterable[Parameter] = ()):
-        self._append(values)
+    def __init__(self, values: Iterable[Parameter] | None = None):
+        self._append(() if values is None else values)
 
     def extra_repr(self) -> str:
         return ", ".join(f"({name}): {value.dtype}{list(value.shape)}" for name, value in self._own(Parameter))
@@ -172,9 +172,6 @@ class _Keyed(Module, Generic[Held]):
     """A dict whose values are attributes under their keys: so they have these names in a state dict."""
 
     _holds: type[Any] = Module
-
-    def __init__(self, values: Mapping[str, Held] | Iterable[tuple[str, Held]] | None = None):
-        self.update(values or ())
 
     def update(self, values: Mapping[str, Held] | Iterable[tuple[str, Held]]) -> None:
         """Set the values of a mapping, or of (key, value) pairs."""
@@ -243,6 +240,9 @@ class ModuleDict(_Keyed[Module]):
     ['kind', 'age']
     """
 
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None):
+        self.update(modules or ())
+
 
 class ParameterDict(_Keyed[Parameter]):
     """A dict of parameters that ``parameters()`` and ``state_dict()`` see. Keys are strings without dots.
@@ -255,6 +255,9 @@ class ParameterDict(_Keyed[Parameter]):
     """
 
     _holds = Parameter
+
+    def __init__(self, parameters: Mapping[str, Parameter] | Iterable[tuple[str, Parameter]] | None = None):
+        self.update(parameters or ())
 
     def extra_repr(self) -> str:
         return ", ".join(f"({name}): {value.dtype}{list(value.shape)}" for name, value in self._own(Parameter))

@@ -15,7 +15,8 @@ from autograd_core.aval import is_inexact
 from autograd_core.errors import ArgumentError, DTypeError, ShapeError
 from autograd_core.ops import creation, random
 from autograd_core.ops.exponential import erf, exp, log
-from autograd_core.ops.selection import clip
+from autograd_core.ops.selection import clip, where
+from autograd_core.ops.sorting import argsort
 from autograd_core.tensor import Tensor, Variable
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "normal_",
     "ones_",
     "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -243,3 +245,20 @@ def orthogonal_(tensor: Variable, gain: float = 1.0, generator: Any = None) -> V
     q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
     value = (q if rows >= columns else q.T).reshape(tensor.shape) * gain
     return _fill("orthogonal_", tensor, creation.asarray(value, device=tensor.device))
+
+
+def sparse_(tensor: Variable, sparsity: float, std: float = 0.01, generator: Any = None) -> Variable:
+    """Normal of mean 0 and the given std, and 0 in ceil(sparsity rows) random rows of each column.
+
+    tensor: (rows, columns). sparsity: between 0 and 1 (ArgumentError). Martens, Deep learning via Hessian-free
+    optimization, 2010.
+    """
+    if len(tensor.shape) != 2:
+        raise ShapeError(f"init.sparse_: fills a matrix, got shape {tensor.shape}")
+    if not 0 <= sparsity <= 1:
+        raise ArgumentError(f"init.sparse_: sparsity must lie between 0 and 1, got {sparsity!r}")
+    rows = tensor.shape[0]
+    values = random.normal(tensor.shape, std=std, device=tensor.device, generator=generator)
+    marks = random.uniform(tensor.shape, dtype="float64", device=tensor.device, generator=generator)
+    ranks = argsort(argsort(marks, axis=0), axis=0)
+    return _fill("sparse_", tensor, where(ranks < math.ceil(sparsity * rows), 0, values))

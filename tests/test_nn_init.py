@@ -112,6 +112,13 @@ def test_gains() -> None:
         assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
 
 
+def test_a_sparse_matrix_has_zeros_in_each_column() -> None:
+    w = filled(init.sparse_, 10, 200, sparsity=0.35, std=2.0)
+    assert ((w == 0).sum(axis=0) == 4).all()
+    assert len({tuple(column) for column in (w == 0).T}) > 100
+    assert abs(w[w != 0].std() - 2) < 0.15
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -127,6 +134,8 @@ def test_gains() -> None:
         (lambda: init.eye_(empty(2)), r"init\.eye_: fills a matrix, got shape \(2,\)"),
         (lambda: init.orthogonal_(empty(2)), "needs 2 or more dimensions"),
         (lambda: init.dirac_(empty(2, 2)), "fills a weight"),
+        (lambda: init.sparse_(empty(2), 0.5), r"sparse_: fills a matrix, got shape \(2,\)"),
+        (lambda: init.sparse_(empty(2, 2), 1.5), "sparsity must lie between 0 and 1, got 1.5"),
         (lambda: init.trunc_normal_(empty(2), a=1.0, b=0.0), "needs std > 0 and a < b"),
         (lambda: init.trunc_normal_(empty(2), a=9.0, b=10.0), "within 5 std of the mean"),
     ],

@@ -52,7 +52,7 @@ sigmoid_p = elementwise(
 )
 
 
-def sigmoid(x: Any, /) -> Any:
+def sigmoid(input: Any) -> Any:
     """Logistic function: y = 1 / (1 + e^-x), dy/dx = y (1 - y). Integers as float32.
 
     >>> import autograd_core as ag
@@ -60,7 +60,7 @@ def sigmoid(x: Any, /) -> Any:
     >>> F.sigmoid(ag.tensor([0.0, 100.0]))
     tensor([0.5, 1. ])
     """
-    return unary(sigmoid_p, x, floating=True)
+    return unary(sigmoid_p, input, floating=True)
 
 
 logsigmoid_p = elementwise(
@@ -70,7 +70,7 @@ logsigmoid_p = elementwise(
 )
 
 
-def logsigmoid(x: Any, /) -> Any:
+def logsigmoid(input: Any) -> Any:
     """Logarithm of the logistic function: y = -ln(1 + e^-x), finite for every finite x. Integers as float32.
 
     >>> import autograd_core as ag
@@ -78,7 +78,7 @@ def logsigmoid(x: Any, /) -> Any:
     >>> F.logsigmoid(ag.tensor([200.0, -200.0]))
     tensor([   0., -200.])
     """
-    return of_reals("logsigmoid", logsigmoid_p, x)
+    return of_reals("logsigmoid", logsigmoid_p, input)
 
 
 softplus_slope_p = elementwise(
@@ -95,7 +95,7 @@ softplus_p = elementwise(
 )
 
 
-def softplus(x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """Smooth rectifier: y = ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold. Integers as float32.
 
     >>> import autograd_core as ag
@@ -105,7 +105,7 @@ def softplus(x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """
     if beta == 0:
         raise ArgumentError("softplus: beta must not be 0")
-    return of_reals("softplus", softplus_p, x, beta=float(beta), threshold=float(threshold))
+    return of_reals("softplus", softplus_p, input, beta=float(beta), threshold=float(threshold))
 
 
 def _silu_slope(xp: Any, x: Any) -> Any:
@@ -122,7 +122,7 @@ silu_slope_p = elementwise("silu_slope", _silu_slope, partials=(_silu_curvature,
 silu_p = elementwise("silu", lambda xp, x: x / (1.0 + xp.exp(-x)), partials=(lambda x: bind(silu_slope_p, (x,), {}),))
 
 
-def silu(x: Any, /, inplace: bool = False) -> Any:
+def silu(input: Any, inplace: bool = False) -> Any:
     """Sigmoid-weighted linear unit (swish): y = x / (1 + e^-x). Integers as float32.
 
     Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, 2018.
@@ -132,7 +132,7 @@ def silu(x: Any, /, inplace: bool = False) -> Any:
     >>> F.silu(ag.tensor([0.0, 100.0]))
     tensor([  0., 100.])
     """
-    return unary(silu_p, x, floating=True)
+    return unary(silu_p, input, floating=True)
 
 
 # tanh(softplus(x)) = n / (n + 2) with n = e^x (e^x + 2); beyond 20 it is 1 in double precision, and e^x is kept finite
@@ -163,7 +163,7 @@ mish_slope_p = elementwise("mish_slope", _mish_slope, partials=(_mish_curvature,
 mish_p = elementwise("mish", _mish, partials=(lambda x: bind(mish_slope_p, (x,), {}),))
 
 
-def mish(x: Any, /, inplace: bool = False) -> Any:
+def mish(input: Any, inplace: bool = False) -> Any:
     """Self-regularised smooth rectifier: y = x tanh(softplus(x)). Integers as float32.
 
     Misra, Mish: a self regularized non-monotonic activation function, 2019.
@@ -173,7 +173,7 @@ def mish(x: Any, /, inplace: bool = False) -> Any:
     >>> F.mish(ag.tensor([0.0, 100.0]))
     tensor([  0., 100.])
     """
-    x = as_tensor("mish", x)
+    x = as_tensor("mish", input)
     require_real("mish", x)
     return unary_in_single(mish_p, x)
 
@@ -232,7 +232,7 @@ tanh_gelu_p = elementwise(
 )
 
 
-def gelu(x: Any, /, approximate: str = "none") -> Any:
+def gelu(input: Any, approximate: str = "none") -> Any:
     """Gaussian error linear unit: y = x Phi(x), Phi the normal distribution function. Integers as float32.
 
     approximate: "none" for x (1 + erf(x / sqrt 2)) / 2; "tanh" for
@@ -246,7 +246,7 @@ def gelu(x: Any, /, approximate: str = "none") -> Any:
     """
     if approximate not in ("none", "tanh"):
         raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    x = as_tensor("gelu", x)
+    x = as_tensor("gelu", input)
     exact = gelu_p if x.dtype == np.float64 else single_gelu_p
     return of_reals("gelu", exact if approximate == "none" else tanh_gelu_p, x)
 
@@ -268,7 +268,7 @@ relu_p = elementwise(
 )
 
 
-def relu(x: Any, /, inplace: bool = False) -> Any:
+def relu(input: Any, inplace: bool = False) -> Any:
     """Rectified linear unit: y = max(x, 0), with slope 0 at 0. Integers keep their dtype.
 
     >>> import autograd_core as ag
@@ -276,7 +276,7 @@ def relu(x: Any, /, inplace: bool = False) -> Any:
     >>> F.relu(ag.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    x = as_tensor("relu", x)
+    x = as_tensor("relu", input)
     require_real("relu", x)
     return unary(relu_p, x)
 
@@ -295,7 +295,7 @@ leaky_relu_p = elementwise(
 )
 
 
-def leaky_relu(x: Any, /, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """Leaky rectified linear unit: y = x for x > 0, negative_slope x elsewhere. Integers as float32.
 
     >>> import autograd_core as ag
@@ -303,10 +303,10 @@ def leaky_relu(x: Any, /, negative_slope: float = 0.01, inplace: bool = False) -
     >>> F.leaky_relu(ag.tensor([-1.0, 2.0]), 0.5)
     tensor([-0.5,  2. ])
     """
-    return of_reals("leaky_relu", leaky_relu_p, x, negative_slope=float(negative_slope))
+    return of_reals("leaky_relu", leaky_relu_p, input, negative_slope=float(negative_slope))
 
 
-def threshold(x: Any, /, threshold: float, value: float, inplace: bool = False) -> Any:
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """y = x where x > threshold, ``value`` elsewhere.
 
     >>> import autograd_core as ag
@@ -314,7 +314,7 @@ def threshold(x: Any, /, threshold: float, value: float, inplace: bool = False) 
     >>> F.threshold(ag.tensor([0.5, 2.0]), 1.0, -1.0)
     tensor([-1.,  2.])
     """
-    x = as_tensor("threshold", x)
+    x = as_tensor("threshold", input)
     return where(x <= threshold, value, x)
 
 
@@ -332,7 +332,7 @@ hardtanh_p = elementwise(
 )
 
 
-def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """y = x limited to [min_val, max_val], with slope 0 at the limits (1 in ``ag.clip``). Integers as float32.
 
     >>> import autograd_core as ag
@@ -342,10 +342,10 @@ def hardtanh(x: Any, /, min_val: float = -1.0, max_val: float = 1.0, inplace: bo
     """
     if min_val > max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
-    return of_reals("hardtanh", hardtanh_p, x, low=float(min_val), high=float(max_val))
+    return of_reals("hardtanh", hardtanh_p, input, low=float(min_val), high=float(max_val))
 
 
-def relu6(x: Any, /, inplace: bool = False) -> Any:
+def relu6(input: Any, inplace: bool = False) -> Any:
     """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). Integers as float32.
 
     >>> import autograd_core as ag
@@ -353,10 +353,10 @@ def relu6(x: Any, /, inplace: bool = False) -> Any:
     >>> F.relu6(ag.tensor([-1.0, 2.0, 8.0]))
     tensor([0., 2., 6.])
     """
-    return hardtanh(x, 0.0, 6.0)
+    return hardtanh(input, 0.0, 6.0)
 
 
-def hardsigmoid(x: Any, /, inplace: bool = False) -> Any:
+def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6. Integers as float32.
 
     >>> import autograd_core as ag
@@ -364,10 +364,10 @@ def hardsigmoid(x: Any, /, inplace: bool = False) -> Any:
     >>> F.hardsigmoid(ag.tensor([-4.0, 0.0, 4.0]))
     tensor([0. , 0.5, 1. ])
     """
-    return relu6(add(x, 3)) / 6
+    return relu6(add(input, 3)) / 6
 
 
-def hardswish(x: Any, /, inplace: bool = False) -> Any:
+def hardswish(input: Any, inplace: bool = False) -> Any:
     """Piecewise swish: y = x min(max(x + 3, 0), 6) / 6. Integers as float32.
 
     Howard et al., Searching for MobileNetV3, 2019.
@@ -377,5 +377,5 @@ def hardswish(x: Any, /, inplace: bool = False) -> Any:
     >>> F.hardswish(ag.tensor([-4.0, 1.5, 4.0]))
     tensor([-0.   ,  1.125,  4.   ])
     """
-    x = to_float(as_tensor("hardswish", x))
+    x = to_float(as_tensor("hardswish", input))
     return x * relu6(x + 3) / 6

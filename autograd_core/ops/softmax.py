@@ -63,7 +63,7 @@ softmax_p = general(
 )
 
 
-def softmax(x: Any, /, dim: int = -1, *, axis: int | None = None, dtype: Any = None) -> Any:
+def softmax(input: Any, dim: int = -1, *, axis: int | None = None, dtype: Any = None) -> Any:
     """Positive values that sum to 1 along ``dim``: y_i = e^x_i / sum_j e^x_j, without overflow.
 
     x: any shape, integers as float32. axis: another word for dim. dtype: that x is converted to first.
@@ -75,7 +75,7 @@ def softmax(x: Any, /, dim: int = -1, *, axis: int | None = None, dtype: Any = N
     >>> softmax(ag.tensor([1000.0, 1000.0]))
     tensor([0.5, 0.5])
     """
-    x, axis = _along("softmax", x, dim if axis is None else axis, dtype)
+    x, axis = _along("softmax", input, dim if axis is None else axis, dtype)
     return bind(softmax_p, (x,), {"axis": axis}) if x.shape[axis] else x
 
 
@@ -104,7 +104,7 @@ log_softmax_p = general(
 )
 
 
-def log_softmax(x: Any, /, dim: int = -1, *, axis: int | None = None, dtype: Any = None) -> Any:
+def log_softmax(input: Any, dim: int = -1, *, axis: int | None = None, dtype: Any = None) -> Any:
     """Logarithm of the softmax: y_i = x_i - ln sum_j e^x_j, without overflow and exact where the softmax is near 0.
 
     Arguments as for ``softmax``. PyTorch.
@@ -114,11 +114,11 @@ def log_softmax(x: Any, /, dim: int = -1, *, axis: int | None = None, dtype: Any
     >>> log_softmax(ag.tensor([0.0, -1000.0]))
     tensor([    0., -1000.])
     """
-    x, axis = _along("log_softmax", x, dim if axis is None else axis, dtype)
+    x, axis = _along("log_softmax", input, dim if axis is None else axis, dtype)
     return bind(log_softmax_p, (x,), {"axis": axis}) if x.shape[axis] else x
 
 
-def softmin(x: Any, /, dim: int = -1, *, dtype: Any = None) -> Any:
+def softmin(input: Any, dim: int = -1, *, dtype: Any = None) -> Any:
     """The softmax of -x along ``dim``: y_i = e^-x_i / sum_j e^-x_j. Arguments as for ``softmax``. PyTorch.
 
     >>> import autograd_core as ag
@@ -126,7 +126,7 @@ def softmin(x: Any, /, dim: int = -1, *, dtype: Any = None) -> Any:
     >>> softmin(ag.tensor([0.0, 1000.0]))
     tensor([1., 0.])
     """
-    return softmax(-to_float(as_tensor("softmin", x)), dim, dtype=dtype)
+    return softmax(-to_float(as_tensor("softmin", input)), dim, dtype=dtype)
 
 
 def gumbel_softmax(

@@ -45,7 +45,7 @@ elu_p = elementwise(
 )
 
 
-def elu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """Exponential linear unit: y = x for x > 0, alpha (e^x - 1) elsewhere. Integers as float32.
 
     Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by exponential linear units, 2015.
@@ -55,13 +55,13 @@ def elu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
     >>> F.elu(ag.tensor([-100.0, 2.0]))
     tensor([-1.,  2.])
     """
-    return of_reals("elu", elu_p, x, alpha=float(alpha), scale=1.0, rate=1.0)
+    return of_reals("elu", elu_p, input, alpha=float(alpha), scale=1.0, rate=1.0)
 
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848, 1.0507009873554804934
 
 
-def selu(x: Any, /, inplace: bool = False) -> Any:
+def selu(input: Any, inplace: bool = False) -> Any:
     """Scaled exponential linear unit: y = 1.0507 elu(x, 1.6733), which keeps mean 0 and variance 1.
 
     Integers as float32. Klambauer et al., Self-normalizing neural networks, 2017.
@@ -71,10 +71,10 @@ def selu(x: Any, /, inplace: bool = False) -> Any:
     >>> ag.round(F.selu(ag.tensor([-100.0, 2.0])), decimals=4)
     tensor([-1.7581,  2.1014])
     """
-    return of_reals("selu", elu_p, x, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
+    return of_reals("selu", elu_p, input, alpha=_SELU_ALPHA, scale=_SELU_SCALE, rate=1.0)
 
 
-def celu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """Exponential linear unit with slope 1 at 0 for every alpha: y = x for x > 0, alpha (e^(x / alpha) - 1) elsewhere.
 
     Integers as float32. Barron, Continuously differentiable exponential linear units, 2017.
@@ -86,13 +86,13 @@ def celu(x: Any, /, alpha: float = 1.0, inplace: bool = False) -> Any:
     """
     if alpha == 0:
         raise ArgumentError("celu: alpha must not be 0")
-    return of_reals("celu", elu_p, x, alpha=float(alpha), scale=1.0, rate=1.0 / alpha)
+    return of_reals("celu", elu_p, input, alpha=float(alpha), scale=1.0, rate=1.0 / alpha)
 
 
 # ------------------------------------------------------------------------------- gated, learnt, random slopes
 
 
-def glu(x: Any, /, dim: int = -1) -> Any:
+def glu(input: Any, dim: int = -1) -> Any:
     """Gated linear unit: y = a sigmoid(b), a and b the first and the second half of x along ``dim``.
 
     x: an even length along ``dim`` (ShapeError otherwise); y: half of it. Integers as float32.
@@ -103,7 +103,7 @@ def glu(x: Any, /, dim: int = -1) -> Any:
     >>> F.glu(ag.tensor([1.0, 2.0, 0.0, 100.0]))
     tensor([0.5, 2. ])
     """
-    x = to_float(as_tensor("glu", x))
+    x = to_float(as_tensor("glu", input))
     axis = normalize_axis("glu", dim, len(x.shape))
     length = x.shape[axis]
     if length % 2:
@@ -114,7 +114,7 @@ def glu(x: Any, /, dim: int = -1) -> Any:
     return a * sigmoid(b)
 
 
-def prelu(x: Any, weight: Any, /) -> Any:
+def prelu(input: Any, weight: Any) -> Any:
     """y = x where x > 0, weight * x elsewhere.
 
     x: (N, C, ...). weight: one slope, or (C,), one for each channel. Integers as float32.
@@ -125,7 +125,7 @@ def prelu(x: Any, weight: Any, /) -> Any:
     >>> F.prelu(ag.tensor([[-2.0, 2.0]]), ag.tensor([0.25]))
     tensor([[-0.5,  2. ]])
     """
-    x, w = promoted("prelu", (x, weight), floating=True)
+    x, w = promoted("prelu", (input, weight), floating=True)
     require_real("prelu", x)
     if w.size == 1:
         w = w.reshape(())
@@ -140,8 +140,7 @@ def prelu(x: Any, weight: Any, /) -> Any:
 
 
 def rrelu(
-    x: Any,
-    /,
+    input: Any,
     lower: float = 1 / 8,
     upper: float = 1 / 3,
     training: bool = False,
@@ -161,7 +160,7 @@ def rrelu(
     """
     if not lower <= upper:
         raise ArgumentError(f"rrelu: needs lower <= upper, got lower={lower} and upper={upper}")
-    x = to_float(as_tensor("rrelu", x))
+    x = to_float(as_tensor("rrelu", input))
     if not training or lower == upper:
         return leaky_relu(x, (lower + upper) / 2)
     slopes = random.uniform(x.shape, lower, upper, device=x.device, generator=generator)  # the same in every dtype
@@ -171,7 +170,7 @@ def rrelu(
 # ----------------------------------------------------------------------------------- signs and shrinkage
 
 
-def softsign(x: Any, /) -> Any:
+def softsign(input: Any) -> Any:
     """y = x / (1 + |x|). Integers as float32.
 
     >>> import autograd_core as ag
@@ -179,10 +178,10 @@ def softsign(x: Any, /) -> Any:
     >>> F.softsign(ag.tensor([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
     """
-    return divide(x, 1 + absolute(x))
+    return divide(input, 1 + absolute(input))
 
 
-def tanhshrink(x: Any, /) -> Any:
+def tanhshrink(input: Any) -> Any:
     """y = x - tanh(x). Integers as float32.
 
     >>> import autograd_core as ag
@@ -190,7 +189,7 @@ def tanhshrink(x: Any, /) -> Any:
     >>> F.tanhshrink(ag.tensor([0.0, 100.0]))
     tensor([ 0., 99.])
     """
-    x = to_float(as_tensor("tanhshrink", x))
+    x = to_float(as_tensor("tanhshrink", input))
     return x - tanh(x)
 
 
@@ -199,7 +198,7 @@ def _check_lambd(op: str, lambd: float) -> None:
         raise ArgumentError(f"{op}: lambd must not be negative, got {lambd}")
 
 
-def hardshrink(x: Any, /, lambd: float = 0.5) -> Any:
+def hardshrink(input: Any, lambd: float = 0.5) -> Any:
     """y = x where |x| > lambd, 0 elsewhere.
 
     >>> import autograd_core as ag
@@ -208,12 +207,12 @@ def hardshrink(x: Any, /, lambd: float = 0.5) -> Any:
     tensor([-2.,  0.,  1.])
     """
     _check_lambd("hardshrink", lambd)
-    x = as_tensor("hardshrink", x)
+    x = as_tensor("hardshrink", input)
     require_real("hardshrink", x)
     return where(absolute(x) <= lambd, 0, x)
 
 
-def softshrink(x: Any, /, lambd: float = 0.5) -> Any:
+def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """y = x - lambd where x > lambd, x + lambd where x < -lambd, 0 between. Integers as float32.
 
     >>> import autograd_core as ag
@@ -222,5 +221,5 @@ def softshrink(x: Any, /, lambd: float = 0.5) -> Any:
     tensor([-1.5,  0. ,  0.5])
     """
     _check_lambd("softshrink", lambd)
-    x = to_float(as_tensor("softshrink", x))
+    x = to_float(as_tensor("softshrink", input))
     return x - clip(x, -lambd, lambd)
