@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -15,6 +16,7 @@ from .arithmetic import reciprocal
 from .complex_numbers import conj, part_dtype
 from .creation import eye
 from .diagonals import embed_diagonal_p
+from .selection import where
 
 HALF = np.dtype(np.float16)
 CLEARLY = 1e-3  # a part of a cotangent this large, relative to the whole, is no rounding error
@@ -56,14 +58,16 @@ def hermitian(x: Any) -> Any:
 
 
 def over_gaps(x: Any, gaps: Any) -> Any:
-    """x / gaps off the diagonal of matrices, and 0 on it; exactly 0 where x is, even over a gap of 0."""
+    """x / gaps off the diagonal of matrices, and 0 on it; over a gap of 0 NaN, or exactly 0 where x is."""
     unit = identity(x.shape[-1], x)
     return over(x * (1 - unit), gaps.astype(x.dtype) + unit)
 
 
 def over(x: Any, divisors: Any) -> Any:
-    """x / divisors (which broadcast), exactly 0 where x is, even over a divisor of 0."""
-    return guarded(x, reciprocal(divisors).broadcast_to(x.shape))
+    """x / divisors (which broadcast); over a divisor of 0 NaN, or exactly 0 where x is."""
+    # NaN, not infinity, of which products of matrices would make NaN with a warning
+    slopes = where(divisors == 0, math.nan, reciprocal(divisors))
+    return guarded(x, slopes.broadcast_to(x.shape))
 
 
 def require_small(part: Any, says: str, *wholes: Any) -> None:

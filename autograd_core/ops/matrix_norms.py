@@ -102,6 +102,7 @@ def cond(x: Any, /, p: float | str | None = None) -> Any:
         s = svdvals(x)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     inverse = inverse_or_nan(x)
+    singular = (inverse != inverse).any(axis=(-2, -1), keepdims=True) & (x == x).all(axis=(-2, -1), keepdims=True)
+    inverse = where(singular, 0, inverse)
     product = _matrix_norm("cond", x, p, False) * _matrix_norm("cond", inverse, p, False)
-    missing = (inverse != inverse).any(axis=(-2, -1)) & (x == x).all(axis=(-2, -1))
-    return where(missing, math.inf, product)
+    return where(singular[..., 0, 0], math.inf, product)

@@ -103,7 +103,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> Any:
     n) unitary, or U: (..., m, k) and Vh: (..., k, n) if not ``full_matrices``.
 
     The derivatives of U and Vh exist where the singular values are distinct (and not 0, if m != n or x is complex),
-    and are infinite, NaN or very large elsewhere; those of S alone: see ``svdvals``. Complex singular vectors have
+    and are NaN or very large elsewhere; those of S alone: see ``svdvals``. Complex singular vectors have
     arbitrary phases, and the columns that ``full_matrices`` adds are arbitrary up to rotation: GradientError if what is
     differentiated depends on these. Python array API standard (linalg); Wan and Zhang, Automatic differentiation for
     complex valued SVD, 2019.

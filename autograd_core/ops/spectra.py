@@ -13,7 +13,7 @@ from ._matrices import adjoint, checked, embedded, hermitian, in_single, matrice
 from .complex_numbers import conj, imag, real
 from .diagonals import diagonal
 from .products import matmul
-from .solving import solve
+from .solving import inverse_or_nan
 
 __all__ = ["eigh", "eigvalsh", "eig", "eigvals"]
 
@@ -78,8 +78,8 @@ def eigh(x: Any, /) -> Any:
     x: (..., n, n), of which the lower triangle is read; integers as float32. w: (..., n), real, ascending; V: (..., n,
     n), unitary. The gradient is symmetric (Hermitian), too.
 
-    The derivative of V exists where the eigenvalues are distinct, and is infinite, NaN or very large elsewhere; those
-    of the eigenvalues alone: see ``eigvalsh``. Complex eigenvectors have arbitrary phases: GradientError if what is
+    The derivative of V exists where the eigenvalues are distinct, and is NaN or very large elsewhere; those of the
+    eigenvalues alone: see ``eigvalsh``. Complex eigenvectors have arbitrary phases: GradientError if what is
     differentiated depends on them. Python array API standard (linalg); Giles, Collected matrix derivative results,
     2008.
 
@@ -145,7 +145,7 @@ def _eig_vjp(g: Any, y: Any, avals: Any) -> Any:
 
 
 def _similar(x: Any, vh: Any) -> Any:
-    return solve(vh, matmul(x, vh))
+    return matmul(inverse_or_nan(vh), matmul(x, vh))
 
 
 def _like(g: Any, dtype: np.dtype) -> Any:
@@ -168,9 +168,9 @@ def eig(x: Any, /) -> Any:
     x: (..., n, n), integers as float32. w: (..., n) and V: (..., n, n), its columns of length 1, are complex also for
     real x, in no particular order.
 
-    The derivative exists where the eigenvalues are distinct, and is infinite, NaN or very large elsewhere; LinAlgError
-    if V is singular. The phases of the columns of V are arbitrary: GradientError if what is differentiated depends on
-    them. NumPy (linalg); PyTorch; Boeddeker et al., On the computation of complex-valued gradients with application to
+    The derivative exists where the eigenvalues are distinct, and is NaN or very large elsewhere. The phases of the
+    columns of V are arbitrary: GradientError if what is differentiated depends on them. NumPy (linalg);
+    PyTorch; Boeddeker et al., On the computation of complex-valued gradients with application to
     statistically optimum beamforming, 2017.
 
     >>> import autograd_core as ag
@@ -204,8 +204,8 @@ def eigvals(x: Any, /) -> Any:
     """Eigenvalues of square matrices, in no particular order.
 
     x: (..., n, n), integers as float32; w: (..., n), complex. The derivative exists where they are distinct, or the
-    matrix has n independent eigenvectors and what is differentiated is a symmetric function of the repeated ones;
-    LinAlgError without n independent eigenvectors. NumPy (linalg); PyTorch.
+    matrix has n independent eigenvectors and what is differentiated is a symmetric function of the repeated ones; it is
+    NaN or very large elsewhere. NumPy (linalg); PyTorch.
 
     >>> import autograd_core as ag
     >>> ag.linalg.eigvals(ag.tensor([[0.0, 1.0], [-1.0, 0.0]]))
