@@ -21,7 +21,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"aval", "backend", "batching", "context", "dtypes", "errors", "graph", "rules", "tree"}),
     frozenset({"primitive"}),
     frozenset({"ops"}),
-    frozenset({"fft", "linalg", "methods", "random"}),
+    frozenset({"fft", "linalg", "methods", "random", "special"}),
     frozenset({"tensor"}),
     frozenset({"interpreters"}),
     frozenset({"transforms"}),

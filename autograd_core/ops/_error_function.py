@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..primitive import elementwise
-from ._apply import require_real, unary_in_single
+from ._apply import require_real, unary
 
 # erf(x) = x P(x^2) / Q(x^2) for |x| <= 0.5; coefficients from the highest power down
 _P_SMALL = (
@@ -65,7 +65,7 @@ _Q_LARGE = (
 _SMALL, _MIDDLE = 0.5, 4.0
 
 
-def _polynomial(x: Any, coefficients: Sequence[float]) -> Any:
+def polynomial(x: Any, coefficients: Sequence[float]) -> Any:
     """Horner's rule, from the highest coefficient down."""
     y = coefficients[0] * x + coefficients[1]
     for c in coefficients[2:]:
@@ -77,7 +77,7 @@ def _small(xp: Any, x: Any) -> Any:
     """erf(x) for |x| <= 0.5, where it has no cancellation."""
     x = xp.minimum(xp.maximum(x, -_SMALL), _SMALL)
     z = x * x
-    return x * (_polynomial(z, _P_SMALL) / _polynomial(z, _Q_SMALL))
+    return x * (polynomial(z, _P_SMALL) / polynomial(z, _Q_SMALL))
 
 
 def _gaussian(xp: Any, x: Any) -> Any:
@@ -90,7 +90,7 @@ def erf_formula(xp: Any, x: Any) -> Any:
     """erf(x) in the functions of ``xp``, for the formulas that contain it."""
     # erfc(6) is below half a unit in the last place of 1: beyond, erf is 1
     magnitude = xp.minimum(xp.maximum(xp.abs(x), _SMALL), 6.0)
-    tail = xp.exp(-magnitude * magnitude) * (_polynomial(magnitude, _P_MIDDLE) / _polynomial(magnitude, _Q_MIDDLE))
+    tail = xp.exp(-magnitude * magnitude) * (polynomial(magnitude, _P_MIDDLE) / polynomial(magnitude, _Q_MIDDLE))
     return xp.where(xp.abs(x) <= _SMALL, _small(xp, x), xp.copysign(1.0 - tail, x))
 
 
@@ -105,18 +105,34 @@ def single_erf_formula(xp: Any, x: Any) -> Any:
     """erf(x) for formulas in single precision: at most 7 units in the last place off, and half the work of ``erf``."""
     x = xp.minimum(xp.maximum(x, -_SATURATED), _SATURATED)
     z = x * x
-    y = x * (_polynomial(z, _P_SINGLE) / _polynomial(z, _Q_SINGLE))
+    y = x * (polynomial(z, _P_SINGLE) / polynomial(z, _Q_SINGLE))
     return xp.minimum(xp.maximum(y, -1.0), 1.0)
 
 
-def _erfc(xp: Any, x: Any) -> Any:
+def _scaled_tail(xp: Any, x: Any) -> Any:
+    """exp(x^2) erfc(x) for x >= 0.5."""
+    middle = xp.minimum(x, _MIDDLE)
+    large = xp.maximum(x, _MIDDLE)
+    r = 1.0 / large
+    z = r * r
+    far = (1.0 / math.sqrt(math.pi) - z * (polynomial(z, _P_LARGE) / polynomial(z, _Q_LARGE))) * r
+    near = polynomial(middle, _P_MIDDLE) / polynomial(middle, _Q_MIDDLE)
+    return xp.where(x <= _MIDDLE, near, far)
+
+
+def erfcx_formula(xp: Any, x: Any) -> Any:
+    """exp(x^2) erfc(x) in the functions of ``xp``, for the formulas that contain it."""
+    tail = _scaled_tail(xp, xp.maximum(xp.abs(x), _SMALL))
+    inner = xp.minimum(xp.maximum(x, -_SMALL), _SMALL)
+    left = xp.maximum(xp.minimum(x, 0.0), -30.0)  # beyond -26.7 the result overflows
+    near = xp.exp(inner * inner) * (1.0 - _small(xp, inner))
+    return xp.where(xp.abs(x) <= _SMALL, near, xp.where(x < 0, 2.0 / _gaussian(xp, left) - tail, tail))
+
+
+def erfc_formula(xp: Any, x: Any) -> Any:
+    """erfc(x) in the functions of ``xp``, for the formulas that contain it."""
     magnitude = xp.minimum(xp.maximum(xp.abs(x), _SMALL), 30.0)
-    middle = xp.minimum(magnitude, _MIDDLE)
-    large = xp.maximum(magnitude, _MIDDLE)
-    z = 1.0 / (large * large)
-    far = (1.0 / math.sqrt(math.pi) - z * (_polynomial(z, _P_LARGE) / _polynomial(z, _Q_LARGE))) / large
-    near = _polynomial(middle, _P_MIDDLE) / _polynomial(middle, _Q_MIDDLE)
-    tail = _gaussian(xp, magnitude) * xp.where(magnitude <= _MIDDLE, near, far)
+    tail = _gaussian(xp, magnitude) * _scaled_tail(xp, magnitude)
     return xp.where(xp.abs(x) <= _SMALL, 1.0 - _small(xp, x), xp.where(x < 0, 2.0 - tail, tail))
 
 
@@ -138,10 +154,10 @@ def erf(x: Any, /) -> Any:
     tensor([ 0.    ,  0.5205, -0.9953])
     """
     require_real("erf", x)
-    return unary_in_single(erf_p, x)
+    return unary(erf_p, x, floating=True)
 
 
-erfc_p = elementwise("erfc", _erfc, partials=(lambda x: -_slope(x),))
+erfc_p = elementwise("erfc", erfc_formula, partials=(lambda x: -_slope(x),))
 
 
 def erfc(x: Any, /) -> Any:
@@ -155,4 +171,4 @@ def erfc(x: Any, /) -> Any:
     tensor([1.    , 0.1573, 1.9953])
     """
     require_real("erfc", x)
-    return unary_in_single(erfc_p, x)
+    return unary(erfc_p, x, floating=True)

@@ -8,7 +8,7 @@ from typing import Any
 from ..aval import is_inexact
 from ..errors import DTypeError
 from ..primitive import Elementwise, Value, bind, elementwise, guarded
-from ._apply import as_tensor, binary, broadcast, promoted, require_real, unary
+from ._apply import as_tensor, as_tensors, binary, broadcast, promoted, require_real, unary
 from .casting import alias_p
 from .complex_numbers import imag, real
 from .exponential import xlogy
@@ -25,10 +25,12 @@ __all__ = [
     "positive",
     "abs",
     "sign",
+    "sgn",
     "copysign",
     "square",
     "reciprocal",
     "pow",
+    "float_power",
     "hypot",
 ]
 
@@ -189,8 +191,18 @@ def sign(x: Any, /) -> Any:
     x = as_tensor("sign", x)
     if x.dtype.kind == "c":
         size = abs(x)
-        return x / where(size == 0, math.inf, size)  # 0, and with slope 0
+        return x / where(size == 0, math.inf, size) + 0  # 0 of positive sign, and with slope 0
     return bind(sign_p, (x,), {})
+
+
+def sgn(x: Any, /) -> Any:
+    """``sign`` by PyTorch's name for it where x may be complex.
+
+    >>> import autograd_core as ag
+    >>> ag.sgn(ag.tensor([3 + 4j, 0j]))
+    tensor([0.6+0.8j, 0. +0.j ])
+    """
+    return sign(x)
 
 
 abs_p = elementwise("abs", lambda xp, x: xp.abs(x), partials=(lambda x: sign(x),), signals=False)
@@ -345,6 +357,21 @@ def _pow_number(x: Any, exponent: float) -> Any:
         return reciprocal(x)
     primitive = whole_power_p if exponent >= 0 and float(exponent).is_integer() else number_power_p
     return unary(primitive, x, exponent=exponent)
+
+
+def float_power(x1: Any, x2: Any, /) -> Any:
+    """Element-wise power in double precision: ``pow`` of both operands as float64 (complex128 if one is complex).
+
+    x1, x2: numeric dtype; shapes broadcast. NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.float_power(ag.tensor([2, 10]), -1)
+    tensor([0.5, 0.1], dtype=float64)
+    """
+    dtype = "complex128" if promoted("float_power", (x1, x2))[0].dtype.kind == "c" else "float64"
+    if type(x2) in (int, float) and isinstance(x1, Value):
+        return pow(x1.astype(dtype), x2)
+    return pow(*[x.astype(dtype) for x in as_tensors("float_power", x1, x2)])
 
 
 hypot_p = elementwise(

@@ -8,7 +8,7 @@ from typing import Any
 from ..primitive import bind, elementwise
 from ._apply import binary, require_real, unary
 from ._error_function import erf, erfc
-from .selection import where
+from .selection import clip, where
 
 __all__ = [
     "exp",
@@ -19,9 +19,14 @@ __all__ = [
     "log10",
     "log1p",
     "logaddexp",
+    "logaddexp2",
     "xlogy",
+    "xlog1py",
+    "entr",
+    "logit",
     "sqrt",
     "rsqrt",
+    "cbrt",
     "erf",
     "erfc",
 ]
@@ -152,6 +157,29 @@ def logaddexp(x1: Any, x2: Any, /) -> Any:
     return binary(logaddexp_p, x1, x2, floating=True)
 
 
+logaddexp2_p = elementwise(
+    "logaddexp2",
+    lambda xp, x1, x2: xp.logaddexp2(x1, x2),
+    partials=(
+        lambda x1, x2: bind(logaddexp_share_p, (x1 * math.log(2), x2 * math.log(2)), {}),
+        lambda x1, x2: bind(logaddexp_share_p, (x2 * math.log(2), x1 * math.log(2)), {}),
+    ),
+)
+
+
+def logaddexp2(x1: Any, x2: Any, /) -> Any:
+    """Element-wise y = log2(2^x1 + 2^x2), without overflow; dy/dx1 = 2^x1 / (2^x1 + 2^x2).
+
+    x1, x2: real dtype, integers as float32; shapes broadcast. NumPy, PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.logaddexp2(ag.tensor([1000.0]), 1000.0)
+    tensor([1001.])
+    """
+    require_real("logaddexp2", x1, x2)
+    return binary(logaddexp2_p, x1, x2, floating=True)
+
+
 xlogy_p = elementwise(
     "xlogy",
     lambda xp, x1, x2: xp.where((x1 == 0) & (x2 == x2), 0, x1 * xp.log(x2)),
@@ -171,6 +199,71 @@ def xlogy(x1: Any, x2: Any, /) -> Any:
     tensor([0., 0.])
     """
     return binary(xlogy_p, x1, x2, floating=True)
+
+
+xlog1py_p = elementwise(
+    "xlog1py",
+    lambda xp, x1, x2: xp.where((x1 == 0) & (x2 == x2), 0, x1 * xp.log1p(x2)),
+    partials=(lambda x2: log1p(x2), lambda x1, x2: where((x1 == 0) & (x2 == x2), 0, x1 / (1 + x2))),
+    singular=True,
+)
+
+
+def xlog1py(x1: Any, x2: Any, /) -> Any:
+    """Element-wise y = x1 ln(1 + x2), and 0 where x1 is 0 (unless x2 is NaN); exact to the last digits near x2 = 0.
+
+    x1, x2: numeric dtype, integers as float32; shapes broadcast. dy/dx1 = ln(1 + x2); dy/dx2 = x1 / (1 + x2), and 0
+    where x1 is 0. PyTorch (special).
+
+    >>> from autograd_core import special, tensor
+    >>> special.xlog1py(tensor([0.0, 2.0]), tensor([-1.0, 0.0]))
+    tensor([0., 0.])
+    """
+    return binary(xlog1py_p, x1, x2, floating=True)
+
+
+entr_p = elementwise(
+    "entr",
+    lambda xp, x: xp.where(x > 0, -x * xp.log(xp.where(x > 0, x, 1.0)), xp.where(x == 0, 0.0, x * math.inf)),
+    partials=(lambda x: -log(x) - 1,),
+    singular=True,
+)
+
+
+def entr(x: Any, /) -> Any:
+    """Element-wise term of an entropy: y = -x ln(x); 0 at 0, -inf below. dy/dx = -ln(x) - 1.
+
+    x: real dtype, integers as float32. PyTorch (special).
+
+    >>> from autograd_core import special, tensor
+    >>> special.entr(tensor([0.0, 1.0, -1.0]))
+    tensor([  0.,  -0., -inf])
+    """
+    require_real("entr", x)
+    return unary(entr_p, x, floating=True)
+
+
+logit_p = elementwise(
+    "logit",
+    # near 1/2 the quotient is near 1, and its logarithm would lose digits
+    lambda xp, x: xp.where((x > 0.25) & (x < 0.75), xp.log1p((x + x - 1.0) / (1.0 - x)), xp.log(x / (1.0 - x))),
+    partials=(lambda x: (x * (1 - x)).reciprocal(),),
+    singular=True,
+)
+
+
+def logit(x: Any, /, eps: float | None = None) -> Any:
+    """Element-wise logarithm of the odds: y = ln(x / (1 - x)), the inverse of ``sigmoid``.
+
+    x: real dtype, integers as float32; -inf at 0, inf at 1, NaN outside. eps: x is first limited to [eps, 1 - eps].
+    PyTorch.
+
+    >>> import autograd_core as ag
+    >>> ag.round(ag.logit(ag.tensor([0.5, 0.75])), decimals=4)
+    tensor([0.    , 1.0986])
+    """
+    require_real("logit", x)
+    return unary(logit_p, x if eps is None else clip(x, eps, 1 - eps), floating=True)
 
 
 # ------------------------------------------------------------------------------------------- roots
@@ -199,3 +292,19 @@ def rsqrt(x: Any, /) -> Any:
     tensor([0.5, 2. ])
     """
     return unary(rsqrt_p, x, floating=True)
+
+
+cbrt_p = elementwise("cbrt", lambda xp, x: xp.cbrt(x), partials=(lambda y: (y * y * 3).reciprocal(),), singular=True)
+
+
+def cbrt(x: Any, /) -> Any:
+    """Element-wise cube root, of negative numbers too; an infinite slope at 0. Integers as float32. NumPy.
+
+    x: real dtype. Of complex numbers ``x ** (1 / 3)`` is the principal root, another one for negative x.
+
+    >>> import autograd_core as ag
+    >>> ag.cbrt(ag.tensor([8.0, -27.0]))
+    tensor([ 2., -3.])
+    """
+    require_real("cbrt", x)
+    return unary(cbrt_p, x, floating=True)

@@ -9,7 +9,7 @@ import numpy as np
 import autograd_core as ag
 from autograd_core.primitive import bind, guarded, guarded_twice_p
 
-from .case import OpCase, integers, normal, operands, uniform
+from .case import OpCase, complex_normal, integers, normal, operands, uniform
 
 
 def away_from_zero(*shape: int):
@@ -160,6 +160,39 @@ CASES = [
         operands(normal(2, 3)),
         lambda x: np.exp(x * np.log(3)),
         lambda torch, x: 3**x,
+    ),
+    OpCase(
+        "float_power",
+        ag.float_power,
+        operands(uniform(0.3, 2.0, 2, 3), normal(3)),
+        by_elements(math.pow),
+        lambda torch, x, y: torch.float_power(x, y),
+        own_dtype="its results are in double precision",
+    ),
+    OpCase(
+        "float_power/number",
+        lambda x: ag.float_power(x, -2),
+        operands(integers(1, 5, 4)),
+        by_elements(lambda x: x**-2.0),
+        lambda torch, x: torch.float_power(x, -2),
+        differentiable=(),
+        why_not="integers",
+        own_dtype="its results are in double precision",
+    ),
+    OpCase(
+        "sgn",
+        ag.sgn,
+        operands(away_from_zero(2, 3)),
+        np.sign,
+        lambda torch, x: torch.sgn(x),
+        elementwise=1,
+    ),
+    OpCase(
+        "sgn/complex",
+        ag.sgn,
+        operands(complex_normal(2, 3)),
+        lambda z: z / np.sqrt(z.real**2 + z.imag**2),
+        lambda torch, x: torch.sgn(x),
     ),
     OpCase(
         "pow/integers",

@@ -11,7 +11,7 @@ import autograd_core as ag
 from autograd_core.ops.exponential import logaddexp_share_p
 from autograd_core.primitive import bind
 
-from .arithmetic import by_elements
+from .arithmetic import away_from_zero, by_elements
 from .case import OpCase, normal, operands, uniform
 
 
@@ -60,6 +60,22 @@ CASES = [
         operands(normal(3, 4), normal(3, 4)),
         by_elements(lambda x, y: math.exp(x) / (math.exp(x) + math.exp(y))),
         no_torch="an inner step of the rules",
+    ),
+    OpCase(
+        "logaddexp2",
+        ag.logaddexp2,
+        operands(normal(3, 4), normal(3, 4)),
+        by_elements(lambda x, y: math.log2(2.0**x + 2.0**y)),
+        lambda torch, x, y: torch.logaddexp2(x, y),
+        elementwise=2,
+    ),
+    OpCase(
+        "cbrt",
+        ag.cbrt,
+        operands(away_from_zero(3, 4)),
+        by_elements(lambda x: math.copysign(abs(x) ** (1 / 3), x)),
+        no_torch="has no cube root",
+        elementwise=1,
     ),
     OpCase(
         "xlogy",

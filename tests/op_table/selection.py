@@ -153,6 +153,52 @@ CASES = [
         lambda x, low, high: high,
         lambda torch, x, low, high: torch.clip(x, low, high),
     ),
+    *[
+        OpCase(
+            name,
+            getattr(ag, name),
+            unequal(3, 4),
+            getattr(np, "maximum" if name == "fmax" else "minimum"),
+            lambda torch, x, y, name=name: getattr(torch, name)(x, y),
+            elementwise=2,
+        )
+        for name in ("fmax", "fmin")
+    ],
+    *[
+        OpCase(
+            f"{name}/nan",
+            getattr(ag, name),
+            lambda rng: (np.array([1.0, np.nan, 2.0, np.nan]), np.array([np.nan, 3.0, 1.0, np.nan])),
+            lambda x, y, inner=inner: np.array([1.0, 3.0, inner, np.nan]),
+            lambda torch, x, y, name=name: getattr(torch, name)(x, y),
+            differentiable=(),
+            why_not="finite differences of NaN are NaN",
+        )
+        for name, inner in (("fmax", 2.0), ("fmin", 1.0))
+    ],
+    OpCase(
+        "heaviside",
+        ag.heaviside,
+        lambda rng: (np.array([-1.5, 0.0, 2.0, -0.0]), rng.standard_normal(4)),
+        lambda x, y: np.array([0, y[1], 1, y[3]]),
+        lambda torch, x, y: torch.heaviside(x, y.detach()),
+        differentiable=(),
+        why_not="it jumps at 0, and PyTorch has no derivative of it",
+    ),
+    OpCase(
+        "heaviside/value at 0",
+        lambda y: ag.heaviside(ag.asarray(np.array([-1.5, 0.0, 2.0]), dtype=y.dtype), y),
+        operands(normal(3)),
+        lambda y: np.array([0, y[1], 1]),
+        no_torch="has no derivative of it",
+    ),
+    OpCase(
+        "nan_to_num/complex",
+        lambda x: ag.nan_to_num(x, nan=3.0),
+        lambda rng: (rng.standard_normal(3) + 1j * rng.standard_normal(3),),
+        lambda x: x,
+        no_torch="does not differentiate it for complex numbers",
+    ),
     OpCase(
         "nan_to_num",
         lambda x: ag.nan_to_num(x, nan=3.0),
