@@ -34,7 +34,7 @@ def _within(xp: Any, lengths: Any, length: int) -> Any:
 def _before(xp: Any, states: Any, initial: Any, reverse: bool) -> Any:
     """The state that every step started from."""
     first = initial[None]
-    return xp.concatenate((states[1:], first) if reverse else (first, states[:-1]))
+    return xp.concatenate((states, first))[1:] if reverse else xp.concatenate((first, states))[:-1]
 
 
 def _gates(x: Any, count: int) -> Any:

@@ -72,27 +72,39 @@ def multi_head_attention_forward(
     op = "multi_head_attention_forward"
     check_probability(op, dropout_p)
     same = query is key and key is value, key is value
-    given = promoted(op, (query, key, value), floating=True)
+    operands = {"query": query, "key": key, "value": value, "out_proj_weight": out_proj_weight}
+    optional = {
+        "in_proj_weight": in_proj_weight,
+        "in_proj_bias": in_proj_bias,
+        "q_proj_weight": q_proj_weight,
+        "k_proj_weight": k_proj_weight,
+        "v_proj_weight": v_proj_weight,
+        "bias_k": bias_k,
+        "bias_v": bias_v,
+        "static_k": static_k,
+        "static_v": static_v,
+        "out_proj_bias": out_proj_bias,
+    }
+    operands.update({name: x for name, x in optional.items() if x is not None})
+    p = dict(zip(operands, promoted(op, list(operands.values()), floating=True)))
+    given = [p["query"], p["key"], p["value"]]
     n, s = (0, 1) if batch_first else (1, 0)
     batched = _check_inputs(op, [x.shape for x in given], n, embed_dim_to_check, num_heads)
     if not batched:
         given = [expand_dims(x, axis=n) for x in given]
     if use_separate_proj_weight:
-        weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
+        weights: Any = tuple(p.get(f"{name}_proj_weight") for name in "qkv")
     else:
-        weights = in_proj_weight
-    q, k, v = _projected(op, given, same, weights, in_proj_bias, embed_dim_to_check)
+        weights = p.get("in_proj_weight")
+    q, k, v = _projected(op, given, same, weights, p.get("in_proj_bias"), embed_dim_to_check)
     extra = 0
-    for bias in (bias_k, bias_v):
-        if bias is not None and (static_k is not None or static_v is not None):
+    if "bias_k" in p and "bias_v" in p:
+        if "static_k" in p or "static_v" in p:
             raise ArgumentError(f"{op}: bias_k and bias_v are for projections, not for static_k and static_v")
-    if bias_k is not None and bias_v is not None:
-        batch = q.shape[n]
-        k, v = (_extended(x, as_tensor(op, b), s, n, batch) for x, b in ((k, bias_k), (v, bias_v)))
+        k, v = (_extended(x, p[name], s, n, q.shape[n]) for x, name in ((k, "bias_k"), (v, "bias_v")))
         extra += 1
     q, k, v = (_heads(x, num_heads, s) for x in (q, k, v))
-    k = k if static_k is None else _static(op, "static_k", static_k, k)
-    v = v if static_v is None else _static(op, "static_v", static_v, v)
+    k, v = (_static(op, name, p[name], x) if name in p else x for name, x in (("static_k", k), ("static_v", v)))
     if add_zero_attn:
         k, v = (concat([x, x.new_zeros((*x.shape[:2], 1, x.shape[3]))], axis=2) for x in (k, v))
         extra += 1
@@ -109,7 +121,7 @@ def multi_head_attention_forward(
     else:
         y, weights = scaled_dot_product_attention(q, k, v, mask, dropout_p, causal), None
     y = y.permute(0, 2, 1, 3) if batch_first else y.permute(2, 0, 1, 3)
-    y = linear(y.reshape(*y.shape[:2], embed_dim_to_check), out_proj_weight, out_proj_bias)
+    y = linear(y.reshape(*y.shape[:2], embed_dim_to_check), p["out_proj_weight"], p.get("out_proj_bias"))
     return y if batched else y.squeeze(n), weights
 
 
@@ -142,7 +154,7 @@ def _check_inputs(op: str, shapes: list[tuple[int, ...]], n: int, embed_dim: int
 def _projected(op: str, given: Any, same: Any, weights: Any, bias: Any, size: int) -> list[Any]:
     """q, k and v with ``size`` features each; operands that are one tensor share a product."""
     query, key, value = given
-    parts = [None] * 3 if bias is None else split(as_tensor(op, bias), size)
+    parts = [None] * 3 if bias is None else split(bias, size)
     if isinstance(weights, tuple):
         for name, w, x in zip("qkv", weights, given):
             if w is None or w.shape != (size, x.shape[-1]):
@@ -184,7 +196,6 @@ def _heads(x: Any, count: int, s: int) -> Any:
 
 def _static(op: str, name: str, given: Any, x: Any) -> Any:
     batch, heads, _, width = x.shape
-    given = as_tensor(op, given, x)
     if len(given.shape) != 3 or given.shape[0] != batch * heads or given.shape[2] != width:
         raise ShapeError(
             f"{op}: {name} must have shape {(batch * heads, 'S', width)} (N H, S, E / H), got {given.shape}"

@@ -70,6 +70,7 @@ def case(
             q, k, v, m if mask is None else torch.from_numpy(mask), 0.0, causal, scale=scale
         ),
         no_torch=no_torch,
+        not_in={"bool": "a mask of booleans says where to look"} if len(shapes) > 3 else {},
     )
 
 

@@ -298,6 +298,7 @@ ADAPTED: dict[str, Callable[..., Any]] = {
 
 NOT_IN_JAX: dict[str, str] = {
     **dict.fromkeys(["batch_norm", "layer_norm", "group_norm", "instance_norm", "rnn", "lstm", "gru"], LAYERS),
+    "multi_head_attention_forward": LAYERS,
     **dict.fromkeys(
         [
             "mse_loss",
