@@ -1,4 +1,4 @@
-"""What functions of matrices share: checks, adjoints, failures that name the matrix."""
+"""What functions of matrices share: checks, failures that name the matrix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import GradientError, LinAlgError, ShapeError
 from ..primitive import bind, guarded
 from ._apply import as_tensor, host_values, to_float
 from .arithmetic import reciprocal
-from .complex_numbers import conj, part_dtype
+from .complex_numbers import part_dtype
 from .creation import eye
 from .diagonals import embed_diagonal_p
 from .selection import where
@@ -37,11 +37,6 @@ def real_dtype(dtype: np.dtype) -> np.dtype:
     return part_dtype(dtype) if dtype.kind == "c" else dtype
 
 
-def adjoint(x: Any) -> Any:
-    """The conjugate transpose of matrices."""
-    return conj(x).mT
-
-
 def identity(n: int, like: Any) -> Any:
     """The identity matrix in the dtype and on the device of ``like``."""
     return eye(n, dtype=like.dtype, device=like.device)
@@ -54,7 +49,7 @@ def embedded(x: Any) -> Any:
 
 def hermitian(x: Any) -> Any:
     """The part of square matrices that equals its adjoint; x minus it is the part that equals minus its adjoint."""
-    return (x + adjoint(x)) / 2
+    return (x + x.mH) / 2
 
 
 def over_gaps(x: Any, gaps: Any) -> Any:
@@ -107,7 +102,7 @@ def in_single(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def conjugate_transpose(xp: Any, x: Any) -> Any:
-    """``adjoint`` for arrays."""
+    """x.mH, of arrays."""
     return xp.swapaxes(xp.conj(x), -1, -2)
 
 

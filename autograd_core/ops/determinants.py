@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ..aval import Aval
 from ..primitive import bind, general, guarded
 from ._apply import NO_PARAMS
-from ._matrices import adjoint, checked, conjugate_transpose, identity, in_single, matrices, real_dtype
+from ._matrices import checked, conjugate_transpose, identity, in_single, matrices, real_dtype
 from .complex_numbers import complex, conj, imag
 from .diagonals import trace
 from .exponential import log
@@ -137,7 +137,7 @@ def _slogdet_vjp(g: Any, x: Any, y: Any) -> Any:
     if x.dtype.kind == "c":
         slope = complex(slope, imag(g_sign * conj(sign)))
     # exactly 0 where nobody asks, also for a singular matrix
-    return guarded(slope[..., None, None].broadcast_to(x.shape), adjoint(inverse_or_nan(x)))
+    return guarded(slope[..., None, None].broadcast_to(x.shape), inverse_or_nan(x).mH)
 
 
 slogdet_p = general(

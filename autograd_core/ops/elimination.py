@@ -9,7 +9,7 @@ import numpy as np
 from ..aval import DEFAULT_INT, Aval
 from ..primitive import bind, general
 from ._apply import NO_PARAMS
-from ._matrices import adjoint, identity, in_single, matrices
+from ._matrices import identity, in_single, matrices
 from .indexing import take, take_along_axis
 from .joining import concat
 from .products import matmul
@@ -68,9 +68,9 @@ def _eliminated(xp: Any, x: Any) -> Any:
 
 def _eliminated_vjp(g: Any, y: Any) -> Any:
     (gl, gu), (lower, upper) = g, y
-    middle = tril(matmul(adjoint(lower), gl), k=-1) + triu(matmul(gu, adjoint(upper)))
-    half = solve_triangular(adjoint(lower), middle, upper=True, unitriangular=True)
-    return adjoint(solve_triangular(upper, adjoint(half), upper=True))
+    middle = tril(matmul(lower.mH, gl), k=-1) + triu(matmul(gu, upper.mH))
+    half = solve_triangular(lower.mH, middle, upper=True, unitriangular=True)
+    return solve_triangular(upper, half.mH, upper=True).mH
 
 
 eliminated_p = general(

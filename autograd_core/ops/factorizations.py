@@ -8,7 +8,7 @@ from ..aval import Aval
 from ..errors import ArgumentError
 from ..primitive import bind, general
 from ._apply import NO_PARAMS
-from ._matrices import adjoint, checked, embedded, in_single, matrices, require_small
+from ._matrices import checked, embedded, in_single, matrices, require_small
 from .complex_numbers import real
 from .diagonals import diagonal
 from .joining import concat
@@ -28,12 +28,12 @@ def _lower_factor(xp: Any, x: Any) -> Any:
 
 
 def _lower_factor_vjp(g: Any, y: Any) -> Any:
-    inner = matmul(adjoint(y), g)
+    inner = matmul(y.mH, g)
     below = tril(inner, k=-1)
-    middle = (below + adjoint(below) + embedded(real(diagonal(inner)).astype(inner.dtype))) / 2
-    upper = adjoint(y)
+    middle = (below + below.mH + embedded(real(diagonal(inner)).astype(inner.dtype))) / 2
+    upper = y.mH
     half = solve_triangular(upper, middle, upper=True)
-    return adjoint(solve_triangular(upper, adjoint(half), upper=True))
+    return solve_triangular(upper, half.mH, upper=True).mH
 
 
 cholesky_p = general(
@@ -59,7 +59,7 @@ def cholesky(x: Any, /, *, upper: bool = False) -> Any:
             [1., 1.]])
     """
     factor = bind(cholesky_p, (matrices("cholesky", x, square=True),), NO_PARAMS)
-    return adjoint(factor) if upper else factor
+    return factor.mH if upper else factor
 
 
 # ------------------------------------------------------------------------------------------- QR
@@ -79,11 +79,11 @@ def _orthonormal(xp: Any, x: Any) -> Any:
 
 def _orthonormal_vjp(g: Any, y: Any) -> Any:
     (gq, gr), (q, r) = g, y
-    inner = triu(matmul(gr, adjoint(r)) - matmul(adjoint(q), gq))
+    inner = triu(matmul(gr, r.mH) - matmul(q.mH, gq))
     above = triu(inner, k=1)
-    middle = above + adjoint(above) + embedded(real(diagonal(inner)).astype(inner.dtype))
+    middle = above + above.mH + embedded(real(diagonal(inner)).astype(inner.dtype))
     turned = gq + matmul(q, middle)
-    return adjoint(solve_triangular(r, adjoint(turned), upper=True))
+    return solve_triangular(r, turned.mH, upper=True).mH
 
 
 qr_p = general(
@@ -107,9 +107,9 @@ def _completion(xp: Any, x: Any) -> Any:
 
 
 def _completion_vjp(g: Any, x: Any, y: Any) -> Any:
-    inner = matmul(adjoint(y), g)
-    require_small(inner - adjoint(inner), DEPENDS_ON_ROTATION, g)
-    return -matmul(y, matmul(adjoint(g), x))
+    inner = matmul(y.mH, g)
+    require_small(inner - inner.mH, DEPENDS_ON_ROTATION, g)
+    return -matmul(y, matmul(g.mH, x))
 
 
 complement_p = general(
@@ -155,7 +155,7 @@ def qr(x: Any, /, *, mode: str = "reduced") -> Any:
         q, r = bind(qr_p, (x,), NO_PARAMS)
     else:  # the square part has all the freedom; the other columns follow from it
         q, r = bind(qr_p, (x[..., :m],), NO_PARAMS)
-        r = concat([r, matmul(adjoint(q), x[..., m:])], axis=-1)
+        r = concat([r, matmul(q.mH, x[..., m:])], axis=-1)
     if mode == "r":
         return r
     if mode == "complete" and m > n:

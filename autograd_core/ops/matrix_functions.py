@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import ArgumentError
 from ..primitive import bind, general
 from ._apply import NO_PARAMS
-from ._matrices import adjoint, identity, in_single, matrices
+from ._matrices import identity, in_single, matrices
 from .joining import concat
 from .products import matmul
 from .solving import inv
@@ -84,7 +84,7 @@ def _exponential(xp: Any, x: Any) -> Any:
 
 def _exponential_vjp(g: Any, x: Any) -> Any:
     """exp [[a, g], [0, a]] has above its diagonal the derivative of exp at a along g; here a = x^H."""
-    n, a = x.shape[-1], adjoint(x)
+    n, a = x.shape[-1], x.mH
     block = concat(
         [concat([a, g], axis=-1), concat([a.new_zeros(a.shape), a], axis=-1)],
         axis=-2,

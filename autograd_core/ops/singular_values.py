@@ -11,7 +11,6 @@ from ..errors import ShapeError
 from ..primitive import Value, bind, general
 from ._apply import NO_PARAMS, as_tensor, promoted
 from ._matrices import (
-    adjoint,
     checked,
     conjugate_transpose,
     embedded,
@@ -64,10 +63,10 @@ def _svd_shape(x: Aval) -> tuple[Aval, Aval, Aval]:
 
 def _svd_vjp(g: Any, y: Any) -> Any:
     (gu, gs, gvh), (u, s, vh) = g, y
-    uh, v = adjoint(u), adjoint(vh)
-    gv = adjoint(gvh)
+    uh, v = u.mH, vh.mH
+    gv = gvh.mH
     at_u, at_v = matmul(uh, gu), matmul(vh, gv)
-    turn_u, turn_v = at_u - adjoint(at_u), at_v - adjoint(at_v)
+    turn_u, turn_v = at_u - at_u.mH, at_v - at_v.mH
     scale = s.astype(u.dtype)
     rows, columns = scale[..., :, None], scale[..., None, :]
     gaps = (s[..., None, :] - s[..., :, None]) * (s[..., None, :] + s[..., :, None])
@@ -82,7 +81,7 @@ def _svd_vjp(g: Any, y: Any) -> Any:
         result = result + matmul(over(outside, columns), vh)
     if vh.shape[-1] > vh.shape[-2]:
         outside = gv - matmul(v, at_v)
-        result = result + matmul(u, adjoint(over(outside, columns)))
+        result = result + matmul(u, over(outside, columns).mH)
     return result
 
 
@@ -115,7 +114,7 @@ def svd(x: Any, /, *, full_matrices: bool = True) -> Any:
     """
     u, s, vh = bind(svd_p, (matrices("svd", x),), NO_PARAMS)
     if full_matrices:
-        u, vh = completed(u), adjoint(completed(adjoint(vh)))
+        u, vh = completed(u), completed(vh.mH).mH
     return SVDResult(u, s, vh)
 
 
@@ -187,7 +186,7 @@ def _pseudo_inverse(xp: Any, x: Any, rtol: Any) -> Any:
 
 
 def _pseudo_inverse_vjp(g: Any, x: Any, y: Any) -> Any:
-    yh, gh = adjoint(y), adjoint(g)
+    yh, gh = y.mH, g.mH
     moved = -matmul(yh, matmul(g, yh))
     rows = matmul(gh - matmul(x, matmul(y, gh)), matmul(y, yh))
     columns = matmul(matmul(yh, y), gh - matmul(matmul(gh, y), x))

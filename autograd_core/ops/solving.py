@@ -12,7 +12,7 @@ from ..aval import Aval, broadcast_shapes, normalize_axis
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, general
 from ._apply import NO_PARAMS, promoted
-from ._matrices import adjoint, aligned, checked, in_single, matrices
+from ._matrices import aligned, checked, in_single, matrices
 from .products import matmul, matmul_summed
 from .shaping import moveaxis, sum_to, tril, triu
 
@@ -35,7 +35,7 @@ def _inverse(xp: Any, x: Any, *, singular: str) -> Any:
 
 
 def _inverse_vjp(g: Any, y: Any) -> Any:
-    inverse = adjoint(y)
+    inverse = y.mH
     return -matmul(inverse, matmul(g, inverse))
 
 
@@ -86,8 +86,8 @@ def _solution_shape(x1: Aval, x2: Aval) -> Aval:
 
 
 def _solution_vjp(g: Any, x1: Any, y: Any, avals: Any) -> Any:
-    g2 = _solved(solve_p, adjoint(x1), g, NO_PARAMS)
-    return -matmul_summed(g2, adjoint(y), avals[0].shape), sum_to(g2, avals[1].shape)
+    g2 = _solved(solve_p, x1.mH, g, NO_PARAMS)
+    return -matmul_summed(g2, y.mH, avals[0].shape), sum_to(g2, avals[1].shape)
 
 
 def _solved(primitive: Any, x1: Any, x2: Any, params: Any) -> Any:
@@ -168,8 +168,8 @@ def _triangular_solution(xp: Any, x1: Any, x2: Any, *, upper: bool, unitriangula
 
 
 def _triangular_vjp(g: Any, x1: Any, y: Any, avals: Any, upper: bool, unitriangular: bool) -> Any:
-    g2 = _triangle(adjoint(x1), g, not upper, unitriangular)
-    g1 = -matmul_summed(g2, adjoint(y), avals[0].shape)
+    g2 = _triangle(x1.mH, g, not upper, unitriangular)
+    g1 = -matmul_summed(g2, y.mH, avals[0].shape)
     k = int(unitriangular)
     return triu(g1, k=k) if upper else tril(g1, k=-k), sum_to(g2, avals[1].shape)
 
@@ -225,8 +225,8 @@ def cholesky_solve(B: Any, L: Any, /, upper: bool = False) -> Any:
             [1.]])
     """
     B, L = promoted("cholesky_solve", (B, L), floating=True)
-    first = adjoint(matrices("cholesky_solve", L, square=True)) if upper else L
-    return solve_triangular(adjoint(first), solve_triangular(first, B, upper=False), upper=True)
+    first = matrices("cholesky_solve", L, square=True).mH if upper else L
+    return solve_triangular(first.mH, solve_triangular(first, B, upper=False), upper=True)
 
 
 # ------------------------------------------------------------------------------------------- tensors

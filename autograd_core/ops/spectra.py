@@ -9,7 +9,7 @@ import numpy as np
 from ..aval import Aval
 from ..primitive import bind, general
 from ._apply import NO_PARAMS
-from ._matrices import adjoint, checked, embedded, hermitian, in_single, matrices, over_gaps, real_dtype, require_small
+from ._matrices import checked, embedded, hermitian, in_single, matrices, over_gaps, real_dtype, require_small
 from .complex_numbers import conj, imag, real
 from .diagonals import diagonal
 from .products import matmul
@@ -54,11 +54,11 @@ def _eigh(xp: Any, x: Any) -> Any:
 
 def _eigh_vjp(g: Any, y: Any) -> Any:
     (gw, gv), (w, v) = g, y
-    inner = matmul(adjoint(v), gv)
+    inner = matmul(v.mH, gv)
     _require_no_phase("eigh", inner, gv)
     gaps = w[..., None, :] - w[..., :, None]
     turned = over_gaps(inner - hermitian(inner), gaps)
-    return matmul(matmul(v, turned + embedded(gw).astype(v.dtype)), adjoint(v))
+    return matmul(matmul(v, turned + embedded(gw).astype(v.dtype)), v.mH)
 
 
 eigh_p = general(
@@ -92,7 +92,7 @@ def eigh(x: Any, /) -> Any:
 
 
 def _of_eigenvalues(g: Any, v: Any) -> Any:
-    return matmul(v * g[..., None, :], adjoint(v))
+    return matmul(v * g[..., None, :], v.mH)
 
 
 eigvalsh_p = general(
@@ -135,7 +135,7 @@ def _eig(xp: Any, x: Any) -> Any:
 
 def _eig_vjp(g: Any, y: Any, avals: Any) -> Any:
     (gw, gv), (w, v) = g, y
-    vh = adjoint(v)
+    vh = v.mH
     inner = matmul(vh, gv)
     _require_no_phase("eig", inner, gv)
     # columns keep their length 1: what would stretch them counts for nothing
@@ -186,7 +186,7 @@ def _eigvals(xp: Any, x: Any) -> Any:
 
 
 def _eigvals_vjp(g: Any, x: Any) -> Any:
-    vh = adjoint(eig(x)[1])
+    vh = (eig(x)[1]).mH
     return _like(_similar(embedded(g), vh), x.dtype)
 
 
