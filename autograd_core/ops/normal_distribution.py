@@ -115,7 +115,7 @@ def erfinv(x: Any, /) -> Any:
 
     >>> import autograd_core as ag
     >>> ag.round(ag.erfinv(ag.tensor([0.0, 0.5, -1.0])), decimals=4)
-    tensor([ 0.    ,  0.4769,    -inf])
+    tensor([0.    , 0.4769,   -inf])
     """
     require_real("erfinv", x)
     return unary(erfinv_p, x, floating=True)
