@@ -15,7 +15,7 @@ from autograd_core.backend import Device, get_device
 from autograd_core.errors import ArgumentError, AutogradError, DTypeError
 from autograd_core.tensor import Tensor
 
-from . import state
+from . import hooks, state
 from .parameter import Buffer, Parameter
 
 Kind = TypeVar("Kind")
@@ -25,17 +25,6 @@ Hook = Callable[..., Any]
 
 class ForwardNotImplementedError(AutogradError, NotImplementedError):
     """A module was called that does not say what it computes."""
-
-
-class HookHandle:
-    """What registering a hook returns; ``remove()`` takes the hook away again."""
-
-    def __init__(self, hooks: list[Hook], hook: Hook):
-        self._hooks, self._hook = hooks, hook
-
-    def remove(self) -> None:
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
 
 
 class Module:
@@ -57,8 +46,7 @@ class Module:
     """
 
     training: bool = True
-    _forward_hooks: list[Hook] | tuple[()] = ()
-    _forward_pre_hooks: list[Hook] | tuple[()] = ()
+    _hooks: hooks.Hooks | None = None
 
     # ------------------------------------------------------------------------------ calling
 
@@ -71,37 +59,59 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if not self._forward_hooks and not self._forward_pre_hooks:
+            if not self._hooks:
                 return self.forward(*args, **kwargs)
-            return self._call_with_hooks(args, kwargs)
+            return self._hooks.call(self, args, kwargs)
         except AutogradError as error:
             _say_where(error, self)
             raise
 
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook in list(self._forward_pre_hooks):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
-        for hook in list(self._forward_hooks):
-            changed = hook(self, args, output)
-            output = output if changed is None else changed
-        return output
+    def register_forward_pre_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.HookHandle:
+        """Call ``hook(module, args)`` before every forward; what it returns, unless None, replaces the arguments.
 
-    def register_forward_pre_hook(self, hook: Hook) -> HookHandle:
-        """Call ``hook(module, args)`` before every forward; what it returns, unless None, replaces the arguments."""
-        if not self._forward_pre_hooks:
-            self._forward_pre_hooks = []
-        self._forward_pre_hooks.append(hook)
-        return HookHandle(self._forward_pre_hooks, hook)
+        with_kwargs: call ``hook(module, args, kwargs)``, which returns None or (args, kwargs).
+        """
+        return self._hooks_to_add().register("forward_pre", hook, prepend, with_kwargs)
 
-    def register_forward_hook(self, hook: Hook) -> HookHandle:
-        """Call ``hook(module, args, output)`` after every forward; what it returns, unless None, is the output."""
-        if not self._forward_hooks:
-            self._forward_hooks = []
-        self._forward_hooks.append(hook)
-        return HookHandle(self._forward_hooks, hook)
+    def register_forward_hook(
+        self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.HookHandle:
+        """Call ``hook(module, args, output)`` after every forward; what it returns, unless None, is the output.
+
+        with_kwargs: call ``hook(module, args, kwargs, output)``.
+        """
+        return self._hooks_to_add().register("forward", hook, prepend, with_kwargs)
+
+    def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> hooks.HookHandle:
+        """Call ``hook(module, grad_output)`` when the gradients of the outputs are known, before any inside.
+
+        grad_output: a tuple; what the hook returns, unless None, takes its place.
+        """
+        return self._hooks_to_add().register("backward_pre", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> hooks.HookHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the positional arguments are known.
+
+        grad_input, grad_output: tuples, with None for arguments that take no gradient; what the hook returns, unless
+        None, goes on in place of grad_input.
+
+        >>> import autograd_core as ag
+        >>> from autograd_core import nn
+        >>> layer, x = nn.Tanh(), ag.zeros(2)
+        >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 0.5,))
+        >>> x = x.requires_grad_()
+        >>> layer(x).sum().backward()
+        >>> x.grad
+        tensor([0.5, 0.5])
+        """
+        return self._hooks_to_add().register("backward", hook, prepend)
+
+    def _hooks_to_add(self) -> hooks.Hooks:
+        if self._hooks is None:
+            self._hooks = hooks.Hooks()
+        return self._hooks
 
     # ------------------------------------------------------------------------------ attributes
 
@@ -220,6 +230,22 @@ class Module:
                 raise ArgumentError(f"{type(self).__name__} has no submodule {target!r}; it has: {known}")
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as ``"encoder.0.weight"``. ArgumentError if there is none."""
+        return self._get("parameter", target, Parameter)
+
+    def get_buffer(self, target: str) -> Buffer:
+        """The buffer at a path such as ``"encoder.1.running_mean"``. ArgumentError if there is none."""
+        return self._get("buffer", target, Buffer)
+
+    def _get(self, what: str, target: str, kind: type[Kind]) -> Kind:
+        path, _, name = target.rpartition(".")
+        value = self.get_submodule(path).__dict__.get(name)
+        if not isinstance(value, kind):
+            known = ", ".join(path for path, _ in self._named(kind, "", True, False)) or "none"
+            raise ArgumentError(f"{type(self).__name__} has no {what} {target!r}; it has: {known}")
+        return value
+
     def apply(self: Self, fn: Callable[[Module], Any]) -> Self:
         """Call ``fn`` on every module of the tree, children before parents; for initialisation and the like."""
         for child in self.children():
@@ -283,6 +309,14 @@ class Module:
     def double(self: Self) -> Self:
         """All floating parameters and buffers as float64."""
         return self.to(dtype="float64")
+
+    def half(self: Self) -> Self:
+        """All floating parameters and buffers as float16."""
+        return self.to(dtype="float16")
+
+    def bfloat16(self: Self) -> Self:
+        """All floating parameters and buffers as bfloat16."""
+        return self.to(dtype="bfloat16")
 
     def cpu(self: Self) -> Self:
         """All parameters and buffers on the cpu."""

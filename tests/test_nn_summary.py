@@ -82,7 +82,7 @@ def test_the_model_stays_as_it_was() -> None:
         assert generator.call == 0
     assert {name: value.tolist() for name, value in model.state_dict().items()} == before
     assert [module.training for module in model.modules()] == modes
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not any(module._hooks for module in model.modules())
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -91,7 +91,7 @@ def test_an_input_that_does_not_fit_is_told_with_the_module_and_leaves_the_model
     with pytest.raises(ag.ShapeError, match=r"^in 6 \(Linear\): linear"):
         nn.summary(model, (3, 10, 10))
     assert all(module.training for module in model.modules())
-    assert not any(module._forward_hooks for module in model.modules())
+    assert not any(module._hooks for module in model.modules())
 
 
 def test_several_inputs_and_integer_inputs() -> None:
