@@ -16,6 +16,11 @@ from .parameter import Parameter
 
 class _Inplace(Module):
     def __init__(self, inplace: bool = False):
+        if not isinstance(inplace, bool):
+            name = type(self).__name__
+            raise ArgumentError(
+                f"{name}: inplace must be True or False, got a {type(inplace).__name__}; to apply it write {name}()(x)"
+            )
         self.inplace = inplace
 
     def extra_repr(self) -> str:

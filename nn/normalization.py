@@ -87,6 +87,7 @@ class _BatchNorm(_ChannelNorm):
         if len(input.shape) not in self.ndims or input.shape[1] != self.num_features:
             raise ShapeError(
                 f"batch_norm: takes {self.axes} with C = num_features = {self.num_features}, got shape {input.shape}"
+                + (f"; write num_features={input.shape[1]}" if len(input.shape) in self.ndims else "")
             )
         mean, var, seen = self.running_mean, self.running_var, self.num_batches_tracked
         momentum: Any = self.momentum

@@ -33,6 +33,7 @@ def load(owner: str, variables: Mapping[str, Variable], given: Any, strict: bool
     problems = [problem for problem in problems if problem]
     if problems:
         hint = " To load only what fits by name, pass strict=False." if strict and (missing or unexpected) else ""
+        hint = _renaming(missing, unexpected) or hint
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise StateDictError(f"{owner}: the state dict does not fit, and nothing was loaded.{hint}{lines}")
     moved = {
@@ -42,6 +43,19 @@ def load(owner: str, variables: Mapping[str, Variable], given: Any, strict: bool
     for name, value in moved.items():
         variables[name].assign_(value)
     return IncompatibleKeys(missing, unexpected)
+
+
+def _renaming(missing: list[str], unexpected: list[str]) -> str:
+    """How to write the keys where they differ from the names by a prefix alone."""
+    for names, keys, write in (
+        (missing, unexpected, "{{k.removeprefix({prefix!r}): v for k, v in state.items()}}"),
+        (unexpected, missing, "{{{prefix!r} + k: v for k, v in state.items()}}"),
+    ):
+        prefix = next((key.removesuffix(names[0]) for key in keys if names and key.endswith(f".{names[0]}")), None)
+        if prefix is not None and {prefix + name for name in names} == set(keys):
+            where = "The keys" if names is missing else "The module's names"
+            return f" {where} begin with {prefix!r}; load {write.format(prefix=prefix)}."
+    return ""
 
 
 def _as_value(value: Any) -> Tensor | np.ndarray | None:

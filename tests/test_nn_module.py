@@ -261,8 +261,8 @@ def test_an_error_names_the_path_of_the_module_it_came_from_once() -> None:
     with pytest.raises(ag.ShapeError) as caught:
         net(ag.ones((2, 3)))
     assert str(caught.value) == (
-        "in blocks.1.linear1 (Linear): linear: x of shape (2, 3) and weight of shape (3, 4) do not fit: "
-        "x is (..., in) and weight (out, in)"
+        "in blocks.1.linear1 (Linear): linear: x of shape (2, 3) has 3 features along its last axis, but weight of "
+        "shape (3, 4) takes 4 (weight is (out, in)). Write in_features=3"
     )
 
 

@@ -241,7 +241,7 @@ def test_methods(method, reference, a: np.ndarray) -> None:
 
 
 def test_every_method_is_in_the_table() -> None:
-    methods = {n for n in dir(Methods) if not n.startswith("_")} - {"at", "level"}
+    methods = {n for n in dir(Methods) if not n.startswith("_") and hasattr(Methods, n)} - {"at", "level"}
     tried = {name.partition("/")[0] for name in METHODS}
     assert methods <= tried
 

@@ -193,6 +193,11 @@ class Methods(Value):
         """The transpose of a matrix, complex numbers conjugated."""
         return complex_numbers.conj(self.T)
 
+    dot = linear_algebra.dot
+    diagonal = linear_algebra.diagonal
+    trace = linear_algebra.trace
+    norm = linear_algebra.norm
+
     def squeeze(self, axis: Axis = None) -> Tensor:
         axes = tuple(i for i, n in enumerate(self.shape) if n == 1) if axis is None else axis
         return shaping.squeeze(self, axes)
@@ -304,3 +309,32 @@ class Methods(Value):
 
     def log_softmax(self, axis: builtins.int = -1) -> Tensor:
         return softmax.log_softmax(self, axis=axis)
+
+
+class _Absent:
+    """The name of a method that other frameworks have: who asks for it is told what to write."""
+
+    def __init__(self, name: str, instead: str):
+        self.name, self.instead = name, instead
+
+    def __get__(self, x: Any, owner: type) -> Any:
+        raise AttributeError(f"tensors are values and have no {self.name}(); bind the result instead: {self.instead}")
+
+
+for _name, _instead in {
+    "add_": "x = x + y",
+    "sub_": "x = x - y",
+    "mul_": "x = x * y",
+    "div_": "x = x / y",
+    "clamp_": "x = x.clip(low, high)",
+    "fill_": "x = ag.full_like(x, value)",
+    "zero_": "x = ag.zeros_like(x)",
+    "copy_": "x = y (parameters and buffers: x.assign_(y))",
+    "normal_": "x = ag.random.normal(x.shape) (parameters: nn.init.normal_(x))",
+    "uniform_": "x = ag.random.uniform(x.shape) (parameters: nn.init.uniform_(x))",
+}.items():
+    setattr(Methods, _name, _Absent(_name, _instead))
+
+for _method in vars(Methods).values():  # Python's own errors name them by this
+    if getattr(_method, "__qualname__", "").startswith("Methods."):
+        _method.__qualname__ = f"Tensor.{_method.__name__}"

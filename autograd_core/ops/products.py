@@ -132,10 +132,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         x, weight, bias = promoted("linear", (x, weight, bias))
     shape = x.shape
     if len(weight.shape) != 2 or not shape or shape[-1] != weight.shape[1]:
-        raise ShapeError(
-            f"linear: x of shape {shape} and weight of shape {weight.shape} do not fit: "
-            "x is (..., in) and weight (out, in)"
-        )
+        raise ShapeError(_linear_misfit(shape, weight.shape))
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ShapeError(f"linear: bias must have shape {weight.shape[:1]} to match weight, got {bias.shape}")
     if len(shape) == 2:
@@ -144,6 +141,18 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         y = bind(linear_p, (x.reshape(math.prod(shape[:-1]), shape[-1]), weight), NO_PARAMS)
     y = y if bias is None else y + bias
     return y if len(shape) == 2 else y.reshape(*shape[:-1], weight.shape[0])
+
+
+def _linear_misfit(x: tuple[int, ...], weight: tuple[int, ...]) -> str:
+    if len(weight) != 2 or not x:
+        return f"linear: x of shape {x} and weight of shape {weight} do not fit: x is (..., in) and weight (out, in)"
+    fix = "flatten what comes in: x.flatten(1), nn.Flatten()"
+    if math.prod(x[1:]) != weight[1]:
+        fix = f"in_features={x[-1]}"
+    return (
+        f"linear: x of shape {x} has {x[-1]} features along its last axis, but weight of shape {weight} takes "
+        f"{weight[1]} (weight is (out, in)). Write {fix}"
+    )
 
 
 def tensordot(x1: Any, x2: Any, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Any:
