@@ -36,7 +36,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: float | str = "fro") 
     return _matrix_norm("matrix_norm", matrices("matrix_norm", x), ord, keepdims)
 
 
-def _matrix_norm(op: str, x: Any, ord: float | str, keepdims: bool) -> Any:
+def _matrix_norm(op: str, x: Any, ord: Any, keepdims: bool) -> Any:
     if ord not in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf):
         raise ArgumentError(f"{op}: ord must be {ORDERS} for matrices, got {ord!r}")
     if ord == "fro" or not x.size:

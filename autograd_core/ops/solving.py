@@ -10,7 +10,7 @@ import numpy as np
 
 from ..aval import Aval, broadcast_shapes, normalize_axis
 from ..errors import ArgumentError, ShapeError
-from ..primitive import bind, general
+from ..primitive import General, bind, general
 from ._apply import NO_PARAMS, promoted
 from ._matrices import aligned, checked, in_single, matrices
 from .products import matmul, matmul_summed
@@ -101,13 +101,18 @@ def _solved(primitive: Any, x1: Any, x2: Any, params: Any) -> Any:
     return moveaxis(y, 0, -2)
 
 
-solve_p = general(
+def _solve_batched(xs: Any, batched: Any, size: int) -> Any:
+    x1, x2 = aligned(xs, batched)
+    return _solved(solve_p, x1, x2, NO_PARAMS)
+
+
+solve_p: General = general(
     "solve",
     in_single(_solution),
     _solution_shape,
     operands=("x1", "x2"),
     vjp=_solution_vjp,
-    batch=lambda xs, batched, size: _solved(solve_p, *aligned(xs, batched), NO_PARAMS),
+    batch=_solve_batched,
 )
 
 
@@ -178,13 +183,18 @@ def _triangle(x1: Any, x2: Any, upper: bool, unitriangular: bool = False) -> Any
     return _solved(solve_triangular_p, x1, x2, {"upper": upper, "unitriangular": unitriangular})
 
 
-solve_triangular_p = general(
+def _triangular_batched(xs: Any, batched: Any, size: int, **params: Any) -> Any:
+    x1, x2 = aligned(xs, batched)
+    return _solved(solve_triangular_p, x1, x2, params)
+
+
+solve_triangular_p: General = general(
     "solve_triangular",
     in_single(_triangular_solution),
     lambda x1, x2, *, upper, unitriangular: _solution_shape(x1, x2),
     operands=("x1", "x2"),
     vjp=_triangular_vjp,
-    batch=lambda xs, batched, size, **params: _solved(solve_triangular_p, *aligned(xs, batched), params),
+    batch=_triangular_batched,
 )
 
 
