@@ -54,6 +54,7 @@ from .ops.comparison import *
 from .ops.complex_numbers import *
 from .ops.creation import *
 from .ops.differences import *
+from .ops.distances import cdist
 from .ops.exponential import *
 from .ops.gamma_functions import digamma, lgamma, polygamma
 from .ops.indexing import *
