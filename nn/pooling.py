@@ -1,16 +1,21 @@
-"""Pooling layers: maxima and means of windows."""
+"""Pooling layers: maxima, means and p-norms of windows, and maxima put back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from autograd_core.ops import adaptive_pooling, pooling
+from autograd_core.ops import pooling, power_pooling, unpooling
 from autograd_core.tensor import Tensor
 
 from .module import Module
 
+# ------------------------------------------------------------------------------------------- maxima
+
 
 class _MaxPool(Module):
+    pool: Callable[..., Any]
+
     def __init__(
         self,
         kernel_size: Any,
@@ -24,6 +29,11 @@ class _MaxPool(Module):
         self.stride = kernel_size if stride is None else stride
         self.padding, self.dilation = padding, dilation
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
+
+    def forward(self, input: Tensor) -> Any:
+        return type(self).pool(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
 
     def extra_repr(self) -> str:
         return (
@@ -41,10 +51,7 @@ class MaxPool1d(_MaxPool):
     tensor([[3., 2.]])
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return pooling.max_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
+    pool = pooling.max_pool1d
 
 
 class MaxPool2d(_MaxPool):
@@ -59,10 +66,78 @@ class MaxPool2d(_MaxPool):
     (1, 3, 4, 3)
     """
 
-    def forward(self, input: Tensor) -> Any:
-        return pooling.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
+    pool = pooling.max_pool2d
+
+
+class MaxPool3d(_MaxPool):
+    """Maximum over windows along three axes. x: (N, C, D, H, W) or (C, D, H, W). Arguments as for ``MaxPool2d``.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.MaxPool3d(2)(ag.ones((1, 3, 4, 8, 6))).shape
+    (1, 3, 2, 4, 3)
+    """
+
+    pool = pooling.max_pool3d
+
+
+class _MaxUnpool(Module):
+    unpool: Callable[..., Tensor]
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0):
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return type(self).unpool(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Maxima back where they were found along one axis; as ``MaxUnpool2d``. x: (N, C, L) or (C, L).
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.MaxUnpool1d(2)(ag.tensor([[3.0, 2.0]]), ag.tensor([[1, 2]]))
+    tensor([[0., 3., 2., 0.]])
+    """
+
+    unpool = unpooling.max_unpool1d
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Zeros, with the maxima that ``MaxPool2d(..., return_indices=True)`` found back in their places.
+
+    kernel_size, stride (None: kernel_size), padding: those of the pooling. Called with the maxima, the indices and,
+    where it is not the smallest possible, the ``output_size``. x: (N, C, H, W) or (C, H, W).
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> x = ag.tensor([[[1.0, 3.0], [2.0, 0.0]]])
+    >>> nn.MaxUnpool2d(2)(*nn.MaxPool2d(2, return_indices=True)(x))
+    tensor([[[0., 3.],
+             [0., 0.]]])
+    """
+
+    unpool = unpooling.max_unpool2d
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Maxima back where they were found; as ``MaxUnpool2d``. x: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.MaxUnpool3d(2)(ag.ones((1, 1, 1, 1)), ag.tensor([[[[5]]]])).shape
+    (1, 2, 2, 2)
+    """
+
+    unpool = unpooling.max_unpool3d
+
+
+# ------------------------------------------------------------------------------------------- means
 
 
 class AvgPool1d(Module):
@@ -95,17 +170,8 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(Module):
-    """Mean over windows. x: (N, C, H, W) or (C, H, W).
-
-    kernel_size, stride (None: kernel_size), padding, ceil_mode: as for ``MaxPool2d``. count_include_pad: whether
-    padding counts in the mean. divisor_override: what to divide by instead of the number of elements.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core import nn
-    >>> nn.AvgPool2d(2)(ag.ones((1, 3, 8, 6))).shape
-    (1, 3, 4, 3)
-    """
+class _AvgPool(Module):
+    pool: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -122,7 +188,7 @@ class AvgPool2d(Module):
         self.divisor_override = divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
-        return pooling.avg_pool2d(
+        return type(self).pool(
             input,
             self.kernel_size,
             self.stride,
@@ -136,41 +202,85 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AdaptiveAvgPool1d(Module):
-    """Mean over ``output_size`` bins along one axis, whatever the input's length. x: (N, C, L) or (C, L).
+class AvgPool2d(_AvgPool):
+    """Mean over windows. x: (N, C, H, W) or (C, H, W).
+
+    kernel_size, stride (None: kernel_size), padding, ceil_mode: as for ``MaxPool2d``. count_include_pad: whether
+    padding counts in the mean. divisor_override: what to divide by instead of the number of elements.
 
     >>> import autograd_core as ag
     >>> from autograd_core import nn
-    >>> nn.AdaptiveAvgPool1d(1)(ag.tensor([[1.0, 3.0, 2.0]]))
-    tensor([[2.]])
+    >>> nn.AvgPool2d(2)(ag.ones((1, 3, 8, 6))).shape
+    (1, 3, 4, 3)
     """
 
-    def __init__(self, output_size: Any):
-        self.output_size = output_size
-
-    def forward(self, input: Tensor) -> Tensor:
-        return adaptive_pooling.adaptive_avg_pool1d(input, self.output_size)
-
-    def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
+    pool = pooling.avg_pool2d
 
 
-class AdaptiveAvgPool2d(Module):
-    """Mean over a grid of bins, whatever the input's size. x: (N, C, H, W) or (C, H, W).
-
-    output_size: an int, or one for each axis (None: the input's).
+class AvgPool3d(_AvgPool):
+    """Mean over windows along three axes; as ``AvgPool2d``. x: (N, C, D, H, W) or (C, D, H, W).
 
     >>> import autograd_core as ag
     >>> from autograd_core import nn
-    >>> nn.AdaptiveAvgPool2d(1)(ag.ones((2, 64, 7, 5))).shape
-    (2, 64, 1, 1)
+    >>> nn.AvgPool3d(2)(ag.ones((1, 3, 4, 8, 6))).shape
+    (1, 3, 2, 4, 3)
     """
 
-    def __init__(self, output_size: Any):
-        self.output_size = output_size
+    pool = pooling.avg_pool3d
+
+
+# ------------------------------------------------------------------------------------------- powers
+
+
+class _LPPool(Module):
+    pool: Callable[..., Tensor]
+
+    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False):
+        self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
 
     def forward(self, input: Tensor) -> Tensor:
-        return adaptive_pooling.adaptive_avg_pool2d(input, self.output_size)
+        return type(self).pool(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """p-norms of windows along one axis; as ``LPPool2d``. x: (N, C, L) or (C, L).
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.LPPool1d(2, 2)(ag.tensor([[3.0, 4.0, 0.0, 1.0]]))
+    tensor([[5., 1.]])
+    """
+
+    pool = power_pooling.lp_pool1d
+
+
+class LPPool2d(_LPPool):
+    """(sum of x^p over each window)^(1/p), p being ``norm_type``. x: (N, C, H, W) or (C, H, W).
+
+    kernel_size, stride (None: kernel_size), ceil_mode: as for ``MaxPool2d``.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.LPPool2d(2, 2)(ag.tensor([[[1.0, 3.0], [1.0, 5.0]]]))
+    tensor([[[6.]]])
+    """
+
+    pool = power_pooling.lp_pool2d
+
+
+class LPPool3d(_LPPool):
+    """p-norms of windows along three axes; as ``LPPool2d``. x: (N, C, D, H, W) or (C, D, H, W).
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn
+    >>> nn.LPPool3d(1, 2)(ag.ones((1, 3, 4, 8, 6))).shape
+    (1, 3, 2, 4, 3)
+    """
+
+    pool = power_pooling.lp_pool3d

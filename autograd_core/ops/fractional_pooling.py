@@ -69,7 +69,8 @@ def _fractional(
                 "use a smaller kernel or output"
             )
     shape = (*x.shape[:2], ndim)
-    samples = uniform(0.0, 1.0, shape, device=x.device, generator=generator) if samples is None else samples
+    if samples is None:
+        samples = uniform(shape, device=x.device, generator=generator)
     samples = as_tensor(op, samples, x)
     samples = samples if samples.dtype.itemsize > 2 else samples.astype(DEFAULT_FLOAT)  # half would lose places
     if samples.shape != shape:
