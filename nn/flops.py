@@ -11,7 +11,16 @@ from math import prod
 from typing import Any
 
 from autograd_core.aval import Aval
-from autograd_core.ops import casting, convolution, linear_algebra, normalization, pooling, reductions
+from autograd_core.ops import (
+    attention,
+    casting,
+    convolution,
+    linear_algebra,
+    normalization,
+    pooling,
+    recurrent,
+    reductions,
+)
 from autograd_core.primitive import Elementwise, Multilinear, Primitive
 
 Cost = Callable[[Sequence[Aval], Sequence[Aval], dict[str, Any]], int]
@@ -31,6 +40,18 @@ def _convolution_bias(inputs: Sequence[Aval], outputs: Sequence[Aval], params: d
 
 def _pool(inputs: Sequence[Aval], outputs: Sequence[Aval], params: dict[str, Any]) -> int:
     return outputs[0].size * params["windows"].taps
+
+
+def _recurrent(inputs: Sequence[Aval], outputs: Sequence[Aval], params: dict[str, Any]) -> int:
+    """Every step's product with each matrix of weights."""
+    named = dict(zip(params["has"], inputs))
+    steps = prod(named["x"].shape[:2])
+    return 2 * steps * sum(x.size for name, x in named.items() if name.startswith("weight"))
+
+
+def _attention(inputs: Sequence[Aval], outputs: Sequence[Aval], params: dict[str, Any]) -> int:
+    q, k, v = inputs[:3]
+    return 2 * prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
 
 
 def _read(inputs: Sequence[Aval], outputs: Sequence[Aval], params: dict[str, Any]) -> int:
@@ -53,6 +74,10 @@ COSTS: dict[Primitive, Cost] = {
     reductions.cumulative_sum_p: _read,
     normalization.moments_p: lambda inputs, outputs, params: 4 * inputs[0].size,
     normalization.normalize_p: lambda inputs, outputs, params: 4 * inputs[0].size,
+    recurrent.rnn_p: _recurrent,
+    recurrent.lstm_p: _recurrent,
+    recurrent.gru_p: _recurrent,
+    attention.attention_p: _attention,
     casting.detach_p: _free,
     casting.alias_p: _free,
     casting.truncating_cast_p: _free,

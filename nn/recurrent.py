@@ -104,7 +104,7 @@ class _Recurrent(Module):
         x = creation.asarray(input)
         if len(x.shape) not in (2, 3):
             axes = "(B, T, input_size)" if self.batch_first else "(T, B, input_size)"
-            raise ShapeError(f"{type(self).__name__}: input must be {axes} or (T, input_size), got shape {x.shape}")
+            raise ShapeError(f"input must be {axes} or (T, input_size), got shape {x.shape}")
         turned = self.batch_first and len(x.shape) == 3
         x = x.swapaxes(0, 1) if turned else x
         self._check(x, initial)
@@ -145,11 +145,10 @@ class _Recurrent(Module):
         return x, [joining.stack(column) for column in lasts]
 
     def _check(self, x: Tensor, initial: dict[str, Any]) -> None:
-        layer = type(self).__name__
         if x.shape[-1] != self.input_size:
             order = "; is the input (B, T, input_size)?" if self.batch_first else "; is the input (T, B, input_size)?"
             raise ShapeError(
-                f"{layer}: input has {x.shape[-1]} features (its last axis), input_size is {self.input_size}"
+                f"input has {x.shape[-1]} features (its last axis), input_size is {self.input_size}"
                 + (order if self.input_size in x.shape else "")
             )
         batch = x.shape[1:-1]
@@ -160,9 +159,7 @@ class _Recurrent(Module):
                 axes = "(num_layers * directions, B, size), also with batch_first"
                 alone = "(num_layers * directions, size), for an input without a batch axis"
                 expected = (count, *batch, width)
-                raise ShapeError(
-                    f"{layer}: {name} must have shape {expected}, {axes if batch else alone}; got {v.shape}"
-                )
+                raise ShapeError(f"{name} must have shape {expected}, {axes if batch else alone}; got {v.shape}")
 
     def extra_repr(self) -> str:
         shown = [f"{self.input_size}, {self.hidden_size}"]
@@ -263,7 +260,7 @@ class LSTM(_Recurrent):
         return lstm(x, **weights, **initial, lengths=lengths, reverse=reverse)
 
     def forward(self, input: Any, hx: tuple[Any, Any] | None = None) -> tuple[Any, tuple[Tensor, Tensor]]:
-        h0, c0 = _pair("LSTM", hx)
+        h0, c0 = _pair(hx)
         y, (h_n, c_n) = self._run(input, {"h0": h0, "c0": c0})
         return y, (h_n, c_n)
 
@@ -312,12 +309,12 @@ def _check_nonlinearity(layer: str, nonlinearity: Any) -> None:
         raise ArgumentError(f"{layer}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
 
 
-def _pair(layer: str, hx: Any) -> tuple[Any, Any]:
+def _pair(hx: Any) -> tuple[Any, Any]:
     """h_0 and c_0."""
     if hx is None:
         return None, None
     if not isinstance(hx, (tuple, list)) or len(hx) != 2:
-        raise ArgumentError(f"{layer}: hx must be a pair (h_0, c_0), got {type(hx).__name__}")
+        raise ArgumentError(f"hx must be a pair (h_0, c_0), got {type(hx).__name__}")
     return hx[0], hx[1]
 
 
@@ -348,13 +345,12 @@ class _Cell(Module):
     def _operands(self, input: Any, **initial: Any) -> tuple[Any, ...]:
         """A sequence of one step, and the weights."""
         x = creation.asarray(input)
-        layer = type(self).__name__
         if len(x.shape) not in (1, 2) or x.shape[-1] != self.input_size:
-            raise ShapeError(f"{layer}: input must be (B, {self.input_size}) or ({self.input_size},), got {x.shape}")
+            raise ShapeError(f"input must be (B, {self.input_size}) or ({self.input_size},), got {x.shape}")
         shape = (*x.shape[:-1], self.hidden_size)
         for name, v in initial.items():
             if v is not None and v.shape != shape:
-                raise ShapeError(f"{layer}: {name} must have shape {shape} for input {x.shape}, got {v.shape}")
+                raise ShapeError(f"{name} must have shape {shape} for input {x.shape}, got {v.shape}")
         return shaping.expand_dims(x, axis=0), self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
 
     def extra_repr(self) -> str:
@@ -408,7 +404,7 @@ class LSTMCell(_Cell):
         super().__init__(input_size, hidden_size, bias, device, dtype)
 
     def forward(self, input: Any, hx: tuple[Any, Any] | None = None) -> tuple[Tensor, Tensor]:
-        h, c = _pair("LSTMCell", hx)
+        h, c = _pair(hx)
         return lstm(*self._operands(input, h=h, c=c), h0=h, c0=c)[1:]
 
 

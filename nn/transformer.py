@@ -300,11 +300,10 @@ class Transformer(Module):
     ) -> Tensor:
         n = 0 if self.batch_first else 1
         if len(src.shape) != len(tgt.shape) or (len(src.shape) == 3 and src.shape[n] != tgt.shape[n]):
-            raise ShapeError(f"Transformer: src {src.shape} and tgt {tgt.shape} must have one batch (axis {n})")
+            raise ShapeError(f"src {src.shape} and tgt {tgt.shape} must have one batch (axis {n})")
         if src.shape[-1] != self.d_model or tgt.shape[-1] != self.d_model:
             raise ShapeError(
-                f"Transformer: src {src.shape} and tgt {tgt.shape} must have d_model={self.d_model} features, "
-                "their last axis"
+                f"src {src.shape} and tgt {tgt.shape} must have d_model={self.d_model} features, their last axis"
             )
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(

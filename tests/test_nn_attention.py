@@ -502,13 +502,13 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         "batches of a transformer",
         lambda: nn.Transformer(4, 2, 1, 1, 8)(zeros((5, 3, 4)), zeros((5, 2, 4))),
         ag.ShapeError,
-        "in Transformer: Transformer: src (5, 3, 4) and tgt (5, 2, 4) must have one batch (axis 1)",
+        "in Transformer: src (5, 3, 4) and tgt (5, 2, 4) must have one batch (axis 1)",
     ),
     (
         "features of a transformer",
         lambda: nn.Transformer(4, 2, 1, 1, 8)(zeros((5, 3, 4)), zeros((5, 3, 6))),
         ag.ShapeError,
-        "in Transformer: Transformer: src (5, 3, 4) and tgt (5, 3, 6) must have d_model=4 features, their last axis",
+        "in Transformer: src (5, 3, 4) and tgt (5, 3, 6) must have d_model=4 features, their last axis",
     ),
     (
         "the layer that failed",

@@ -264,6 +264,13 @@ def test_initial_weights_are_uniform_within_the_bound() -> None:
         assert abs(values.mean()) < 0.02
 
 
+def test_a_summary_counts_the_products_with_weights() -> None:
+    layer = nn.LSTM(D, H, 2, bidirectional=True, proj_size=2)
+    weights = sum(w.size for name, w in layer.named_parameters() if name.startswith("weight"))
+    biases = 2 * 2 * 4 * H  # bias_ih + bias_hh of two layers and two directions
+    assert nn.summary(layer, (B, D), batch_size=T).flops == 2 * T * B * weights + biases
+
+
 def test_a_layer_learns_to_remember_the_first_step() -> None:
     with ag.random.fork(0):
         layer, head = nn.LSTM(1, 8), nn.Linear(8, 1)
@@ -346,39 +353,39 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         "features",
         lambda: nn.LSTM(4, 6)(zeros((5, 3, 7))),
         ag.ShapeError,
-        "in LSTM: LSTM: input has 7 features (its last axis), input_size is 4",
+        "in LSTM: input has 7 features (its last axis), input_size is 4",
     ),
     (
         "axes in another order",
         lambda: nn.GRU(4, 6)(zeros((5, 4, 3))),
         ag.ShapeError,
-        "in GRU: GRU: input has 3 features (its last axis), input_size is 4; is the input (T, B, input_size)?",
+        "in GRU: input has 3 features (its last axis), input_size is 4; is the input (T, B, input_size)?",
     ),
     (
         "axes",
         lambda: nn.RNN(4, 6, batch_first=True)(zeros(4)),
         ag.ShapeError,
-        "in RNN: RNN: input must be (B, T, input_size) or (T, input_size), got shape (4,)",
+        "in RNN: input must be (B, T, input_size) or (T, input_size), got shape (4,)",
     ),
     (
         "initial state",
         lambda: nn.LSTM(4, 6, 2, bidirectional=True)(zeros((5, 3, 4)), (zeros((4, 3, 6)), zeros((2, 3, 6)))),
         ag.ShapeError,
-        "in LSTM: LSTM: c0 must have shape (4, 3, 6), (num_layers * directions, B, size), also with batch_first; "
+        "in LSTM: c0 must have shape (4, 3, 6), (num_layers * directions, B, size), also with batch_first; "
         "got (2, 3, 6)",
     ),
     (
         "initial state of one sequence",
         lambda: nn.GRU(4, 6)(zeros((5, 4)), zeros((1, 1, 6))),
         ag.ShapeError,
-        "in GRU: GRU: h0 must have shape (1, 6), (num_layers * directions, size), for an input without a batch axis; "
+        "in GRU: h0 must have shape (1, 6), (num_layers * directions, size), for an input without a batch axis; "
         "got (1, 1, 6)",
     ),
     (
         "a state, not a pair",
         lambda: nn.LSTM(4, 6)(zeros((5, 3, 4)), zeros((1, 3, 6))),
         ag.ArgumentError,
-        "in LSTM: LSTM: hx must be a pair (h_0, c_0), got Tensor",
+        "in LSTM: hx must be a pair (h_0, c_0), got Tensor",
     ),
     (
         "projection",
@@ -396,13 +403,13 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         "cell input",
         lambda: nn.LSTMCell(4, 6)(zeros((3, 5))),
         ag.ShapeError,
-        "in LSTMCell: LSTMCell: input must be (B, 4) or (4,), got (3, 5)",
+        "in LSTMCell: input must be (B, 4) or (4,), got (3, 5)",
     ),
     (
         "cell state",
         lambda: nn.GRUCell(4, 6)(zeros((3, 4)), zeros((1, 6))),
         ag.ShapeError,
-        "in GRUCell: GRUCell: hx must have shape (3, 6) for input (3, 4), got (1, 6)",
+        "in GRUCell: hx must have shape (3, 6) for input (3, 4), got (1, 6)",
     ),
     (
         "operation, features",

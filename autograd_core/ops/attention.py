@@ -29,6 +29,7 @@ __all__ = ["scaled_dot_product_attention"]
 
 Names = tuple[str, ...]
 BLOCK = 1 << 18  # scores at a time: a megabyte in float32, what a core's cache holds
+CAUSAL_ROWS = 64  # rows at a time where later rows see more keys: what none of them sees is left out
 
 # ------------------------------------------------------------------------------------------- formulas
 
@@ -36,8 +37,8 @@ BLOCK = 1 << 18  # scores at a time: a megabyte in float32, what a core's cache 
 def _blocks(q: Any, k: Any, causal: bool) -> Iterator[tuple[slice, slice, int]]:
     """Which matrices, which of their rows, and how many keys these rows look at."""
     count, rows, keys = q.shape[0], q.shape[1], k.shape[1]
-    matrices = max(1, BLOCK // max(rows * keys, 1))
-    height = rows if matrices > 1 else max(16, BLOCK // max(keys, 1))
+    height = max(1, min(rows, CAUSAL_ROWS if causal else rows, max(16, BLOCK // max(keys, 1))))
+    matrices = max(1, BLOCK // max(height * keys, 1))
     for n in range(0, count, matrices):
         for r in range(0, rows, height):
             end = min(r + height, rows)
@@ -78,8 +79,9 @@ def _scores(
         mask = _mask_block(xp, p["mask"], lead, block)
         scores = xp.where(mask, scores, -math.inf) if mask.dtype == bool else scores + mask
     if causal:
-        seen = xp.arange(keys) <= xp.arange(rows.start, rows.stop)[:, None]
-        scores = xp.where(seen, scores, -math.inf)
+        diagonal = scores[:, :, rows.start :]  # keys before the block's first row are seen by all
+        seen = xp.arange(diagonal.shape[2]) <= xp.arange(diagonal.shape[1])[:, None]
+        diagonal[...] = xp.where(seen, diagonal, -math.inf)
     return scores
 
 
