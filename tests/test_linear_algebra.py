@@ -57,7 +57,10 @@ def test_einsum_in_lists_says_what_it_expects():
         (lambda: ag.matmul(zeros(3), zeros(2)), "k is 3 in x1 and 2 in x2"),
         (lambda: ag.matmul(zeros(2, 2, 3), zeros(3, 3, 2)), r"leading axes\): shapes \(2,\) and \(3,\)"),
         (lambda: ag.matmul(zeros(), zeros(2)), r"use x1 \* x2"),
-        (lambda: linear(zeros(2, 3), zeros(3, 4)), r"x is \(..., in\) and weight \(out, in\)"),
+        (
+            lambda: linear(zeros(2, 3), zeros(3, 4)),
+            r"3 features along its last axis, but weight of shape \(3, 4\) takes 4",
+        ),
         (lambda: linear(zeros(2, 3), zeros(4, 3), zeros(3)), r"bias must have shape \(4,\)"),
         (lambda: ag.tensordot(zeros(2, 3), zeros(4, 3), axes=1), "axis 1 of x1.*has length 3.*has 4"),
         (lambda: ag.tensordot(zeros(2), zeros(2), axes=2), "use 0 to 1"),
