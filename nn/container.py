@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from autograd_core.errors import ArgumentError
 
-from .module import Module
+from .module import ForwardNotImplementedError, Module
 from .parameter import Parameter
 
 Held = TypeVar("Held", Module, Parameter)
@@ -29,8 +29,10 @@ class _Numbered(Module, Generic[Held]):
         if not isinstance(value, self._holds):
             given = getattr(value, "__name__", type(value).__name__)
             hint = ", such as nn.ReLU() for nn.functional.relu" if self._holds is Module else ""
+            several = isinstance(self, Sequential) and isinstance(value, (list, tuple))
+            fix = "; for a list of them write nn.Sequential(*layers)" if several else ""
             raise ArgumentError(
-                f"{type(self).__name__}: element {i} must be an nn.{self._holds.__name__}{hint}, got {given}"
+                f"{type(self).__name__}: element {i} must be an nn.{self._holds.__name__}{hint}, got {given}{fix}"
             )
 
     def _items(self) -> list[tuple[str, Held]]:
@@ -147,6 +149,12 @@ class ModuleList(_Numbered[Module]):
 
     def __init__(self, modules: Iterable[Module] | None = None):
         self._append(() if modules is None else modules)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Nothing: a list does not say what is computed with its modules."""
+        raise ForwardNotImplementedError(
+            "ModuleList holds modules and computes nothing: loop over it in forward(), or use nn.Sequential"
+        )
 
 
 class ParameterList(_Numbered[Parameter]):

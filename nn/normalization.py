@@ -82,12 +82,15 @@ class _ChannelNorm(Module):
         )
 
 
+_WHICH = "; BatchNorm1d is for (N, C) and (N, C, L), BatchNorm2d for (N, C, H, W), BatchNorm3d for (N, C, D, H, W)"
+
+
 class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         if len(input.shape) not in self.ndims or input.shape[1] != self.num_features:
             raise ShapeError(
                 f"batch_norm: takes {self.axes} with C = num_features = {self.num_features}, got shape {input.shape}"
-                + (f"; write num_features={input.shape[1]}" if len(input.shape) in self.ndims else "")
+                + (f"; write num_features={input.shape[1]}" if len(input.shape) in self.ndims else _WHICH)
             )
         mean, var, seen = self.running_mean, self.running_var, self.num_batches_tracked
         momentum: Any = self.momentum

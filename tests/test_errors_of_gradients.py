@@ -107,7 +107,8 @@ GRADIENTS: list[Case] = [
         "grad of a number",
         lambda: ag.grad(lambda x: 3.0)(zeros(2)),
         ag.GradientError,
-        "grad: the function must return tensors, it returned float",
+        "grad: the function must return tensors, it returned float; float() and .item() end the gradient, leave them "
+        "out",
     ),
     (
         "has_aux",

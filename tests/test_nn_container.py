@@ -95,5 +95,5 @@ def test_a_parameter_list_holds_parameters() -> None:
 
 
 def test_a_list_has_no_forward() -> None:
-    with pytest.raises(NotImplementedError, match="ModuleList defines no forward"):
+    with pytest.raises(NotImplementedError, match="ModuleList holds modules and computes nothing"):
         nn.ModuleList([nn.ReLU()])(ag.ones(1))

@@ -300,9 +300,10 @@ def trailing(op: str, x: Any, normalized_shape: Any, **affine: Any) -> Shape:
     shape = as_shape(op, normalized_shape)
     lead = len(x.shape) - len(shape)
     if not shape or lead < 0 or x.shape[lead:] != shape or 0 in shape:
-        raise ShapeError(
-            f"{op}: input of shape {x.shape} does not end in normalized_shape {shape}, one or more lengths above 0"
-        )
+        fits = "one or more lengths above 0"
+        if shape and 0 not in shape and x.shape:
+            fits = f"for its last axis write normalized_shape={x.shape[-1]}"
+        raise ShapeError(f"{op}: input of shape {x.shape} does not end in normalized_shape {shape}; {fits}")
     for name, v in affine.items():
         if v is not None and v.shape != shape:
             raise ShapeError(f"{op}: {name} must have the shape normalized_shape {shape}, got {v.shape}")

@@ -146,12 +146,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 def _linear_misfit(x: tuple[int, ...], weight: tuple[int, ...]) -> str:
     if len(weight) != 2 or not x:
         return f"linear: x of shape {x} and weight of shape {weight} do not fit: x is (..., in) and weight (out, in)"
-    fix = "flatten what comes in: x.flatten(1), nn.Flatten()"
-    if math.prod(x[1:]) != weight[1]:
-        fix = f"in_features={x[-1]}"
+    fix = f"Write in_features={x[-1]}"
+    if math.prod(x[1:]) == weight[1]:
+        fix = "Flatten what comes in: x.flatten(1), or nn.Flatten() before the layer"
     return (
         f"linear: x of shape {x} has {x[-1]} features along its last axis, but weight of shape {weight} takes "
-        f"{weight[1]} (weight is (out, in)). Write {fix}"
+        f"{weight[1]} (weight is (out, in)). {fix}"
     )
 
 

@@ -41,7 +41,8 @@ def _outputs(op: str, result: Any) -> tuple[list[Tensor], Any]:
     leaves, structure = tree.flatten(result)
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
-            raise GradientError(f"{op}: the function must return tensors, it returned {type(leaf).__name__}")
+            hint = "; float() and .item() end the gradient, leave them out" if isinstance(leaf, (int, float)) else ""
+            raise GradientError(f"{op}: the function must return tensors, it returned {type(leaf).__name__}{hint}")
     return leaves, structure
 
 

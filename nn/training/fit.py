@@ -106,7 +106,9 @@ def fit(
 
 
 def _described(value: Any) -> str:
-    return f"a tensor of shape {value.shape}" if isinstance(value, Tensor) else f"{type(value).__name__} {value!r}"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {value.shape}; reduce it, value.mean()"
+    return f"{type(value).__name__} {value!r}; return the tensor itself, without float() or .item()"
 
 
 def _diverged(epoch: int, value: float, checkpoint: Any) -> str:

@@ -1,0 +1,565 @@
+"""Golden texts of whole models: the mistakes that are made with layers, losses, optimizers and data, word for word.
+
+What single operations and gradients are told is in ``test_errors`` and ``test_errors_of_gradients``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autograd_core as ag
+from autograd_core import nn, optim
+from autograd_core.nn import functional as F
+from autograd_core.nn.data import ArrayDataset, DataLoader
+from autograd_core.nn.module import ForwardNotImplementedError
+from autograd_core.nn.training import fit
+
+zeros = ag.zeros
+Case = tuple[str, Callable[[], Any], type[Exception], str]
+
+
+class NoForward(nn.Module):
+    pass
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        self.layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(8, 4))
+
+    def forward(self, x: ag.Tensor) -> ag.Tensor:
+        return self.layers(x)
+
+
+def leaf(*shape: int) -> ag.Tensor:
+    return zeros(shape or (2,)).requires_grad_()
+
+
+def linear() -> nn.Linear:
+    return nn.Linear(2, 2)
+
+
+def image(channels: int = 3) -> ag.Tensor:
+    return zeros((1, channels, 8, 8))
+
+
+def set_weight(layer: nn.Linear, value: Any) -> None:
+    layer.weight = value
+
+
+def load(**shapes: tuple[int, ...]) -> None:
+    linear().load_state_dict({name.replace("__", "."): zeros(shape) for name, shape in shapes.items()})
+
+
+def rnn_graph_kept() -> None:
+    layer, h = linear(), zeros((1, 2))
+    for _ in range(2):
+        h = layer(h).tanh()
+        h.sum().backward()
+
+
+def train(loss: Any) -> None:
+    layer = linear()
+    data = DataLoader(ArrayDataset(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32)), batch_size=2)
+    fit(layer, data, loss=loss, optimizer=optim.SGD(layer.parameters(), lr=0.1), epochs=1, progress=False)
+
+
+LAYERS: list[Case] = [
+    (
+        "the path of the module",
+        lambda: nn.Sequential(nn.Identity(), Encoder())(zeros((2, 4))),
+        ag.ShapeError,
+        "in 1.layers.1 (Linear): linear: x of shape (2, 4) has 4 features along its last axis, but weight of shape "
+        "(4, 8) takes 8 (weight is (out, in)). Write in_features=4",
+    ),
+    (
+        "features of a linear layer",
+        lambda: nn.Linear(4, 2)(zeros((3, 5))),
+        ag.ShapeError,
+        "in Linear: linear: x of shape (3, 5) has 5 features along its last axis, but weight of shape (2, 4) takes "
+        "4 (weight is (out, in)). Write in_features=5",
+    ),
+    (
+        "flatten forgotten",
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(18, 2))(zeros((1, 1, 5, 5))),
+        ag.ShapeError,
+        "in 1 (Linear): linear: x of shape (1, 2, 3, 3) has 3 features along its last axis, but weight of shape (2,"
+        " 18) takes 18 (weight is (out, in)). Flatten what comes in: x.flatten(1), or nn.Flatten() before the layer",
+    ),
+    (
+        "channels of a convolution",
+        lambda: nn.Conv2d(3, 8, 3)(image(1)),
+        ag.ShapeError,
+        "in Conv2d: conv2d: input (1, 1, 8, 8) has 1 channels, but weight (8, 3, 3, 3) with groups=1 takes 3 "
+        "(weight is (C_out, C_in/groups, kH, kW)). Give the weight 1 input channels (in_channels=1 in a layer).",
+    ),
+    (
+        "channels last",
+        lambda: nn.Conv2d(3, 8, 3)(zeros((1, 8, 8, 3))),
+        ag.ShapeError,
+        "in Conv2d: conv2d: input (1, 8, 8, 3) has 8 channels, but weight (8, 3, 3, 3) with groups=1 takes 3 "
+        "(weight is (C_out, C_in/groups, kH, kW)). The channels seem to come last: write input.permute(0, 3, 1, 2).",
+    ),
+    (
+        "channels of groups",
+        lambda: F.conv2d(zeros((1, 4, 8, 8)), zeros((8, 3, 3, 3)), groups=2),
+        ag.ShapeError,
+        "conv2d: input (1, 4, 8, 8) has 4 channels, but weight (8, 3, 3, 3) with groups=2 takes 6 (weight is "
+        "(C_out, C_in/groups, kH, kW)). Give the weight 4 input channels (in_channels=4 in a layer).",
+    ),
+    (
+        "an image without channels",
+        lambda: nn.Conv2d(1, 8, 3)(zeros((28, 28))),
+        ag.ShapeError,
+        "in Conv2d: conv2d: input must be (N, C_in, H, W) or (C_in, H, W), got shape (28, 28); insert the axis of "
+        "channels, x[None]",
+    ),
+    (
+        "a kernel larger than the image",
+        lambda: nn.Conv2d(1, 1, 5)(zeros((1, 1, 3, 3))),
+        ag.ShapeError,
+        "in Conv2d: conv2d: a kernel of 5 spans 5 along H, more than the input's 3; use a smaller kernel, more "
+        "padding or a larger input",
+    ),
+    (
+        "a window larger than the image",
+        lambda: nn.MaxPool2d(4)(zeros((1, 1, 3, 3))),
+        ag.ShapeError,
+        "in MaxPool2d: max_pool2d: a kernel of 4 spans 4 along H, more than the input's 3; use a smaller kernel, "
+        "more padding or a larger input",
+    ),
+    (
+        "features of a batch norm",
+        lambda: nn.BatchNorm2d(3)(image(4)),
+        ag.ShapeError,
+        "in BatchNorm2d: batch_norm: takes (N, C, H, W) with C = num_features = 3, got shape (1, 4, 8, 8); write "
+        "num_features=4",
+    ),
+    (
+        "axes of a batch norm",
+        lambda: nn.BatchNorm2d(3)(zeros((2, 3))),
+        ag.ShapeError,
+        "in BatchNorm2d: batch_norm: takes (N, C, H, W) with C = num_features = 3, got shape (2, 3); BatchNorm1d is"
+        " for (N, C) and (N, C, L), BatchNorm2d for (N, C, H, W), BatchNorm3d for (N, C, D, H, W)",
+    ),
+    (
+        "a batch of one",
+        lambda: nn.BatchNorm1d(3)(zeros((1, 3))),
+        ag.ShapeError,
+        "in BatchNorm1d: batch_norm: training needs more than one value per channel, input (1, 3) has 1: use a "
+        "larger batch (DataLoader(drop_last=True) leaves out a last one of 1), or model.eval()",
+    ),
+    (
+        "shape of a layer norm",
+        lambda: nn.LayerNorm(4)(zeros((2, 3))),
+        ag.ShapeError,
+        "in LayerNorm: layer_norm: input of shape (2, 3) does not end in normalized_shape (4,); for its last axis "
+        "write normalized_shape=3",
+    ),
+    (
+        "floating indices of an embedding",
+        lambda: nn.Embedding(10, 2)(zeros(2)),
+        ag.DTypeError,
+        "in Embedding: embedding: indices must be integers, got float32; write x.astype('int64')",
+    ),
+    (
+        "an index outside the vocabulary",
+        lambda: nn.Embedding(10, 2)(ag.tensor([3, 10])),
+        ag.DataError,
+        "in Embedding: embedding: index 10 at 1 is outside the vocabulary of 10 embeddings: use 0 to 9",
+    ),
+    (
+        "classes of one_hot",
+        lambda: F.one_hot(ag.tensor([0, 3]), 3),
+        ag.DataError,
+        "one_hot: index 3 at 1 is outside 3 classes: use 0 to 2",
+    ),
+    (
+        "a probability of dropout",
+        lambda: nn.Dropout(1.5),
+        ag.ArgumentError,
+        "Dropout: p is the probability of a zero, between 0 and 1; got 1.5",
+    ),
+    (
+        "a layer made with its input",
+        lambda: nn.ReLU(zeros(2)),
+        ag.ArgumentError,
+        "ReLU: inplace must be True or False, got a Tensor; to apply it write ReLU()(x)",
+    ),
+    (
+        "a list in Sequential",
+        lambda: nn.Sequential([nn.Linear(2, 2)]),
+        ag.ArgumentError,
+        "Sequential: element 0 must be an nn.Module, such as nn.ReLU() for nn.functional.relu, got list; for a list"
+        " of them write nn.Sequential(*layers)",
+    ),
+    (
+        "a function in Sequential",
+        lambda: nn.Sequential(nn.Linear(2, 2), F.relu),
+        ag.ArgumentError,
+        "Sequential: element 1 must be an nn.Module, such as nn.ReLU() for nn.functional.relu, got relu",
+    ),
+    (
+        "a ModuleList called",
+        lambda: nn.ModuleList([linear()])(zeros((1, 2))),
+        ForwardNotImplementedError,
+        "in ModuleList: ModuleList holds modules and computes nothing: loop over it in forward(), or use nn.Sequential",
+    ),
+    (
+        "no forward",
+        lambda: NoForward()(zeros(2)),
+        ForwardNotImplementedError,
+        "in NoForward: NoForward defines no forward(): write `def forward(self, x): ...` in the class (is the "
+        "method's name spelt right, and indented into the class?)",
+    ),
+    (
+        "a path that does not exist",
+        lambda: nn.Sequential(nn.Linear(2, 2)).get_submodule("1"),
+        ag.ArgumentError,
+        "Sequential has no submodule '1'; it has: 0",
+    ),
+    (
+        "an integer parameter",
+        lambda: nn.Parameter(ag.tensor([1, 2])),
+        ag.DTypeError,
+        "Parameter: data of dtype int64 cannot require gradients; give floating data, requires_grad=False, or use "
+        "nn.Buffer for a constant",
+    ),
+    (
+        "a tensor in place of a parameter",
+        lambda: set_weight(linear(), zeros((2, 2))),
+        ag.ArgumentError,
+        "Linear.weight is a parameter; assigning a Tensor would hide it from optimizers. Write "
+        "self.weight.assign_(value) for a new value, nn.Parameter(value) for a new parameter",
+    ),
+    (
+        "a model of integers",
+        lambda: linear().to("int64"),
+        ag.DTypeError,
+        "Linear.to: parameters are floating or complex, got dtype int64",
+    ),
+    (
+        "padding of one number",
+        lambda: F.pad(image(), (1,)),
+        ag.ArgumentError,
+        "pad: pad must hold two numbers for each of the last axes, at most 8 for shape (1, 3, 8, 8); got (1,)",
+    ),
+]
+
+LOSSES: list[Case] = [
+    (
+        "(N, 1) against (N,)",
+        lambda: nn.MSELoss()(zeros((4, 1)), zeros(4)),
+        ag.ShapeError,
+        "in MSELoss: mse_loss: input has shape (4, 1) and target (4,); a loss compares equal shapes; write "
+        "input.squeeze(-1)",
+    ),
+    (
+        "one-hot labels of integers",
+        lambda: nn.CrossEntropyLoss()(zeros((2, 3)), ag.tensor([[1, 0, 0], [0, 1, 0]])),
+        ag.ShapeError,
+        "in CrossEntropyLoss: cross_entropy: labels have shape (2, 3), but input (2, 3) of 3 classes needs (2,); "
+        "for class probabilities (one-hot) write target.astype(input.dtype), for labels target.argmax(axis)",
+    ),
+    (
+        "input and target exchanged",
+        lambda: nn.CrossEntropyLoss()(ag.tensor([0, 1]), zeros((2, 3))),
+        ag.DTypeError,
+        "in CrossEntropyLoss: cross_entropy: input must be floating, got int64; write input.astype('float32')",
+    ),
+    (
+        "labels out of range",
+        lambda: nn.CrossEntropyLoss()(zeros((2, 3)), ag.tensor([1, 3])),
+        ag.DataError,
+        "in CrossEntropyLoss: cross_entropy: label 3 at [1] is not one of 3 classes (0 to 2); samples to leave out "
+        "have the label ignore_index=-100",
+    ),
+    (
+        "scores where probabilities belong",
+        lambda: nn.BCELoss()(ag.tensor([1.5]), ag.tensor([1.0])),
+        ag.DataError,
+        "in BCELoss: binary_cross_entropy: input[0] is 1.5, outside [0, 1]; for scores before the sigmoid use "
+        "binary_cross_entropy_with_logits",
+    ),
+    (
+        "a reduction that does not exist",
+        lambda: nn.MSELoss(reduction="avg")(zeros(2), zeros(2)),
+        ag.ArgumentError,
+        "MSELoss: reduction must be 'mean' or 'sum' or 'none', got 'avg'",
+    ),
+    (
+        "a loss of several numbers",
+        lambda: nn.MSELoss(reduction="none")(leaf(), zeros(2)).backward(),
+        ag.GradientError,
+        "backward: only a scalar has one gradient, this output has shape (2,); reduce it (y.sum(), y.mean()) or "
+        "pass a cotangent of its shape",
+    ),
+    (
+        "a loss without a graph",
+        lambda: nn.MSELoss()(zeros(2), zeros(2)).backward(),
+        ag.GradientError,
+        "backward: this value does not depend on any tensor with requires_grad=True (or was computed under "
+        "no_grad); there is nothing to differentiate",
+    ),
+    (
+        "a state carried on with its history",
+        rnn_graph_kept,
+        ag.GradientError,
+        "backward reached the result (shape (1, 2)) of 'tanh', whose saved values an earlier backward has freed. If"
+        " it was made outside the training loop, make it inside, or detach() it; to run backward twice through one "
+        "graph, pass retain_graph=True the first time.",
+    ),
+    (
+        "a loss for fit that returns a number",
+        lambda: train(lambda y, t: 0.5),
+        ag.ArgumentError,
+        "fit: loss must return a 0-d tensor, it returned float 0.5; return the tensor itself, without float() or "
+        ".item()",
+    ),
+    (
+        "a loss for fit that returns several",
+        lambda: train(lambda y, t: (y - t).sum(1)),
+        ag.ArgumentError,
+        "fit: loss must return a 0-d tensor, it returned a tensor of shape (2,); reduce it, value.mean()",
+    ),
+]
+
+OPTIMIZERS: list[Case] = [
+    (
+        "no parameters",
+        lambda: optim.SGD([], lr=0.1),
+        ag.ArgumentError,
+        "SGD: the list of parameters is empty. Does the model have parameters, and was a generator such as "
+        "model.parameters() used up before?",
+    ),
+    (
+        "a model without parameters",
+        lambda: optim.SGD(nn.ReLU().parameters(), lr=0.1),
+        ag.ArgumentError,
+        "SGD: the list of parameters is empty. Does the model have parameters, and was a generator such as "
+        "model.parameters() used up before?",
+    ),
+    (
+        "a model in place of its parameters",
+        lambda: optim.SGD(linear(), lr=0.1),
+        ag.ArgumentError,
+        "SGD: params must be an iterable of parameters, got a Linear; write model.parameters()",
+    ),
+    (
+        "one tensor",
+        lambda: optim.SGD(leaf(), lr=0.1),
+        ag.ArgumentError,
+        "SGD: params must be a list, got one tensor; write [w]",
+    ),
+    (
+        "a result",
+        lambda: optim.SGD([leaf() * 2.0], lr=0.1),
+        ag.GradientError,
+        "SGD: parameter 0 of shape (2,) is the result of an operation, so assigning to it would not change what it "
+        "was computed from; pass the leaf it was made from, or nn.Parameter(x.detach())",
+    ),
+    (
+        "a tensor that is no parameter",
+        lambda: optim.SGD([leaf()], lr=0.1),
+        ag.ArgumentError,
+        "SGD: parameter 0 of shape (2,) is an immutable tensor; write w = nn.Parameter(w) and use that w in the model",
+    ),
+    (
+        "a parameter given twice",
+        lambda: (lambda m: optim.SGD([*m.parameters(), m.weight], lr=0.1))(linear()),
+        ag.ArgumentError,
+        "SGD: parameter 2 was given before, as parameter 0; each is updated once: leave the second out",
+    ),
+    (
+        "a negative learning rate",
+        lambda: optim.Adam(linear().parameters(), lr=-1.0),
+        ag.ArgumentError,
+        "Adam: lr must be a number in [0, inf), got -1.0",
+    ),
+    (
+        "a learning rate of letters",
+        lambda: optim.Adam(linear().parameters(), lr="0.1"),
+        ag.ArgumentError,
+        "Adam: lr must be a number in [0, inf), got '0.1'",
+    ),
+    (
+        "betas out of range",
+        lambda: optim.Adam(linear().parameters(), betas=(0.9, 1.0)),
+        ag.ArgumentError,
+        "Adam: betas[1] must be a number in [0, 1), got 1.0",
+    ),
+    (
+        "Nesterov without momentum",
+        lambda: optim.SGD(linear().parameters(), lr=0.1, nesterov=True),
+        ag.ArgumentError,
+        "SGD: nesterov=True needs a momentum above 0 and dampening=0; give momentum=0.9, say",
+    ),
+    (
+        "an option that does not exist",
+        lambda: optim.SGD([{"params": linear().parameters(), "learning_rate": 0.1}], lr=0.1),
+        ag.ArgumentError,
+        "SGD: a group has unknown options ['learning_rate']; known are ['dampening', 'lr', 'maximize', 'momentum', "
+        "'nesterov', 'weight_decay']",
+    ),
+    (
+        "a negative norm to clip at",
+        lambda: optim.clip_grad_norm_(linear().parameters(), -1.0),
+        ag.ArgumentError,
+        "clip_grad_norm_: max_norm must not be negative, got -1.0",
+    ),
+]
+
+STATES: list[Case] = [
+    (
+        "a missing key",
+        lambda: load(weight=(2, 2)),
+        ag.StateDictError,
+        "Linear: the state dict does not fit, and nothing was loaded. To load only what fits by name, pass "
+        "strict=False.\n"
+        "  missing: bias (shape (2,))",
+    ),
+    (
+        "an unexpected key",
+        lambda: load(weight=(2, 2), bias=(2,), scale=(2,)),
+        ag.StateDictError,
+        "Linear: the state dict does not fit, and nothing was loaded. To load only what fits by name, pass "
+        "strict=False.\n"
+        "  unexpected: scale (shape (2,))",
+    ),
+    (
+        "another shape",
+        lambda: load(weight=(2, 3), bias=(2,)),
+        ag.StateDictError,
+        "Linear: the state dict does not fit, and nothing was loaded.\n"
+        "  wrong shape: weight is (2, 3) in the state dict, (2, 2) in the module",
+    ),
+    (
+        "keys of a wrapped model",
+        lambda: load(module__weight=(2, 2), module__bias=(2,)),
+        ag.StateDictError,
+        "Linear: the state dict does not fit, and nothing was loaded. The keys begin with 'module.'; load "
+        "{k.removeprefix('module.'): v for k, v in state.items()}.\n"
+        "  missing: weight (shape (2, 2))\n"
+        "  missing: bias (shape (2,))\n"
+        "  unexpected: module.weight (shape (2, 2))\n"
+        "  unexpected: module.bias (shape (2,))",
+    ),
+    (
+        "keys of a part",
+        lambda: nn.Sequential(linear()).load_state_dict(linear().state_dict()),
+        ag.StateDictError,
+        "Sequential: the state dict does not fit, and nothing was loaded. The module's names begin with '0.'; load "
+        "{'0.' + k: v for k, v in state.items()}.\n"
+        "  missing: 0.weight (shape (2, 2))\n"
+        "  missing: 0.bias (shape (2,))\n"
+        "  unexpected: weight (shape (2, 2))\n"
+        "  unexpected: bias (shape (2,))",
+    ),
+    (
+        "no dict",
+        lambda: linear().load_state_dict([zeros(2)]),
+        ag.StateDictError,
+        "Linear.load_state_dict: takes a dict of names and tensors, got list",
+    ),
+]
+
+TRANSFORMS: list[Case] = [
+    (
+        "a value looked at in vmap",
+        lambda: ag.vmap(lambda x: x.item())(zeros(2)),
+        ag.BatchingError,
+        "inside vmap this tensor of shape () stands for one of 2 examples and has no values of its own: compute "
+        "with tensors (ag.where instead of if), and look at values outside",
+    ),
+    (
+        "a choice in vmap",
+        lambda: ag.vmap(lambda x: x if x > 0 else -x)(zeros(2)),
+        ag.BatchingError,
+        "inside vmap this tensor of shape () stands for one of 2 examples and has no values of its own: compute "
+        "with tensors (ag.where instead of if), and look at values outside",
+    ),
+    (
+        "batches of two sizes",
+        lambda: ag.vmap(lambda x, y: x + y)(zeros((2, 3)), zeros((3, 3))),
+        ag.ShapeError,
+        "vmap: argument 1 (of all leaves, from 0) of shape (3, 3) has 3 examples along axis 0, where 2 are "
+        "expected; say None in in_axes for what is the same for all examples",
+    ),
+    (
+        "no axis of examples",
+        lambda: ag.vmap(lambda x: x)(zeros(())),
+        ag.ShapeError,
+        "vmap: argument 0 (of all leaves, from 0) is 0-d and has no axis 0 of examples; say None for it in in_axes,"
+        " as for everything that is the same for all examples",
+    ),
+    (
+        "random numbers in vmap",
+        lambda: ag.vmap(lambda x: x + ag.random.normal(()))(zeros(2)),
+        ag.BatchingError,
+        "vmap: the function draws random numbers; say randomness='different' (every example its own) or 'same' (all"
+        " examples the same); a function with derivatives of its own must get its numbers as arguments",
+    ),
+    (
+        "a Python number from a differentiated function",
+        lambda: ag.grad(lambda x: float(x.sum()))(zeros(2)),
+        ag.GradientError,
+        "grad: the function must return tensors, it returned float; float() and .item() end the gradient, leave "
+        "them out",
+    ),
+    (
+        "an in-place update of a result",
+        lambda: (leaf() * 2.0).__setitem__(0, 1.0),
+        ag.GradientError,
+        "x[i] = v: this tensor requires gradients, which would be those of other values. Write x = x.at[i].set(v) "
+        "(or .add, .multiply)",
+    ),
+]
+
+PYTHON: list[Case] = [
+    (
+        "the keyword dim",
+        lambda: zeros((2, 3)).sum(dim=0),
+        TypeError,
+        "Tensor.sum() got an unexpected keyword argument 'dim'",
+    ),
+    (
+        "an in-place method",
+        lambda: leaf().add_(1.0),
+        AttributeError,
+        "tensors are values and have no add_(); bind the result instead: x = x + y",
+    ),
+    (
+        "an in-place fill",
+        lambda: zeros(2).zero_(),
+        AttributeError,
+        "tensors are values and have no zero_(); bind the result instead: x = ag.zeros_like(x)",
+    ),
+    (
+        "a keyword that a layer lacks",
+        lambda: nn.Linear(2, 2, use_bias=False),
+        TypeError,
+        "Linear.__init__() got an unexpected keyword argument 'use_bias'",
+    ),
+    (
+        "a layer without its sizes",
+        lambda: nn.Linear(2),
+        TypeError,
+        "Linear.__init__() missing 1 required positional argument: 'out_features'",
+    ),
+]
+
+CASES = LAYERS + LOSSES + OPTIMIZERS + STATES + TRANSFORMS + PYTHON
+
+
+@pytest.mark.parametrize(("bad", "kind", "text"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_text(bad: Callable[[], Any], kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind) as caught:
+        bad()
+    assert (type(caught.value), str(caught.value)) == (kind, text)
+
+
+def test_the_fifty_likeliest_have_a_text() -> None:
+    assert len(CASES) >= 50
