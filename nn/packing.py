@@ -13,15 +13,17 @@ import numpy as np
 
 from autograd_core.aval import DEFAULT_INT
 from autograd_core.errors import ArgumentError, DataError, ShapeError
-from autograd_core.ops import creation, indexing, joining
+from autograd_core.ops import creation, indexing, joining, sorting
 from autograd_core.tensor import Tensor
 
 __all__ = [
     "PackedSequence",
+    "invert_permutation",
     "pack_padded_sequence",
     "pack_sequence",
     "pad_packed_sequence",
     "pad_sequence",
+    "unpack_sequence",
     "unpad_sequence",
 ]
 
@@ -216,3 +218,31 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
     x = x if batch_first else x.swapaxes(0, 1)
     values = _checked_lengths("unpad_sequence", lengths, x.shape[0], x.shape[1])
     return [row[: int(n)] for row, n in zip(joining.unstack(x), values)]
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
+    """Undo ``pack_sequence``: the sequences (T_i, ...) of a packed batch, in the order in which they were packed.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.nn.utils.rnn import pack_sequence, unpack_sequence
+    >>> unpack_sequence(pack_sequence([ag.tensor([3.0]), ag.tensor([1.0, 2.0])], enforce_sorted=False))
+    [tensor([3.]), tensor([1., 2.])]
+    """
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
+    return unpad_sequence(padded, lengths, batch_first=True)
+
+
+def invert_permutation(permutation: Any) -> Tensor | None:
+    """The order that undoes an order: y[permutation[i]] = i, int64. None stays None.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.nn.utils.rnn import invert_permutation
+    >>> invert_permutation(ag.tensor([2, 0, 1]))
+    tensor([1, 2, 0])
+    """
+    if permutation is None:
+        return None
+    order = creation.asarray(permutation)
+    if order.dtype.kind not in "iu" or len(order.shape) != 1 or sorted(order.tolist()) != list(range(order.size)):
+        raise ArgumentError(f"invert_permutation: takes each of 0 to n - 1 once, (n,), got {order!r}")
+    return sorting.argsort(order)

@@ -330,6 +330,15 @@ def test_unpadding_undoes_padding() -> None:
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
+def test_unpacking_undoes_packing() -> None:
+    sequences = [ag.tensor(np.arange(n * 2.0).reshape(n, 2)) for n in (2, 4, 1)]
+    packed = packing.pack_sequence(sequences, enforce_sorted=False)
+    for a, b in zip(packing.unpack_sequence(packed), sequences, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert packing.invert_permutation(packed.sorted_indices).tolist() == packed.unsorted_indices.tolist()
+    assert packing.invert_permutation(None) is None
+
+
 def test_gradients_pass_through_packing() -> None:
     def f(x: ag.Tensor) -> ag.Tensor:
         packed = packing.pack_padded_sequence(x, [2, 3], enforce_sorted=False)
@@ -497,6 +506,12 @@ ERRORS: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         lambda: packing.pad_sequence([zeros((3, 2)), zeros((2, 3))]),
         ag.ShapeError,
         "pad_sequence: sequences are (T_i, ...), equal but for T_i; got (3, 2), (2, 3)",
+    ),
+    (
+        "no permutation",
+        lambda: packing.invert_permutation([0, 2]),
+        ag.ArgumentError,
+        "invert_permutation: takes each of 0 to n - 1 once, (n,), got tensor([0, 2])",
     ),
     ("no sequences", lambda: packing.pad_sequence([]), ag.ArgumentError, "pad_sequence: there are no sequences"),
 ]

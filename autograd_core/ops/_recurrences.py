@@ -182,7 +182,7 @@ def lstm_adjoint(
     xp.multiply(i, 1 - g * g, out=dg)
     xp.multiply(squashed * o, 1 - o, out=do)
     through = o * (1 - squashed * squashed)
-    projected = None if projection is None else xp.empty_like(states)
+    projected: Any = None if projection is None else xp.empty_like(states)
     if within is not None:
         slopes *= within
         through *= within
