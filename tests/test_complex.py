@@ -98,7 +98,6 @@ CASES: dict[str, Case] = {
     ),
     "nan_to_num": Case(ag.nan_to_num, np.nan_to_num, None, (Z,)),
     "round": Case(ag.round, np.round, None, (Z + 0.03,)),
-    "deg2rad": Case(ag.deg2rad, lambda z: z * (math.pi / 180), None, (Z,)),
     "reshape": Case(lambda z: z.reshape(3, 2), lambda z: z.reshape(3, 2), lambda torch, z: z.reshape(3, 2), (Z,)),
     "permute_dims": Case(lambda z: z.permute(1, 0), np.transpose, lambda torch, z: z.permute(1, 0), (Z,)),
     "broadcast_to": Case(
@@ -363,6 +362,7 @@ Z4 = ag.tensor([1 + 1j, 2 - 1j])
         lambda: ag.var(Z4),
         lambda: ag.std(Z4),
         lambda: ag.erf(Z4),
+        lambda: ag.deg2rad(Z4),
         lambda: ag.erfc(Z4),
         lambda: Z4.softmax(),
         lambda: Z4.log_softmax(),

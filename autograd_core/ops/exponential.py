@@ -191,8 +191,8 @@ xlogy_p = elementwise(
 def xlogy(x1: Any, x2: Any, /) -> Any:
     """Element-wise y = x1 ln(x2), and 0 where x1 is 0 (unless x2 is NaN): the term of an entropy.
 
-    x1, x2: real dtype, integers as float32; shapes broadcast. dy/dx1 = ln(x2); dy/dx2 = x1 / x2, and 0 where x1 is 0.
-    PyTorch.
+    x1, x2: numeric dtype, integers as float32; shapes broadcast. dy/dx1 = ln(x2); dy/dx2 = x1 / x2, and 0 where x1
+    is 0. PyTorch.
 
     >>> import autograd_core as ag
     >>> ag.xlogy(ag.tensor([0.0, 2.0]), ag.tensor([0.0, 1.0]))

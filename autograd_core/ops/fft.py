@@ -224,7 +224,8 @@ def fft(x: Any, /, n: int | None = None, axis: int = -1, norm: str | None = "bac
 
     n: by default the length of the axis; x is cut off there, or filled up with zeros. norm: where the factor 1 / n of
     transform and inverse is: c = 1 for "backward", 1 / sqrt(n) for "ortho", 1 / n for "forward".
-    complex64 and complex128 are kept, float32 (integers and float16 as float32) gives complex64, float64 complex128.
+    complex64 and complex128 are kept, float32 gives complex64, float64 complex128; integers and half precision count as
+    float32.
     The vjp is the inverse transform without its factor. ShapeError for an axis without points, ArgumentError for
     another norm. Python array API standard, NumPy.
 

@@ -240,7 +240,8 @@ def nan_to_num(x: Any, /, *, nan: float = 0.0, posinf: float | None = None, negi
     if x.dtype.kind == "c":
         parts = [nan_to_num(part, nan=nan, posinf=posinf, neginf=neginf) for part in (real(x), imag(x))]
         return complex(*parts)
-    largest = float(np.finfo(x.dtype).max)
+    # bfloat16, which NumPy does not know, has the exponents of float32 and 7 bits of fraction
+    largest = (2 - 2.0**-7) * 2.0**127 if x.dtype.name == "bfloat16" else float(np.finfo(x.dtype).max)
     return unary(
         nan_to_num_p,
         x,

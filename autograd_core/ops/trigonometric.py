@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..primitive import bind, elementwise
-from ._apply import as_tensor, binary, require_real, to_float, unary
+from ._apply import as_tensor, binary, promoted, require_real, to_float, unary
 from .arithmetic import multiply
 from .casting import detach
 from .complex_numbers import complex, imag, real
@@ -244,6 +244,7 @@ def deg2rad(x: Any, /) -> Any:
     >>> ag.round(ag.deg2rad(ag.tensor([180.0])), decimals=4)
     tensor([3.1416])
     """
+    require_real("deg2rad", x)
     return multiply(x, math.pi / 180)
 
 
@@ -254,6 +255,7 @@ def rad2deg(x: Any, /) -> Any:
     >>> ag.round(ag.rad2deg(ag.tensor([1.0])), decimals=4)
     tensor([57.2958])
     """
+    require_real("rad2deg", x)
     return multiply(x, 180 / math.pi)
 
 
@@ -285,4 +287,6 @@ def polar(modulus: Any, angle: Any, /) -> Any:
     >>> ag.polar(ag.tensor([2.0]), ag.tensor([0.0]))
     tensor([2.+0.j])
     """
-    return complex(multiply(modulus, cos(angle)), multiply(modulus, sin(angle)))
+    modulus, angle = promoted("polar", (modulus, angle), floating=True)
+    require_real("polar", modulus)
+    return complex(modulus * cos(angle), modulus * sin(angle))

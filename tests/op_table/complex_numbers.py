@@ -33,7 +33,7 @@ CASES = [
         "imag/of real",
         ag.imag,
         operands(normal(3)),
-        np.zeros_like,
+        lambda x: x.imag.copy(),
         no_torch="refuses real tensors",
         differentiable=(),
         why_not="the imaginary part of a real number is the constant 0",
@@ -117,5 +117,6 @@ CASES = [
         operands(normal(3), complex_normal(3)),
         lambda x, z: x * z,
         lambda torch, x, z: x.to(torch.complex128) * z,
+        own_dtype="the dtype of its result is named in the call",
     ),
 ]

@@ -18,6 +18,7 @@ CASES = [
         operands(away_from_integers(3, 4)),
         by_elements(lambda x: x - math.trunc(x)),
         lambda torch, x: torch.frac(x),
+        no_jax="a function of PyTorch's that JAX does not have",
         elementwise=1,
     ),
     OpCase(
