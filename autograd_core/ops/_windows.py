@@ -148,7 +148,8 @@ def planes(op: str, ndim: int, x: Any) -> tuple[Any, bool]:
     """``x`` as (N, C, *size), and whether it was given so."""
     if len(x.shape) not in (ndim + 1, ndim + 2):
         axes = ", ".join(AXIS_NAMES[ndim])
-        raise ShapeError(f"{op}: input must be (N, C, {axes}) or (C, {axes}), got shape {x.shape}")
+        hint = "; insert the axis of channels, x[None]" if len(x.shape) == ndim else ""
+        raise ShapeError(f"{op}: input must be (N, C, {axes}) or (C, {axes}), got shape {x.shape}{hint}")
     if 0 in x.shape[-ndim:]:
         name = AXIS_NAMES[ndim][x.shape[-ndim:].index(0)]
         raise ShapeError(f"{op}: input {x.shape} has no elements along {name}; give at least one")

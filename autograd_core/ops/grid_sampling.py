@@ -32,7 +32,9 @@ _PADDINGS = {"zeros", "border", "reflection"}
 def _places(grid: Any, n: int, align_corners: bool) -> Any:
     """From -1..1 to elements: the ends of the axis are its outermost elements, or the outer edges of these."""
     grid = where(grid == grid, grid, -1.0)  # what is not a number lies at the first end
-    return (grid + 1) * ((n - 1) / 2) if align_corners else ((grid + 1) * n - 1) / 2
+    at = (grid + 1) * ((n - 1) / 2) if align_corners else ((grid + 1) * n - 1) / 2
+    far = 1e4 if grid.dtype.itemsize == 2 else 1e15  # infinity has no neighbours
+    return clip(at, -far, far)
 
 
 def _reflected(at: Any, low: float, high: float) -> Any:
@@ -43,8 +45,7 @@ def _reflected(at: Any, low: float, high: float) -> Any:
     distance = absolute(at - low)
     turns = floor(distance / span).detach()
     rest = distance - turns * span
-    at = where(turns % 2 == 0, rest, span - rest) + low
-    return where(at == at, at, low)  # infinitely far away
+    return where(turns % 2 == 0, rest, span - rest) + low
 
 
 def _within(at: Any, n: int, padding_mode: str, align_corners: bool) -> Any:

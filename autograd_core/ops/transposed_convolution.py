@@ -20,7 +20,8 @@ __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 def _check_channels(op: str, ndim: int, x: tuple[int, ...], w: tuple[int, ...], groups: int) -> None:
     axes = ", ".join(AXIS_NAMES[ndim])
     if len(x) not in (ndim + 1, ndim + 2):
-        raise ShapeError(f"{op}: input must be (N, C_in, {axes}) or (C_in, {axes}), got shape {x}")
+        hint = "; insert the axis of channels, x[None]" if len(x) == ndim else ""
+        raise ShapeError(f"{op}: input must be (N, C_in, {axes}) or (C_in, {axes}), got shape {x}{hint}")
     taps = ", ".join(f"k{name}" for name in AXIS_NAMES[ndim])
     if len(w) != ndim + 2 or 0 in w:
         raise ShapeError(f"{op}: weight must be (C_in, C_out/groups, {taps}), nowhere empty, got shape {w}")
