@@ -143,8 +143,8 @@ def finfo(type: Any, /) -> FloatInfo:
         largest = (2 - 2.0**-7) * 2.0**127
         return FloatInfo(16, 2.0**-7, largest, -largest, 2.0**-126, dtype)
     info = np.finfo(dtype)
-    numbers = (float(n) for n in (info.eps, info.max, info.min, info.smallest_normal))
-    return FloatInfo(info.bits, *numbers, np.dtype(info.dtype))
+    eps, largest, least, normal = map(float, (info.eps, info.max, info.min, info.smallest_normal))
+    return FloatInfo(info.bits, eps, largest, least, normal, np.dtype(info.dtype))
 
 
 def iinfo(type: Any, /) -> IntegerInfo:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..backend import Device, devices, get_device
 from ..errors import ArgumentError, DeviceError
+from ..ops.casting import detach
 from ..ops.creation import made
 from ..primitive import Value
 
@@ -34,7 +35,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     if target not in (None, source) and copy is False:
         raise BufferError(f"from_dlpack: {source} to {target} takes a copy, but copy=False forbids one")
     if isinstance(x, Value) and not copy:
-        y = x.detach()
+        y = detach(x)
     else:
         y = made("from_dlpack", source.xp.from_dlpack(x, copy=copy), device=source)
     return y if target is None else y.to(target)

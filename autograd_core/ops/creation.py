@@ -65,8 +65,10 @@ def _require_shared(op: str, obj: Any, dtype: np.dtype | None, device: Any) -> N
     shared = obj.device is target if isinstance(obj, Value) else isinstance(obj, target.backend.array_types)
     if not shared or (dtype is not None and dtype != obj.dtype):
         given = f"{obj.dtype} on {obj.device}" if isinstance(obj, Value) else type(obj).__name__
-        wanted = f"{dtype or getattr(obj, 'dtype', 'a tensor')} on {target}"
-        raise ArgumentError(f"{op}: copy=False, but {given} can become {wanted} by a copy only; leave out copy")
+        wanted: Any = getattr(obj, "dtype", "a tensor") if dtype is None else dtype
+        raise ArgumentError(
+            f"{op}: copy=False, but {given} can become {wanted} on {target} by a copy only; leave out copy"
+        )
 
 
 full_p = general(
