@@ -242,6 +242,14 @@ CASES = [
         not_empty="both operands have one shape",
     ),
     OpCase(
+        "cofactor_change/complex",
+        lambda x, t: bind(determinants.cofactor_change_p, (x, t), {}),
+        operands(complex_regular(1, 2, 2), complex_normal(1, 2, 2)),
+        each(cofactor_change),
+        no_torch=INNER,
+        not_empty="both operands have one shape",
+    ),
+    OpCase(
         "slogdet",
         linalg.slogdet,
         operands(regular(2, 3, 3)),
