@@ -1,7 +1,7 @@
 """Scaled dot-product attention as one operation: scores, softmax and weighted sum, a block of scores at a time.
 
 The forward run keeps the logarithm of every row's sum and nothing of the size of the scores; the vjp makes the scores
-again from it. What is not stated (jvp, vmap, higher derivatives) follows from the composed form.
+again from it. What is not stated (jvp, higher derivatives) follows from the composed form.
 Sources: Vaswani et al., Attention is all you need, 2017; Rabe and Staats, Self-attention does not need O(n^2) memory,
 2021; Dao et al., FlashAttention, 2022.
 """
@@ -212,6 +212,7 @@ attention_vjp_p = general(
     lambda g, y, sums, *xs, has, wanted, scale, causal, keep_scale: tuple(xs[has.index(name)] for name in wanted),
     composed=_composed_adjoint,
     signals=False,
+    batch={},
 )
 
 
@@ -236,6 +237,7 @@ attention_p = general(
     vjp=_attention_vjp,
     composed=_composed,
     signals=False,
+    batch={},
 )
 
 
