@@ -74,6 +74,7 @@ def case(name: str, variant: str, shape: tuple[int, ...], kernel: Any, **argumen
         operands((distinct if name.startswith("max") else normal)(*shape)),
         by_loops(int(name[-2]), name[:3], kernel, **arguments),
         torch=lambda torch, x: getattr(torch.nn.functional, name)(x, kernel, **arguments),
+        no_jax="JAX returns no positions of maxima" if arguments.get("return_indices") else "",
     )
 
 
