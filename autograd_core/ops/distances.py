@@ -10,7 +10,7 @@ from ..aval import broadcast_shapes, normalize_axis
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ._apply import as_tensor, promoted, to_float
 from .linear_algebra import norm
-from .selection import maximum
+from .selection import maximum, where
 from .shaping import expand_dims
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist", "cdist", "normalize", "bilinear"]
@@ -42,6 +42,16 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     return (x1 * x2).sum(axis=axis) / lengths
 
 
+def _length(x: Any, p: float, keepdims: bool = False) -> Any:
+    """The p-norm along the last axis; an element of 0 has slope 0 also for p < 2, when |x|^p is not smooth there."""
+    if p == 1 or not 0 < p < 2:
+        return norm(x, ord=p, axis=-1, keepdims=keepdims)
+    size = x.abs()
+    powers = where(size == 0, 0, where(size == 0, 1, size).pow(p))
+    total = powers.sum(axis=-1, keepdims=keepdims)
+    return where(total == 0, 0, where(total == 0, 1, total).pow(1 / p))
+
+
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
     """Distance of vectors along the last axis: ||x1 - x2 + eps||_p.
 
@@ -57,7 +67,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     shape = broadcast_shapes("pairwise_distance", x1.shape, x2.shape)
     if not shape:
         raise ShapeError("pairwise_distance: x1 and x2 are vectors along the last axis, got 0-d tensors")
-    return norm(x1 - x2 + eps, ord=p, axis=-1, keepdims=keepdim)
+    return _length(x1 - x2 + eps, p, keepdim)
 
 
 def _check_order(op: str, p: float) -> None:
@@ -80,7 +90,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     if len(x.shape) != 2:
         raise ShapeError(f"pdist: input must be (N, D), got shape {x.shape}")
     first, second = np.triu_indices(x.shape[0], 1)
-    return norm(x[first] - x[second], ord=p, axis=-1)
+    return _length(x[first] - x[second], p)
 
 
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
@@ -99,7 +109,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     _check_order("cdist", p)
     if len(x1.shape) < 2 or len(x2.shape) < 2 or x1.shape[-1] != x2.shape[-1]:
         raise ShapeError(f"cdist: takes (..., P, D) and (..., R, D), got shapes {x1.shape} and {x2.shape}")
-    return norm(expand_dims(x1, axis=-2) - expand_dims(x2, axis=-3), ord=p, axis=-1)
+    return _length(expand_dims(x1, axis=-2) - expand_dims(x2, axis=-3), p)
 
 
 def normalize(input: Any, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Any:

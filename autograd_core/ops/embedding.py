@@ -11,7 +11,7 @@ import numpy as np
 
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
-from ._apply import as_tensor, check_devices, host_values, to_float
+from ._apply import as_tensor, check_devices, host_values, require_integer, to_float
 from .creation import arange, zeros
 from .indexing import take
 from .linear_algebra import norm
@@ -149,7 +149,8 @@ def embedding_bag(
     size = weight.shape[0]
     indices = checked_indices(op, input, size, f"the vocabulary of {size} embeddings", weight)
     check_devices(op, (indices, weight))
-    _check_bags(op, indices, offsets, mode, per_sample_weights, include_last_offset)
+    offsets = None if offsets is None else as_tensor(op, offsets, weight)
+    _check_bags(op, indices, offsets, mode, per_sample_weights)
     counted = None if padding_idx is None else indices != padding_index(op, padding_idx, size)
     rows = _rows(op, indices, weight, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
@@ -158,12 +159,11 @@ def embedding_bag(
             raise ShapeError(f"{op}: per_sample_weights has shape {w.shape}, input {indices.shape}; they must be equal")
         rows = rows * expand_dims(w.astype(rows.dtype), axis=-1)
     if offsets is not None:
-        starts = as_tensor(op, offsets, weight).astype(DEFAULT_INT)
-        return _ragged(op, rows, counted, starts, mode, include_last_offset)
+        return _ragged(op, rows, counted, offsets.astype(DEFAULT_INT), mode, include_last_offset)
     return _reduced_bags(rows, counted, mode)
 
 
-def _check_bags(op: str, indices: Any, offsets: Any, mode: str, weights: Any, include_last_offset: bool) -> None:
+def _check_bags(op: str, indices: Any, offsets: Any, mode: str, weights: Any) -> None:
     if weights is not None and mode != "sum":
         raise ArgumentError(f"{op}: per_sample_weights go with mode='sum', not {mode!r}")
     if len(indices.shape) == 2:
@@ -173,8 +173,11 @@ def _check_bags(op: str, indices: Any, offsets: Any, mode: str, weights: Any, in
         raise ShapeError(f"{op}: input must be (B, L), or (L,) with offsets, got shape {indices.shape}")
     elif offsets is None:
         raise ArgumentError(f"{op}: input of one axis needs offsets, where each bag starts; or write input[None, :]")
-    elif include_last_offset and not len(np.shape(offsets) if not hasattr(offsets, "shape") else offsets.shape):
-        raise ShapeError(f"{op}: offsets must have one axis")
+    else:
+        check_devices(op, (indices, offsets))
+        require_integer(op, "offsets", offsets)
+        if len(offsets.shape) != 1:
+            raise ShapeError(f"{op}: offsets must have one axis, got shape {offsets.shape}")
 
 
 def _reduced_bags(rows: Any, counted: Any, mode: str) -> Any:
