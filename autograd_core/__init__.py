@@ -50,6 +50,7 @@ from .ops.arithmetic import *
 from .ops.bessel_functions import i0, sinc
 from .ops.blending import *
 from .ops.casting import *
+from .ops.closeness import *
 from .ops.comparison import *
 from .ops.complex_numbers import *
 from .ops.creation import *
