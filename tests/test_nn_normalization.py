@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,67 @@ def test_hessians_go_through_batch_norm_in_evaluation_and_without_running_statis
     x = np.random.default_rng(0).standard_normal((3, 2))
     ag.check_grads(lambda x: layer(x).square(), (x,), order=2)
     ag.check_grads(nn.BatchNorm1d(2).double().eval(), (x,), order=2)
+
+
+# ---------------------------------------------------------------------------------- instances, root mean squares
+
+
+def test_an_instance_norm_follows_the_averages_of_its_samples() -> None:
+    x = np.random.default_rng(0).standard_normal((4, 3, 50)) * 3 + 2
+    layer = nn.InstanceNorm1d(3, momentum=0.25, track_running_stats=True).double()
+    layer(ag.asarray(x))
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.25 * x.mean(axis=(0, 2)), rtol=1e-12)
+    np.testing.assert_allclose(layer.running_var.numpy(), 0.75 + 0.25 * x.var(axis=2, ddof=1).mean(axis=0), rtol=1e-12)
+    mean, var = (v.numpy()[:, None] for v in (layer.running_mean, layer.running_var))
+    expected = (x - mean) / np.sqrt(var + layer.eps)
+    np.testing.assert_allclose(layer.eval()(ag.asarray(x)).numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(layer(ag.asarray(x[0])).numpy(), expected[0], rtol=1e-9)
+
+
+def test_root_mean_squares_of_half_precision_do_not_overflow() -> None:
+    y = nn.RMSNorm(3).half()(ag.tensor([[300.0, 400.0, 0.0]], dtype="float16"))
+    assert y.dtype == "float16"
+    np.testing.assert_allclose(y.detach().numpy(), [[1.039, 1.386, 0.0]], atol=2e-3)
+
+
+def test_per_sample_gradients_of_normalization_are_those_of_single_samples() -> None:
+    x, w = ag.tensor(np.random.default_rng(0).standard_normal((5, 4, 6))), ag.ones(4, dtype="float64")
+
+    def loss(w: ag.Tensor, x: ag.Tensor) -> ag.Tensor:
+        return (nn.functional.group_norm(x[None], 2, w, w) ** 3).sum()
+
+    each = ag.vmap(ag.grad(loss), in_axes=(None, 0))(w, x).numpy()
+    for i in range(5):
+        np.testing.assert_allclose(each[i], ag.grad(loss)(w, x[i]).numpy(), rtol=1e-10)
+    np.testing.assert_allclose(
+        ag.grad(lambda w: ag.vmap(lambda x: loss(w, x))(x).sum())(w).numpy(), each.sum(axis=0), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (
+            lambda: nn.InstanceNorm1d(3)(ag.ones((2, 4, 5))),
+            ag.ShapeError,
+            r"takes \(N, C, L\) or \(C, L\) with C",
+        ),
+        (lambda: nn.InstanceNorm2d(3)(ag.ones((3, 5))), ag.ShapeError, r"num_features = 3, got shape \(3, 5\)"),
+        (lambda: nn.InstanceNorm1d(3)(ag.ones((2, 3, 1))), ag.ShapeError, "more than one element per channel"),
+        (lambda: nn.BatchNorm3d(3)(ag.ones((2, 3, 4, 4))), ag.ShapeError, r"takes \(N, C, D, H, W\)"),
+        (lambda: nn.RMSNorm(3)(ag.ones((2, 4))), ag.ShapeError, r"does not end in normalized_shape \(3,\)"),
+        (lambda: nn.RMSNorm((3, 0)), ag.ArgumentError, r"normalized_shape\[1\] must be an int of at least 1, got 0"),
+        (lambda: nn.LocalResponseNorm(0), ag.ArgumentError, "LocalResponseNorm: size must be an int of at least 1"),
+        (lambda: nn.LocalResponseNorm(2)(ag.ones((2, 3))), ag.ShapeError, r"\(N, C, ...\) with an axis after C"),
+        (
+            lambda: nn.functional.instance_norm(ag.ones((1, 2, 3)), ag.zeros(2), ag.ones(2)),
+            ag.ArgumentError,
+            r"running_mean is updated in training and must be a variable: write nn.Buffer\(running_mean\)",
+        ),
+        (lambda: nn.functional.rms_norm(ag.ones((2, 3)), 3, ag.ones(2)), ag.ShapeError, "weight must have the shape"),
+        (lambda: nn.functional.layer_norm(ag.ones((2, 3)) * 1j, 3), ag.DTypeError, "takes real numbers"),
+    ],
+)
+def test_normalization_says_what_would_fit(call: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
