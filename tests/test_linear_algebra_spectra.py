@@ -74,6 +74,15 @@ def test_the_gradient_of_an_eigenvalue_knows_the_lower_triangle_is_read():
     np.testing.assert_allclose(g, g.T)
 
 
+@pytest.mark.parametrize("f", [linalg.cholesky, lambda x: linalg.eigh(x)[0], linalg.eigvalsh])
+def test_gradients_of_functions_of_hermitian_matrices_are_hermitian(f):
+    x = complex_matrix(3, 3)
+    x = x @ x.conj().T + np.eye(3)
+    y, pull = ag.vjp(f, ag.asarray(x))
+    (g,) = pull(ag.asarray(complex_matrix(*y.shape) if y.dtype.kind == "c" else weights(*y.shape)))
+    np.testing.assert_allclose(g.numpy(), g.numpy().conj().T, atol=1e-14)
+
+
 # ------------------------------------------------------------------------------------------- missing rank
 
 

@@ -243,6 +243,7 @@ CASES = [
     cholesky("", definite(2, 3, 3)),
     cholesky("/upper", definite(2, 2, 2), upper=True),
     cholesky("/complex", complex_definite(2, 2, 2)),
+    cholesky("/upper complex", complex_definite(1, 2, 2), upper=True),
     qr("", spread(2, 3, 3)),
     qr("/tall", spread(2, 3, 2)),
     qr("/wide", spread(2, 2, 3), no_jax="it differentiates no wide matrices"),
