@@ -17,9 +17,9 @@ from .parameter import Parameter
 class _Inplace(Module):
     def __init__(self, inplace: bool = False):
         if not isinstance(inplace, bool):
-            name = type(self).__name__
             raise ArgumentError(
-                f"{name}: inplace must be True or False, got a {type(inplace).__name__}; to apply it write {name}()(x)"
+                f"{type(self).__name__}: inplace must be True or False, got a {type(inplace).__name__}; to apply it "
+                f"write {type(self).__name__}()(x)"
             )
         self.inplace = inplace
 

@@ -423,6 +423,7 @@ def test_a_long_value_is_not_repeated_in_full() -> None:
         (errors.DeviceError, ValueError),
         (errors.BackendUnavailableError, ImportError),
         (errors.GradientError, RuntimeError),
+        (errors.AnomalyError, FloatingPointError),
         (errors.GradientCheckError, AssertionError),
         (errors.ArgumentError, ValueError),
         (errors.DataError, ValueError),

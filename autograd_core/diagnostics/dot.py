@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -72,6 +70,8 @@ class Drawing:
                 "draw: SVG needs Graphviz, which was not found: pip install graphviz-pure, or install Graphviz so that "
                 "its command 'dot' is on the PATH. The DOT text needs nothing: drawing.dot, drawing.save('graph.dot')"
             )
+        import subprocess  # it and shutil are a twentieth of this package's import time: only a picture needs them
+
         done = subprocess.run([renderer, "-Tsvg"], input=self.dot.encode(), capture_output=True, check=False)
         if done.returncode:
             raise ArgumentError(f"draw: {renderer} failed: {done.stderr.decode(errors='replace').strip()}")
@@ -145,6 +145,8 @@ def _edge_text(edge: DrawnEdge, low: float, high: float) -> str:
 
 def _renderer() -> str | None:
     """The first program found that lays out DOT, on the PATH or beside this Python."""
+    import shutil
+
     beside = os.path.dirname(sys.executable)
     return next(
         (found for name in RENDERERS for folder in (None, beside) if (found := shutil.which(name, path=folder))), None

@@ -61,7 +61,7 @@ def draw(
         flow, _ = measure(
             "draw", outputs, None if gradients is True else _cotangents(gradients, outputs), leaves=leaves
         )
-    maker = _Maker(outputs, graph_of([x.node for x in outputs]), flow, tensors, depth)
+    maker = _Maker(outputs, graph_of([x.node for x in outputs if x.node is not None]), flow, tensors, depth)
     drawing = Drawing(maker.nodes(), maker.edges())
     if path is not None:
         drawing.save(path, format)
@@ -106,7 +106,7 @@ class _Maker:
         self.roots = {main_node(x.node) for x in outputs if x.node is not None}
         self.known: dict[AnyNode, str] = {}  # shapes and dtypes, as far as anybody told
         self._learn(outputs, tensors)
-        self.paths = {node: "" if origin_of(node) is None else origin_of(node).module for node in graph}
+        self.paths = {node: getattr(origin_of(node), "module", "") for node in graph}
         self.folded = {} if depth is None else self._fold(depth)
         self.groups = {path: f"m{i}" for i, path in enumerate(dict.fromkeys(self.folded.values()))}
         self.keys = {

@@ -114,7 +114,7 @@ def measure(
         if y.node is not None:
             g = y.new_ones(y.shape) if g is None else initial_cotangent(op, y, g)
             started.append((y.node, g.detach()))
-    graph = graph_of([y.node for y in roots])
+    graph = graph_of([y.node for y in roots if y.node is not None])
     flow = Flow(graph, leaves or {})
     retained = [(node.retained, node.retained.grad) for node in graph if hasattr(node, "retained")]
     try:
