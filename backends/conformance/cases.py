@@ -15,12 +15,14 @@ import numpy as np
 
 import autograd_core as ag
 from autograd_core.ops.activation import gelu, leaky_relu, softplus
+from autograd_core.ops.attention import scaled_dot_product_attention
 from autograd_core.ops.convolution import conv2d
 from autograd_core.ops.cross_entropy import cross_entropy
 from autograd_core.ops.linear_algebra import linear
 from autograd_core.ops.normalization import moving_average_p
 from autograd_core.ops.optimizer_updates import adam_update_p, global_norm_p, scaled_p, sgd_update_p
 from autograd_core.ops.pooling import avg_pool2d, max_pool2d
+from autograd_core.ops.recurrent import gru, lstm, rnn
 from autograd_core.ops.softmax import log_softmax, softmax
 from autograd_core.ops.units import elu
 from autograd_core.primitive import bind
@@ -64,6 +66,7 @@ def _adam(param: Any, grad: Any, mean: Any, square: Any, *peak: Any, decoupled: 
 X, Y = _reals(3, 4), _reals(3, 4, seed=1)
 ROW, COLUMN = _reals(4), _reals(3, 1)
 BATCH = _reals(2, 3, 4)
+SEQUENCE = _reals(5, 2, 4)
 IMAGE, WEIGHT, BIAS = _reals(2, 4, 6, 5), _reals(6, 2, 3, 3), _reals(6)
 LABELS = _integers(4, 3)
 
@@ -124,6 +127,22 @@ CASES = [
     Case("softmax", lambda x: (softmax(x * 50, axis=0), log_softmax(x, axis=-1)), (X,)),
     Case("cross entropy", lambda x, labels: cross_entropy(x, labels), (X, LABELS)),
     Case("linear", lambda x, w, b: linear(x, w, b), (BATCH, _reals(5, 4), _reals(5))),
+    # sequences
+    Case("RNN", lambda x, w, u: rnn(x, w, u), (SEQUENCE, _reals(3, 4), _reals(3, 3))),
+    Case("LSTM", lambda x, w, u, b: lstm(x, w, u, b), (SEQUENCE, _reals(12, 4), _reals(12, 3), _reals(12))),
+    Case(
+        "LSTM, projected, of several lengths, backwards",
+        lambda x, w, u, p: lstm(x, w, u, weight_hr=p, lengths=[5, 2], reverse=True),
+        (SEQUENCE, _reals(12, 4), _reals(12, 2), _reals(2, 3)),
+    ),
+    Case("GRU", lambda x, w, u, b: gru(x, w, u, b, b), (SEQUENCE, _reals(9, 4), _reals(9, 3), _reals(9))),
+    Case(
+        "GRU of several lengths", lambda x, w, u: gru(x, w, u, lengths=[5, 2]), (SEQUENCE, _reals(9, 4), _reals(9, 3))
+    ),
+    Case(
+        "attention", lambda q, k: scaled_dot_product_attention(q, k, k, is_causal=True), (SEQUENCE, SEQUENCE[:, ::-1])
+    ),
+    Case("attention, masked", scaled_dot_product_attention, (SEQUENCE, SEQUENCE, SEQUENCE, _reals(2, 2))),
     # training
     Case("SGD", _sgd, (X, Y, X + Y)),
     Case("SGD by Nesterov", partial(_sgd, nesterov=True), (X, Y, X + Y)),
