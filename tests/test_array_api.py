@@ -13,8 +13,10 @@ from typing import Any
 import array_api_standard as standard
 import numpy as np
 import pytest
+from plugins.boxed import BoxedBackend
 
 import autograd_core as ag
+from autograd_core.backend import Device, KernelTable
 from autograd_core.errors import ArgumentError, DTypeError, GradientError, ShapeError
 
 
@@ -331,6 +333,16 @@ def test_what_dlpack_cannot_do():
         ag.from_dlpack(Elsewhere())
 
 
+def test_arrays_of_a_backend_that_does_not_speak_dlpack():
+    backend = BoxedBackend()
+    device = Device(backend, 0, KernelTable(backend))
+    x = ag.ones(2, device=device)
+    for call in (x.__dlpack__, x.__dlpack_device__):
+        with pytest.raises(BufferError, match=r"arrays on boxed do not speak DLPack; write x\.to\('cpu'\) first"):
+            call()
+    assert ag.from_dlpack(np.ones(2), device=device).device is device
+
+
 def test_pytorch_and_dlpack():
     torch = pytest.importorskip("torch")
     x = ag.tensor([1.0, 2.0])
@@ -344,6 +356,8 @@ def test_pytorch_and_dlpack():
     assert ours.numpy().__array_interface__["data"][0] == source.data_ptr()
     with pytest.raises(BufferError):
         ag.from_dlpack(source.requires_grad_())
+    with pytest.raises(BufferError, match="Tensor of dtype torch.bfloat16 cannot be taken"):
+        ag.from_dlpack(torch.ones(2, dtype=torch.bfloat16))
 
 
 # ------------------------------------------------------------------------------------------ operators

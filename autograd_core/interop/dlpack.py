@@ -37,8 +37,19 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     if isinstance(x, Value) and not copy:
         y = detach(x)
     else:
-        y = made("from_dlpack", source.xp.from_dlpack(x, copy=copy), device=source)
+        y = made("from_dlpack", _taken(source, x, copy), device=source)
     return y if target is None else y.to(target)
+
+
+def _taken(device: Device, x: Any, copy: bool | None) -> Any:
+    """The array of another library as one of ``device``, by the array library that this computes with."""
+    try:
+        return device.xp.from_dlpack(x, copy=copy)
+    except RuntimeError as error:  # a dtype that it does not know
+        raise BufferError(
+            f"from_dlpack: {type(x).__name__} of dtype {getattr(x, 'dtype', '?')} cannot be taken: {error} "
+            "Convert it to a dtype that NumPy has first."
+        ) from error
 
 
 def _home(x: Any, preferred: Device | None) -> Device:
@@ -46,7 +57,8 @@ def _home(x: Any, preferred: Device | None) -> Device:
     place = _place(x)
     usable = (get_device(row.name) for row in devices() if row.available)
     for device in filter(None, (preferred, get_device(), *usable)):
-        if _place(device.asarray(0)) == place:
+        probe = device.asarray(0)
+        if hasattr(probe, "__dlpack_device__") and _place(probe) == place:
             return device
     raise DeviceError(
         f"from_dlpack: no device here holds arrays of DLPack's device {place}; copy the array to the host first"

@@ -41,6 +41,7 @@ class Exchange(Value):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Where the values lie, as DLPack numbers devices."""
+        self._require_dlpack()
         kind, index = self.data.__dlpack_device__()
         return int(kind), int(index)
 
@@ -59,6 +60,7 @@ class Exchange(Value):
         """
         if self.level or self.node is not None:
             raise GradientError("__dlpack__: another library would lose the derivative of this tensor: pass x.detach()")
+        self._require_dlpack()
         options = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
         if copy is not False:
             return self.data.__dlpack__(copy=True, **options)
@@ -71,3 +73,7 @@ class Exchange(Value):
                 "leave out copy=False"
             ) from None
         return shared.__dlpack__(copy=False, **options)
+
+    def _require_dlpack(self) -> None:
+        if not hasattr(self.data, "__dlpack__"):
+            raise BufferError(f"__dlpack__: arrays on {self.device} do not speak DLPack; write x.to('cpu') first")
