@@ -248,6 +248,7 @@ CASES = [
     qr("/tall", spread(2, 3, 2)),
     qr("/wide", spread(2, 2, 3), no_jax="it differentiates no wide matrices"),
     qr("/complex", complex_normal(1, 3, 2)),
+    qr("/wide complex", complex_normal(1, 1, 2), no_jax="it differentiates no wide matrices"),
     OpCase(
         "qr/complete",
         completed_qr,
