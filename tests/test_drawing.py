@@ -39,15 +39,16 @@ def test_dot_text() -> None:
     y = (a * b).sum()
     assert ag.draw(y, names={"a": a, "b": b}).dot == (
         "digraph {\n"
-        '  rankdir=TB; node [fontname="Helvetica" fontsize=11]; edge [fontname="Helvetica" fontsize=9];\n'
+        '  graph [fontname="Helvetica" fontsize=11 color="#999999"];\n'
+        '  node [fontname="Helvetica" fontsize=11]; edge [fontname="Helvetica" fontsize=9];\n'
         '  n0 [label="a\\nfloat64[2]\\n|g| 1" shape=box style=filled fillcolor="#e4f2dc"];\n'
         '  n1 [label="b\\nfloat64[2]\\n|g| 5" shape=box style=filled fillcolor="#e4f2dc"];\n'
         '  n2 [label="multiply\\nfloat64[2]" shape=box style="rounded,filled" fillcolor="#eef2f7"];\n'
         '  n3 [label="sum(axis=(0,), keepdims=False)\\nfloat64[]" shape=box style="rounded,filled" fillcolor="#cfe3f5" '
         "peripheries=2];\n"
-        '  n0 -> n2 [label="|g| 1 (50%)" penwidth=0.50];\n'
-        '  n1 -> n2 [label="|g| 5 (50%)" penwidth=4.50];\n'
-        '  n2 -> n3 [label="|g| 1.41421" penwidth=1.36];\n'
+        '  n0 -> n2 [label=" |g| 1 (50%)" penwidth=0.50];\n'
+        '  n1 -> n2 [label=" |g| 5 (50%)" penwidth=4.50];\n'
+        '  n2 -> n3 [label=" |g| 1.41" penwidth=1.36];\n'
         "}\n"
     )
 
@@ -86,10 +87,10 @@ def test_several_outputs_and_several_results() -> None:
 def test_what_leads_nowhere_is_dashed_and_what_is_not_finite_red() -> None:
     x = leaf(0.0, 1.0)
     dead = ag.draw((x * 0.0).sum()).dot
-    assert 'label="|g| 0" style=dashed color="#999999"' in dead
+    assert 'label=" |g| 0" style=dashed color="#999999"' in dead
     with np.errstate(all="ignore"):
         red = ag.draw(x.sqrt().sum()).dot
-    assert 'label="|g| inf" color="#c0392b" fontcolor="#c0392b" penwidth=3' in red
+    assert 'label=" |g| inf" color="#c0392b" fontcolor="#c0392b" penwidth=3' in red
 
 
 def test_labels_are_escaped() -> None:

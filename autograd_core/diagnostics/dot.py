@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError
-from .values import number
 
 RENDERERS = ("dot", "graphviz-pure")
 STYLES = {
@@ -55,7 +54,8 @@ class Drawing:
         low, high = (math.log10(min(finite)), math.log10(max(finite))) if finite else (0.0, 0.0)
         lines = [
             "digraph {",
-            '  rankdir=TB; node [fontname="Helvetica" fontsize=11]; edge [fontname="Helvetica" fontsize=9];',
+            '  graph [fontname="Helvetica" fontsize=11 color="#999999"];',
+            '  node [fontname="Helvetica" fontsize=11]; edge [fontname="Helvetica" fontsize=9];',
             *_clustered(self.nodes),
             *(f"  {_edge_text(edge, low, high)}" for edge in self.edges),
             "}",
@@ -132,7 +132,7 @@ def _edge_text(edge: DrawnEdge, low: float, high: float) -> str:
     options: list[str] = []
     if edge.norm is not None:
         share = "" if edge.share is None else f" ({edge.share:.0%})"
-        options.append(f"label={_quoted([f'|g| {number(edge.norm)}{share}'])}")
+        options.append(f"label={_quoted([f' |g| {edge.norm:.3g}{share}'])}")  # the space: off the line
         if not math.isfinite(edge.norm):
             options.append('color="#c0392b" fontcolor="#c0392b" penwidth=3')
         elif edge.norm == 0:
