@@ -28,9 +28,10 @@ truncating_cast_p = elementwise(
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """``x`` converted to ``dtype``; the gradient comes back in the dtype of ``x``.
 
-    x: any shape. Casting a float to an integer or boolean truncates and stops gradients. copy: whether
-    a new tensor is made where the dtype stays; they share their memory, as values never change in it. From real to complex the gradient is the real part of the
-    cotangent; DTypeError from complex to real, where it is not said which part is meant. Python array API standard.
+    x: any shape. Casting a float to an integer or boolean truncates and stops gradients. copy: whether a new tensor is
+    made where the dtype stays; it has the same memory, as values never change there. From real to complex the gradient
+    is the real part of the cotangent; DTypeError from complex to real, where it is not said which part is meant.
+    Python array API standard.
 
     >>> import autograd_core as ag
     >>> ag.astype(ag.tensor([1.7, -1.7]), ag.int64)
