@@ -76,10 +76,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
-        self.head.reset_parameters()
-        for narrow, scores in self.tail:
-            narrow.reset_parameters()
-            scores.reset_parameters()
+        for layer in self.modules():
+            if isinstance(layer, Linear):
+                layer.reset_parameters()
 
     def forward(self, input: Tensor, target: Tensor) -> AdaptiveOutput:
         op = "AdaptiveLogSoftmaxWithLoss"

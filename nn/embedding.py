@@ -112,8 +112,10 @@ class Embedding(_Table):
         tensor([[3., 4.]])
         """
         table = _given_table("Embedding", embeddings)
+        rows, width = table.shape
         layer = cls(
-            *table.shape,
+            rows,
+            width,
             padding_idx,
             max_norm,
             norm_type,
@@ -179,8 +181,10 @@ class EmbeddingBag(_Table):
     ) -> EmbeddingBag:
         """An embedding bag with a given table (num_embeddings, embedding_dim); ``freeze`` keeps it from learning."""
         table = _given_table("EmbeddingBag", embeddings)
+        rows, width = table.shape
         layer = cls(
-            *table.shape,
+            rows,
+            width,
             max_norm,
             norm_type,
             scale_grad_by_freq,

@@ -1,6 +1,6 @@
 """Functions behind the layers, under PyTorch's names, arguments and defaults: no parameters of their own.
 
-They are operations, and live in ``autograd_core.ops``.
+They are operations, and live in ``autograd_core.ops``; only ``pad`` is another way of writing ``ag.pad``.
 """
 
 from __future__ import annotations

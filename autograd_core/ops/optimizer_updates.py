@@ -71,7 +71,7 @@ def _sgd_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) -
     return (param, *state)
 
 
-sgd_update_p = general("sgd_update", _sgd, _sgd_avals, batch=_batch_of(lambda: sgd_update_p))
+sgd_update_p: Primitive = general("sgd_update", _sgd, _sgd_avals, batch=_batch_of(lambda: sgd_update_p))
 
 
 def adam_scales(count: Any, lr: Any, beta1: float, beta2: float) -> tuple[Any, Any]:
@@ -125,7 +125,7 @@ def _adam_avals(param: Aval, grad: Aval, lr: Aval, *state: Aval, **params: Any) 
     return (param, *state)
 
 
-adam_update_p = general("adam_update", _adam, _adam_avals, batch=_batch_of(lambda: adam_update_p))
+adam_update_p: Primitive = general("adam_update", _adam, _adam_avals, batch=_batch_of(lambda: adam_update_p))
 
 
 def _norm(xp: Any, *arrays: Any, order: float) -> Any:
@@ -152,7 +152,7 @@ def _norm_batch(xs: Sequence[Any], batched: Sequence[bool], size: int, *, order:
 
 global_norm_p = general("global_norm", _norm, _norm_aval, batch=_norm_batch)
 
-scaled_p = general(
+scaled_p: Primitive = general(
     "scaled",
     lambda xp, x, factor: x * factor.astype(x.dtype),
     lambda x, factor: x,

@@ -15,7 +15,7 @@ from .. import context
 from ..aval import BOOL, DEFAULT_FLOAT, DEFAULT_INT, Aval, as_dtype, as_shape, broadcast_shapes
 from ..backend import Device, get_device
 from ..errors import ArgumentError, DeviceError, DTypeError, ShapeError
-from ..primitive import Value, bind, general
+from ..primitive import Primitive, Value, bind, general
 from . import philox
 from ._apply import host_values
 from ._generator import Generator, default_generator, fork, seed
@@ -157,7 +157,7 @@ def _bernoulli_batch(xs: Any, batched: Any, size: int, *, shape: Shape) -> Any:
     return words < (thresholds if len(p.shape) > 1 else thresholds.reshape((size, *(1,) * len(shape))))
 
 
-random_bits_p = general(
+random_bits_p: Primitive = general(
     "random_bits",
     lambda xp, key, *, shape: philox.random_bits(xp, key[0], key[1], prod(shape)).reshape(shape),
     lambda key, *, shape: Aval(shape, np.dtype(np.uint32)),
