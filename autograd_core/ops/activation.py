@@ -39,7 +39,8 @@ __all__ = [
 def of_reals(op: str, primitive: Elementwise, x: Any, **params: Any) -> Any:
     """``unary`` for what is defined by an order or a real formula: DTypeError for complex numbers."""
     x = as_tensor(op, x)
-    require_real(op, x)
+    if x.dtype.kind == "c":
+        require_real(op, x)
     return unary(primitive, x, floating=True, **params)
 
 
@@ -277,7 +278,8 @@ def relu(input: Any, inplace: bool = False) -> Any:
     tensor([0., 2.])
     """
     x = as_tensor("relu", input)
-    require_real("relu", x)
+    if x.dtype.kind == "c":
+        require_real("relu", x)
     return unary(relu_p, x)
 
 
