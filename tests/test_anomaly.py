@@ -140,6 +140,14 @@ def test_nan_from_outside() -> None:
     )
 
 
+def test_nan_in_a_parameter() -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    model[0].weight.assign_(ag.full((2, 2), np.nan))
+    assert "operand x2 ('0.weight'): 4 of 4 elements (the first at [0, 0]) of" in text(
+        told(lambda: model(ag.ones((1, 2))))
+    )
+
+
 def test_a_cotangent_that_is_not_finite() -> None:
     def f() -> None:
         y = leaf(1.0) * 2.0

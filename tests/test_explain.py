@@ -235,6 +235,13 @@ def test_a_freed_graph() -> None:
     )
 
 
+def test_one_of_several_results() -> None:
+    first, second = ag.split(leaf(1.0, 2.0, 3.0, 4.0), 2)
+    y = (first * 3.0).sum()
+    assert str(ag.explain_grad(first, y)) == "This tensor (float32[2]) has a gradient: float32[2] of 3."
+    assert ag.explain_grad(second, y).reason == "not connected"
+
+
 def test_a_parameter_that_was_replaced() -> None:
     layer = nn.Linear(3, 1)
     y = layer(ag.ones((1, 3))).sum()

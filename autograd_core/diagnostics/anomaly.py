@@ -84,11 +84,13 @@ class detect_anomaly(record_origins):
     def _judge_result(self, primitive: Primitive, inputs: Sequence[Any], bad: Tensor, part: str, call: Call) -> None:
         found = Finding(bad)
         named = [(operand_name(primitive, i), x) for i, x in enumerate(inputs)]
-        before = [(n, x, Finding(x)) for n, z in named for p in {"value", part} for x in arrays_of(z, p)]
-        if not inputs or (not found.nan and any(b.infinite for _, _, b in before)):
+        before = [(n, z, x, Finding(x)) for n, z in named for p in {"value", part} for x in arrays_of(z, p)]
+        if not inputs or (not found.nan and any(b.infinite for *_, b in before)):
             return  # a constant, or an infinity that an operand held: made on purpose
         origin = call.origin(primitive.name, self.paths)
-        givers = [f"operand {n}: {b.counted} of {aval_text(x)}" for n, x, b in before if b.nan and found.nan]
+        givers = [
+            f"operand {_called(n, z)}: {b.counted} of {aval_text(x)}" for n, z, x, b in before if b.nan and found.nan
+        ]
         if givers:
             text = (
                 f"{primitive.name} was given NaN, made by nothing that ran in this block ({'; '.join(givers)}): look "
@@ -135,6 +137,12 @@ class detect_anomaly(record_origins):
             inside = f", in module {origin.within}" if origin.within else ""
             called = f"{primitive.name} was called at {origin.place}{inside}"
         raise AnomalyError(f"{text} {called}", op=primitive.name, kind=found.kind, direction="backward", origin=origin)
+
+
+def _called(operand: str, x: Any) -> str:
+    """``weight``, or ``x2 ('encoder.weight')`` where the tensor has a name."""
+    name = getattr(x, "name", None)
+    return operand if name is None else f"{operand} ({name!r})"
 
 
 def _is_users(node: Node) -> bool:

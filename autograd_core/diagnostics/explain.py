@@ -9,7 +9,7 @@ import numpy as np
 
 from ..aval import is_inexact
 from ..errors import ArgumentError
-from ..graph import AnyNode, Leaf, Node
+from ..graph import AnyNode, Leaf, Node, Piece
 from ..interpreters.reverse import main_node
 from ..primitive import Elementwise
 from ..tensor import Tensor, Variable
@@ -175,8 +175,12 @@ def _of_result(x: Tensor, y: Tensor, watched: follow | None) -> Explanation:
     graph = graph_of([y.node])
     if main_node(x.node) not in graph:  # type: ignore[arg-type]
         return _of_unconnected(x, y, graph, watched)
-    flow, found = measure("explain_grad", [y], None, targets={x.node})  # type: ignore[arg-type]
-    g = found.get(x.node)  # type: ignore[arg-type]
+    flow, found = measure("explain_grad", [y], None, targets={main_node(x.node)})  # type: ignore[arg-type]
+    g: Any = found.get(main_node(x.node))  # type: ignore[arg-type]
+    if isinstance(x.node, Piece):
+        g = None if g is None else g[x.node.index]
+        if g is None:
+            return _of_unconnected(x, y, graph, watched)
     if g is not None and not Finding(g).nan and not Finding(g).infinite and g.numpy().any():
         return _of_gradient(x, g)
     between = _leading_to(graph, main_node(x.node))  # type: ignore[arg-type]

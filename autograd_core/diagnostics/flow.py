@@ -78,9 +78,10 @@ def _only_tensor(node: Node, index: int) -> Tensor | None:
 
 
 def norm(g: Any) -> float:
-    """The Euclidean norm of a cotangent, of all of them where an operation has several results."""
+    """The Euclidean norm of a cotangent, of all of them where an operation has several results (None: not used)."""
+    pieces = [x for x in (g if isinstance(g, (tuple, list)) else (g,)) if x is not None]
     with np.errstate(all="ignore"):
-        return math.sqrt(sum(float(np.square(np.abs(_host(x))).sum()) for x in (g if type(g) is tuple else (g,))))
+        return math.sqrt(sum(float(np.square(np.abs(_host(x))).sum()) for x in pieces))
 
 
 def _host(x: Tensor) -> np.ndarray:
