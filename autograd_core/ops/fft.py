@@ -14,7 +14,7 @@ import numpy as np
 from ..aval import Aval, as_dtype, normalize_axis
 from ..batching import shift
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..primitive import bind, multilinear
+from ..primitive import Multilinear, bind, multilinear
 from . import creation
 from ._apply import as_tensor, to_float
 from .complex_numbers import conj, part_dtype, whole_dtype
@@ -47,14 +47,14 @@ ADJOINT = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 # ------------------------------------------------------------------------------------------- primitives
 
-fftn_p = multilinear(
+fftn_p: Multilinear = multilinear(
     "fftn",
     lambda xp, x, *, axes, norm: xp.fft.fftn(x, axes=axes, norm=norm),
     transposes=(lambda g, axes, norm: bind(ifftn_p, (g,), {"axes": axes, "norm": ADJOINT[norm]}),),
     shape=lambda x, *, axes, norm: x,
     batch={"axes": shift},
 )
-ifftn_p = multilinear(
+ifftn_p: Multilinear = multilinear(
     "ifftn",
     lambda xp, x, *, axes, norm: xp.fft.ifftn(x, axes=axes, norm=norm),
     transposes=(lambda g, axes, norm: bind(fftn_p, (g,), {"axes": axes, "norm": ADJOINT[norm]}),),
@@ -84,14 +84,14 @@ def _rfft_adjoint(g: Any, avals: Any, axis: int, norm: str) -> Any:
     return bind(irfft_p, (_weighted(g, axis, n, 0.5),), {"axis": axis, "n": n, "norm": ADJOINT[norm]})
 
 
-rfft_p = multilinear(
+rfft_p: Multilinear = multilinear(
     "rfft",
     lambda xp, x, *, axis, norm: xp.fft.rfft(x, axis=axis, norm=norm),
     transposes=(_rfft_adjoint,),
     shape=lambda x, *, axis, norm: Aval(_with_length(x, axis, x.shape[axis] // 2 + 1), whole_dtype(x.dtype)),
     batch={"axis": shift},
 )
-irfft_p = multilinear(
+irfft_p: Multilinear = multilinear(
     "irfft",
     lambda xp, x, *, axis, n, norm: xp.fft.irfft(x, n, axis=axis, norm=norm),
     transposes=(
@@ -144,7 +144,7 @@ def _lengths_and_axes(op: str, x: Any, s: Any, axes: Any, last: int | None) -> t
     chosen = [normalize_axis(op, a, ndim) for a in axes]
     if len(set(chosen)) != len(chosen):
         raise ShapeError(f"{op}: axes {tuple(axes)} name an axis twice")
-    lengths = [None] * len(chosen) if s is None else [None if n in (None, -1) else n for n in s]
+    lengths: list[int | None] = [None if n in (None, -1) else n for n in ([None] * len(chosen) if s is None else s)]
     if len(lengths) != len(chosen):
         raise ShapeError(f"{op}: s gives {len(lengths)} lengths for {len(chosen)} axes")
     return lengths, chosen
