@@ -16,6 +16,7 @@ import pytest
 
 from autograd_core.backends.cpu import backend as cpu_backend
 from autograd_core.ops import activation, convolution, linear_algebra, pooling
+from autograd_core.ops._sampling import Sampling, resample_p
 from autograd_core.ops._windows import Windows, windows
 
 TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-12}
@@ -181,8 +182,40 @@ def test_convolution_of_nothing(kernels, x) -> None:
     assert_convolutions_agree(kernels, *convolution_operands(x, (3, x[1], 3, 3)))
 
 
-def test_convolution_in_three_axes_runs_by_the_formula(kernels) -> None:
-    assert_convolutions_agree(kernels, *convolution_operands((1, 2, 4, 4, 4), (3, 2, 2, 2, 2), padding=1))
+VOLUMES = {
+    "plain": ((2, 3, 4, 5, 6), (4, 3, 3, 2, 3), {}),
+    "everything": ((2, 4, 7, 6, 5), (6, 2, 3, 2, 2), {"stride": (2, 1, 2), "padding": 2, "dilation": 2, "groups": 2}),
+    "depthwise": ((1, 3, 4, 4, 4), (6, 1, 2, 2, 2), {"groups": 3, "padding": (1, 0, 0)}),
+    "stride-over-kernel": ((1, 2, 8, 4, 4), (3, 2, 2, 1, 1), {"stride": (3, 2, 1)}),
+    "one-plane": ((2, 2, 1, 4, 4), (3, 2, 1, 3, 3), {"padding": (0, 1, 1)}),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", VOLUMES)
+def test_convolution_of_volumes_agrees_with_its_formula(kernels, name, dtype) -> None:
+    x, w, arguments = VOLUMES[name]
+    arrays, params = convolution_operands(x, w, dtype, **arguments)
+    assert_convolutions_agree(kernels, arrays, params)
+    assert_convolutions_agree(kernels, {name: a[::-1] for name, a in arrays.items()}, params)
+
+
+@pytest.mark.parametrize("size", [(5, 8), (6, 5, 8)])
+def test_windows_that_leave_a_rest_of_the_input_agree_with_the_formula(kernels, size) -> None:
+    """A transposed convolution with output_padding has fewer windows than would fit."""
+    n = len(size)
+    arrays, params = convolution_operands((2, 2, *size), (3, 2, *(2,) * n), stride=2, padding=1)
+    larger = params["windows"]._replace(size=tuple(m + 3 for m in size))
+    arrays["x"] = np.random.default_rng(1).standard_normal((2, 2, *larger.size))
+    assert_convolutions_agree(kernels, arrays, {"windows": larger, "groups": 1})
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_an_infinite_element_of_a_volume_spreads_no_further_than_in_the_formula(kernels, value) -> None:
+    for name in "xwv":
+        arrays, params = convolution_operands((1, 2, 5, 5, 5), (3, 2, 3, 2, 3), np.float32, padding=1, stride=2)
+        arrays[name][0, 1, 2, 1, 1] = value
+        assert_convolutions_agree(kernels, arrays, params)
 
 
 def test_convolution_of_strided_and_broadcast_operands(kernels) -> None:
@@ -216,6 +249,45 @@ def test_convolution_gives_the_same_bits_on_any_number_of_threads(kernels, on_th
     for one, three, eight in zip(*results, strict=True):
         np.testing.assert_array_equal(one, three)
         np.testing.assert_array_equal(one, eight)
+
+
+# ---------------------------------------------------------------------------------------- resampling
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64])
+@pytest.mark.parametrize("kind", ["nearest", "nearest-exact", "linear", "cubic", "mean"])
+def test_resampling_agrees_with_its_formula(kernels, kind, dtype) -> None:
+    if kind not in ("nearest", "nearest-exact") and dtype is np.int64:
+        return
+    x = (np.random.default_rng(0).standard_normal((2, 3, 5, 4)) * 9).astype(dtype)
+    for axis, t, transposed, antialias in product((1, 2, 3), (1, 3, 5, 9), (False, True), (False, True)):
+        n = x.shape[axis]
+        rule = Sampling(t, n, kind) if transposed else Sampling(n, t, kind)
+        if antialias and kind not in ("linear", "cubic"):
+            continue
+        rule = rule._replace(antialias=antialias)
+        assert_agree(kernels, resample_p, x, axis=axis, rule=rule, transposed=transposed)
+        views = x[:, ::-1, :, ::-1]
+        assert_agree(kernels, resample_p, views, axis=axis, rule=rule, transposed=transposed)
+
+
+def test_resampling_gives_the_same_bits_on_any_number_of_threads(kernels, on_threads) -> None:
+    x = np.random.default_rng(0).standard_normal((7, 3, 40, 30)).astype(np.float32)
+    results = []
+    for count in (1, 3, 8):
+        on_threads(count)
+        params = {"transposed": False}
+        rows = kernels[resample_p](x, axis=2, rule=Sampling(40, 71, "cubic"), **params)
+        results.append(kernels[resample_p](rows, axis=3, rule=Sampling(30, 17, "linear"), **params))
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_what_is_not_sampled_does_not_matter(kernels) -> None:
+    x = np.array([[1.0, np.nan, 2.0, np.inf]])
+    params = {"axis": 1, "rule": Sampling(4, 2, "nearest"), "transposed": False}
+    assert kernels[resample_p](x, **params).tolist() == [[1.0, 2.0]]
+    assert resample_p.forward(np, x, **params).tolist() == [[1.0, 2.0]]
 
 
 # ------------------------------------------------------------------------------------------- pooling

@@ -119,17 +119,23 @@ def _smoothed(rule: Sampling) -> Entries:
 Tap = tuple[np.ndarray | None, np.ndarray, np.ndarray | None]
 
 
-@lru_cache(maxsize=256)
-def _taps(rule: Sampling, transposed: bool) -> list[Tap]:
-    """For each k the k-th elements of all rows that have so many: rows (None: all), columns, weights (None: ones)."""
+def matrix(rule: Sampling, transposed: bool) -> Entries:
+    """The weights other than 0, row by row and each pair once; with ``transposed``, what each element gives."""
     rows, columns, weights = rule.entries()
-    height, width = rule.t, rule.n
+    width = rule.n
     if transposed:
-        rows, columns, height, width = columns, rows, width, height
+        rows, columns, width = columns, rows, rule.t
     places, where = np.unique(rows * width + columns, return_inverse=True)
     sums = np.bincount(where, weights)
     places, sums = places[sums != 0], sums[sums != 0]
-    rows, columns = places // width, places % width
+    return places // width, places % width, sums
+
+
+@lru_cache(maxsize=256)
+def _taps(rule: Sampling, transposed: bool) -> list[Tap]:
+    """For each k the k-th elements of all rows that have so many: rows (None: all), columns, weights (None: ones)."""
+    rows, columns, sums = matrix(rule, transposed)
+    height = rule.n if transposed else rule.t
     counts = np.bincount(rows, minlength=height)
     order = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     taps: list[Tap] = []

@@ -111,7 +111,8 @@ def max_of_taps(x: Any, taps: Any) -> tuple[Any, Any]:
 
 def flat_taps(size: tuple[int, ...], axes: list[np.ndarray]) -> np.ndarray:
     """(bins, taps) along each axis -> (all bins, all taps) of flat indices within a plane."""
-    ndim, total = len(size), 0
+    ndim = len(size)
+    total: Any = 0
     for axis, at in enumerate(axes):
         shape = [1] * (2 * ndim)
         shape[axis], shape[ndim + axis] = at.shape

@@ -76,7 +76,8 @@ def _fractional(
     if samples.shape != shape:
         raise ShapeError(f"{op}: _random_samples must have shape {shape}, (N, C, {ndim}), got {samples.shape}")
     order = range(ndim) if ndim == 3 else reversed(range(ndim))  # as PyTorch reads them: (w, h), but (d, h, w)
-    lead, total = x.shape[:2], 0
+    lead = x.shape[:2]
+    total: Any = 0
     for axis, place in enumerate(order):
         n, k, t = size[axis], kernel[axis], output[axis]
         at = _starts(samples[..., place], n, t, k).reshape((*lead, t, 1)) + arange(k, dtype=INDEX, device=x.device)

@@ -100,7 +100,8 @@ def _sample(x: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool
     total = None
     for corner in product(*axes):
         index: Any = 0
-        inside, weight = None, None
+        inside: Any = None
+        weight: Any = None
         for axis, (at, part) in enumerate(corner):
             index = index + clip(at, 0, size[axis] - 1).astype(INDEX) * prod(size[axis + 1 :])
             counts = (at >= 0) & (at <= size[axis] - 1)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from autograd_core.backend import Availability, Kernel
 from autograd_core.backends.numpy import NumpyBackend
+from autograd_core.ops._sampling import resample_p
 from autograd_core.ops.activation import between_p, hardtanh_p, leak_p, leaky_relu_p, relu_p, where_positive_p
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
@@ -45,6 +46,7 @@ HOMES: dict[Primitive, str] = {
         "normalization_kernels": (moments_p, normalize_p, normalize_vjp_p),
         "optimizer_kernels": (adam_update_p, sgd_update_p),
         "pooling_kernels": (max_pool_p, pool_gather_p, pool_scatter_p, avg_pool_p, avg_spread_p),
+        "resampling_kernels": (resample_p,),
         "random": (
             random_uniform_p,
             random_normal_p,

@@ -31,6 +31,7 @@ from autograd_core.ops import convolution as ops
 from autograd_core.ops._windows import Windows
 from autograd_core.primitive import Primitive
 
+from . import volumes
 from .threads import shared, threads
 from .tiles import (
     COLUMNS,
@@ -399,13 +400,9 @@ def _plane(windows: Windows) -> Windows:
     return Windows._make((first, *field) for first, field in zip(before_that, windows))
 
 
-def _suits(windows: Windows, *arrays: np.ndarray) -> bool:
-    """Whether the kernels take these: float32 or float64 in at most two spatial axes, and something to compute."""
-    return (
-        len(windows.size) < 3
-        and arrays[0].dtype in _NO_BIAS
-        and all(a.dtype == arrays[0].dtype and a.size for a in arrays)
-    )
+def _suits(*arrays: np.ndarray) -> bool:
+    """Whether the kernels take these: float32 or float64, and something to compute."""
+    return arrays[0].dtype in _NO_BIAS and all(a.dtype == arrays[0].dtype and a.size for a in arrays)
 
 
 def convolution(x: np.ndarray, w: np.ndarray, *, windows: Windows, groups: int) -> np.ndarray:
@@ -415,9 +412,13 @@ def convolution(x: np.ndarray, w: np.ndarray, *, windows: Windows, groups: int) 
 def convolution_bias(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, *, windows: Windows, groups: int
 ) -> np.ndarray:
-    if not _suits(windows, x, w):
+    if not _suits(x, w):
         formula, operands = (ops.convolution_p, (x, w)) if b is None else (ops.convolution_bias_p, (x, w, b))
         return formula.forward(np, *operands, windows=windows, groups=groups)
+    if len(windows.size) == 3:
+        planes, weights = volumes.input_planes(x, windows, groups), volumes.weight_planes(w)
+        y = convolution_bias(planes, weights, b, windows=volumes.across(windows), groups=groups)
+        return volumes.from_output_planes(y, windows)
     n, c, o = x.shape[0], x.shape[1], w.shape[0]
     y = np.empty((n, o, *windows.output), x.dtype)
     plan = _forward_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
@@ -427,8 +428,12 @@ def convolution_bias(
 
 def convolution_input(v: np.ndarray, w: np.ndarray, *, windows: Windows, groups: int) -> np.ndarray:
     # around the outputs lie zeros here, which an infinite weight would turn into NaN
-    if not _suits(windows, v, w) or not np.isfinite(w).all():
+    if not _suits(v, w) or not np.isfinite(w).all():
         return ops.convolution_input_p.forward(np, v, w, windows=windows, groups=groups)
+    if len(windows.size) == 3:
+        planes, weights = volumes.output_planes(v), volumes.weight_planes(w)
+        x = convolution_input(planes, weights, windows=volumes.across(windows), groups=groups)
+        return volumes.add_input_planes(x, windows, groups)
     n, o, c = v.shape[0], v.shape[1], w.shape[1] * groups
     plans, everywhere = _input_plans(_plane(windows), groups, n, c, o, v.itemsize, threads())
     x = (np.empty if everywhere else np.zeros)((n, c, *windows.size), v.dtype)
@@ -438,7 +443,11 @@ def convolution_input(v: np.ndarray, w: np.ndarray, *, windows: Windows, groups:
 
 
 def convolution_weight(x: np.ndarray, v: np.ndarray, *, windows: Windows, groups: int) -> np.ndarray:
-    if _suits(windows, x, v):
+    if _suits(x, v) and len(windows.size) == 3:
+        planes, outputs = volumes.input_planes(x, windows, groups), volumes.output_planes(v)
+        w = convolution_weight(planes, outputs, windows=volumes.across(windows), groups=groups)
+        return volumes.from_weight_planes(w, windows)
+    if _suits(x, v):
         n, c, o = x.shape[0], x.shape[1], v.shape[1]
         plan = _weight_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
         w = np.empty((o, c // groups, *windows.kernel), x.dtype)
