@@ -45,7 +45,8 @@ from .rules import OUTPUT, Pullback, Rule, RuleCall, in_order, parameters, pullb
 class Value:
     """Base of every tensor: what this layer needs to know of one.
 
-    ``level`` is 0 for a tensor that holds an array; a transform's wrapper has the depth at which it was opened.
+    ``level`` is 0 for a tensor that holds an array; a transform's wrapper has the depth at which it was opened, the
+    ``interpreter`` that runs operations on it, and the ``inner`` value that it wraps.
     """
 
     __slots__ = ()
@@ -55,6 +56,8 @@ class Value:
     dtype: Any
     device: Any
     node: Any
+    interpreter: Any
+    inner: Any
     astype: Any
     to: Any
 

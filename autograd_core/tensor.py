@@ -187,7 +187,7 @@ class Tensor(Methods, Exchange):
         >>> y.grad
         tensor([1., 1.])
         """
-        node = self.node
+        node: Any = self.node
         if node is None:
             raise GradientError("retain_grad: this tensor requires no gradient, so there is none to keep")
         if type(node) is not Leaf and not hasattr(node, "retained"):

@@ -26,6 +26,8 @@ class Batched(Wrapper):
 
     __slots__ = ()
 
+    interpreter: Batch
+
     def __init__(self, interpreter: Batch, inner: Tensor, node: AnyNode | None = None):
         super().__init__(interpreter, inner, inner.shape[1:], node)
 

@@ -20,6 +20,8 @@ class Dual(Wrapper):
 
     __slots__ = ("tangent",)
 
+    interpreter: Forward
+
     def __init__(self, interpreter: Forward, primal: Tensor, tangent: Tensor | None, node: AnyNode | None = None):
         super().__init__(interpreter, primal, primal.shape, node)
         self.tangent = tangent

@@ -16,8 +16,6 @@ class Wrapper(Tensor):
 
     __slots__ = ("inner", "interpreter", "level")
 
-    inner: Tensor  # what operations one level down see
-
     def __init__(self, interpreter: Opened, inner: Tensor, shape: tuple[int, ...], node: AnyNode | None):
         self.shape = shape
         self.dtype = inner.dtype
@@ -28,7 +26,7 @@ class Wrapper(Tensor):
         self.inner = inner
 
     @property
-    def data(self) -> Any:  # type: ignore[override]
+    def data(self) -> Any:
         return self.inner.data
 
     def add_hook(self, hook: Hook) -> list[Any]:

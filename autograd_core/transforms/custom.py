@@ -176,7 +176,8 @@ class custom_vjp(_Custom):
             found = self._cotangents(
                 self.bwd(*static, tree.unflatten(residual_structure, residuals), cotangent), described
             )
-            return [_zero_tangent(leaves[i]) if found[i] is None else found[i] for i in positions]
+            pairs = [(leaves[i], found[i]) for i in positions]
+            return [_zero_tangent(x) if g is None else g for x, g in pairs]
 
         def fwd(*xs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
             found = run(fwd_of_one, xs, flags)
