@@ -28,6 +28,9 @@ Shape = tuple[int, ...]
 
 
 def _moments(xp: Any, x: Any, *, axes: Shape, eps: float) -> Any:
+    if not x.size:  # no groups either, or nothing to warn of
+        nothing = x.sum(axis=axes, keepdims=True)
+        return nothing, nothing.copy(), 1.0 / xp.sqrt(nothing + eps)
     mean = x.mean(axis=axes, keepdims=True)
     centred = x - mean  # the difference of mean squares would lose the digits that a large mean takes up
     centred *= centred
