@@ -38,6 +38,10 @@ def _convolution_bias(inputs: Sequence[Aval], outputs: Sequence[Aval], params: d
     return _convolution(inputs, outputs, params) + outputs[0].size
 
 
+def _transposed_convolution(inputs: Sequence[Aval], outputs: Sequence[Aval], params: dict[str, Any]) -> int:
+    return 2 * inputs[0].size * prod(inputs[1].shape[1:])
+
+
 def _pool(inputs: Sequence[Aval], outputs: Sequence[Aval], params: dict[str, Any]) -> int:
     return outputs[0].size * params["windows"].taps
 
@@ -67,6 +71,7 @@ COSTS: dict[Primitive, Cost] = {
     linear_algebra.linear_p: _matmul,
     convolution.convolution_p: _convolution,
     convolution.convolution_bias_p: _convolution_bias,
+    convolution.convolution_input_p: _transposed_convolution,
     pooling.max_pool_p: _pool,
     pooling.avg_pool_p: _pool,
     reductions.sum_p: _read,

@@ -228,11 +228,12 @@ __all__ = [
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Elements added at the ends of the last axes; ``ag.pad`` takes all axes, first to last.
 
     pad: (before, after) of the last axis, then of the one before it, and so on; negative numbers remove elements.
-    mode: "constant" (``value``), "reflect", "replicate", "circular". ArgumentError for other modes and odd lengths.
+    mode: "constant" (``value``; None: 0), "reflect", "replicate", "circular". ArgumentError for other modes and odd
+    lengths.
 
     >>> import autograd_core as ag
     >>> from autograd_core.nn import functional as F
@@ -249,4 +250,4 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0
         )
     pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
     widths = [(0, 0)] * (len(x.shape) - len(pairs)) + pairs[::-1]
-    return padding.pad(x, widths, mode=_PAD_MODES[mode], constant_value=value)
+    return padding.pad(x, widths, mode=_PAD_MODES[mode], constant_value=0.0 if value is None else value)

@@ -97,6 +97,12 @@ def test_transposed_layers_draw_their_parameters_as_pytorch_does() -> None:
             assert a.max() <= np.abs(b).max() * 1.3
 
 
+def test_the_summary_counts_what_transposed_convolution_costs() -> None:
+    layer = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2)
+    inputs, outputs = 4 * 5 * 5, 6 * 11 * 11
+    assert nn.summary(layer, (4, 5, 5), batch_size=1).flops == 2 * inputs * 3 * 9 + outputs  # and the bias
+
+
 @pytest.mark.parametrize(
     "build",
     [
