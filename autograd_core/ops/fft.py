@@ -144,7 +144,8 @@ def _lengths_and_axes(op: str, x: Any, s: Any, axes: Any, last: int | None) -> t
     chosen = [normalize_axis(op, a, ndim) for a in axes]
     if len(set(chosen)) != len(chosen):
         raise ShapeError(f"{op}: axes {tuple(axes)} name an axis twice")
-    lengths: list[int | None] = [None if n in (None, -1) else n for n in ([None] * len(chosen) if s is None else s)]
+    given: Sequence[Any] = [None] * len(chosen) if s is None else s
+    lengths = [None if n in (None, -1) else n for n in given]
     if len(lengths) != len(chosen):
         raise ShapeError(f"{op}: s gives {len(lengths)} lengths for {len(chosen)} axes")
     return lengths, chosen
