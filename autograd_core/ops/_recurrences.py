@@ -5,6 +5,7 @@ h0: (B, R); lengths: (B,), steps beyond which leave the state as it is. All inpu
 one small product and few passes over (B, k H), and what it leaves is what the adjoint needs: the gates' values.
 
 The adjoints first turn the saved gates into slopes for the whole sequence at once; their steps only scale these.
+What is written lies under a subscript: not every array library changes an array through a view with a name of its own.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ def _rows(x: Any) -> Any:
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
-def _sigmoid(xp: Any, x: Any) -> None:
-    """1 / (1 + e^-x), into ``x``: by tanh nothing overflows."""
+def _sigmoid(xp: Any, x: Any) -> Any:
+    """1 / (1 + e^-x), in the place of ``x``: by tanh nothing overflows."""
     x *= 0.5
     xp.tanh(x, out=x)
     x *= 0.5
     x += 0.5
+    return x
 
 
 # ------------------------------------------------------------------------------------------- RNN
@@ -65,15 +67,13 @@ def rnn_forward(xp: Any, *operands: Any, has: Names, reverse: bool, nonlinearity
     states = _projected(xp, p["x"], p["weight_ih"], p.get("bias"))
     within = _within(xp, p.get("lengths"), len(states))
     for t in steps(len(states), reverse):
-        y = states[t]
-        y += xp.matmul(h, weight)
+        y = states[t] + xp.matmul(h, weight)
         if nonlinearity == "relu":
             xp.maximum(y, 0, out=y)
         else:
             xp.tanh(y, out=y)
-        if within is not None:
-            y[...] = xp.where(within[t], y, h)
-        h = y
+        h = y if within is None else xp.where(within[t], y, h)
+        states[t] = h
     return states, h.copy()
 
 
@@ -136,23 +136,22 @@ def lstm_forward(xp: Any, *operands: Any, has: Names, reverse: bool) -> tuple[An
     half[2 * hidden : 3 * hidden] = 1
     shift = 1 - half
     for t in steps(length, reverse):
-        z = gates[t]
-        z += xp.matmul(h, weight)
+        z = gates[t] + xp.matmul(h, weight)
         z *= half
         xp.tanh(z, out=z)
         z *= half
         z += shift
+        gates[t] = z
         i, f, g, o = z[:, :hidden], z[:, hidden : 2 * hidden], z[:, 2 * hidden : 3 * hidden], z[:, 3 * hidden :]
-        cell = xp.multiply(f, c, out=cells[t])
+        cell = f * c
         cell += i * g
-        if within is not None:
-            cell[...] = xp.where(within[t], cell, c)
-        c = cell
+        c = cell if within is None else xp.where(within[t], cell, c)
+        cells[t] = c
         y = xp.tanh(c)
         y *= o
         y = y if projection is None else xp.matmul(y, projection)
-        states[t] = y if within is None else xp.where(within[t], y, h)
-        h = states[t]
+        h = y if within is None else xp.where(within[t], y, h)
+        states[t] = h
     return states, h.copy(), c.copy(), gates, cells
 
 
@@ -236,19 +235,19 @@ def gru_forward(xp: Any, *operands: Any, has: Names, reverse: bool) -> tuple[Any
         recurrent = xp.matmul(h, weight)
         if bias is not None:
             recurrent += bias
-        both, n = gates[t, :, : 2 * hidden], gates[t, :, 2 * hidden :]
-        both += recurrent[:, : 2 * hidden]
-        _sigmoid(xp, both)
+        both = _sigmoid(xp, gates[t, :, : 2 * hidden] + recurrent[:, : 2 * hidden])
         r, z = both[:, :hidden], both[:, hidden:]
         inner[t] = recurrent[:, 2 * hidden :]
-        n += r * inner[t]
+        n = r * inner[t]
+        n += gates[t, :, 2 * hidden :]
         xp.tanh(n, out=n)
-        y = xp.subtract(h, n, out=states[t])
+        gates[t, :, : 2 * hidden] = both
+        gates[t, :, 2 * hidden :] = n
+        y = h - n
         y *= z
         y += n
-        if within is not None:
-            y[...] = xp.where(within[t], y, h)
-        h = y
+        h = y if within is None else xp.where(within[t], y, h)
+        states[t] = h
     return states, h.copy(), gates, inner
 
 
@@ -287,7 +286,7 @@ def gru_adjoint(
     for t in steps(len(states), not reverse):
         dh = dh + gy[t]
         d = _gates(slopes[t : t + 1], 3)[0]
-        d *= dh[:, None]
+        d[...] *= dh[:, None]
         outer[t] *= dh
         dh *= kept[t]
         dh += xp.matmul(slopes[t], weight)
