@@ -278,11 +278,14 @@ def test_infinities_pass_if_asked() -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.argnums(op_checks.arrays(case))], ids=lambda c: c.name)
 def test_no_operation_is_blamed_for_its_own_steps(case: OpCase) -> None:
-    """Forward and backward: what is infinite on the way to a finite result does not count."""
+    """Forward, backward and in forward mode: what is infinite on the way to a finite result does not count."""
     xs = op_checks.arrays(case)
     try:
         with ag.detect_anomaly():
             op_checks.pulled(case, xs)
+            positions = case.argnums(xs)
+            primals = tuple(ag.asarray(xs[i]) for i in positions)
+            ag.jvp(op_checks.of_operands(case, xs, positions), primals, tuple(map(ag.ones_like, primals)))
     except ag.AnomalyError as error:
         found = [*op_checks.run(case, xs), *op_checks.pulled(case, xs)]
         if all(np.isfinite(np.asarray(y)).all() for y in found):
@@ -350,6 +353,25 @@ def test_a_module_that_is_no_part_of_its_caller_is_called_by_its_class() -> None
     with ag.record_origins():
         y = nn.Sequential(Caller())(ag.ones((1, 2)))
     assert origin_of(y.node).within == "Linear (Linear)"
+
+
+def test_a_second_backward_names_the_line_of_what_it_reached() -> None:
+    with ag.record_origins():
+        x = leaf(1.0)
+        h = x.exp()
+    h.sum().backward()
+    with pytest.raises(ag.GradientError) as caught:
+        (h * 2.0).sum().backward()
+    assert text(caught.value).startswith(
+        "backward reached the result (shape (1,)) of 'exp', called at HERE in "
+        "test_a_second_backward_names_the_line_of_what_it_reached: h = x.exp(), whose saved values"
+    )
+
+
+def test_a_checkpoint_has_an_origin_too() -> None:
+    with ag.record_origins():
+        y = ag.checkpoint(ag.exp)(leaf(1.0))
+    assert origin_of(y.node).op == "checkpoint"
 
 
 def test_origins_die_with_their_graph() -> None:

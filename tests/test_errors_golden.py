@@ -308,9 +308,9 @@ LOSSES: list[Case] = [
         "a state carried on with its history",
         rnn_graph_kept,
         ag.GradientError,
-        "backward reached the result (shape (1, 2)) of 'tanh', whose saved values an earlier backward has freed. If"
-        " it was made outside the training loop, make it inside, or detach() it; to run backward twice through one "
-        "graph, pass retain_graph=True the first time.",
+        "backward reached the result (shape (1, 2)) of 'tanh' (ag.record_origins() would know its line), whose saved "
+        "values an earlier backward has freed. If it was made outside the training loop, make it inside, or detach() "
+        "it; to run backward twice through one graph, pass retain_graph=True the first time.",
     ),
     (
         "a loss for fit that returns a number",

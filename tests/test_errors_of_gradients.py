@@ -78,9 +78,9 @@ GRADIENTS: list[Case] = [
         "second backward",
         backward_twice,
         ag.GradientError,
-        "backward reached the result (shape ()) of 'sum', whose saved values an earlier backward has freed. If it was "
-        "made outside the training loop, make it inside, or detach() it; to run backward twice through one graph, pass "
-        "retain_graph=True the first time.",
+        "backward reached the result (shape ()) of 'sum' (ag.record_origins() would know its line), whose saved values "
+        "an earlier backward has freed. If it was made outside the training loop, make it inside, or detach() it; to "
+        "run backward twice through one graph, pass retain_graph=True the first time.",
     ),
     (
         "grad of a vector",

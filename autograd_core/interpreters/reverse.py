@@ -134,8 +134,10 @@ def _with_output_attached(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]
 def _second_backward(node: Node) -> GradientError:
     several = bool(node.output) and isinstance(node.output[0], tuple)
     described = f"the {len(node.output)} results" if several else f"the result (shape {node.output})"
+    origin = getattr(node, "origin", None)
+    line = f", called at {origin.place}" if origin is not None else " (ag.record_origins() would know its line)"
     return GradientError(
-        f"backward reached {described} of {node.pullback.primitive.name!r}, whose saved values an earlier "
+        f"backward reached {described} of {node.pullback.primitive.name!r}{line}, whose saved values an earlier "
         "backward has freed. If it was made outside the training loop, make it inside, or detach() it; to run "
         "backward twice through one graph, pass retain_graph=True the first time."
     )

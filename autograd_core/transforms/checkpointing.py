@@ -112,6 +112,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
             y.with_node((Piece(node, i) if several else node) if is_inexact(y.dtype) else None)
             for i, y in enumerate(outputs)
         ]
+        observer = context.current().observer
+        if observer is not None:
+            operands = [x for x in leaves if isinstance(x, Tensor)]
+            observer.ran(pullback.primitive, operands, tuple(connected) if several else connected[0])
         return tree.unflatten(output_structure, connected)
 
     return wrapped
