@@ -315,6 +315,15 @@ def test_as_a_decorator_and_nested() -> None:
     assert context.current().observer is None
 
 
+def test_entered_twice() -> None:
+    watch, other = ag.detect_anomaly(), ag.record_origins()
+    with watch, other, watch:
+        assert leaf(1.0).log().tolist() == [0.0]
+        with pytest.raises(ag.AnomalyError):
+            ag.zeros(1).log()
+    assert context.current().observer is None
+
+
 def test_other_threads_are_not_watched() -> None:
     found: list[list[float]] = []
     with ag.detect_anomaly():

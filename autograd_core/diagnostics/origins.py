@@ -161,8 +161,11 @@ class Observer(ContextDecorator):
         self._outer: Observer | None = None
 
     def __enter__(self) -> Any:
-        scope, before = context.scope(observer=self), self._outer
-        self._outer = context.current().observer
+        watching, before = context.current().observer, self._outer
+        if self._is_among(watching):  # entered again: it is told already
+            scope = context.scope()
+        else:
+            scope, self._outer = context.scope(observer=self), watching
         scope.__enter__()
         self._entered.append((scope, before))
         return self
@@ -170,6 +173,11 @@ class Observer(ContextDecorator):
     def __exit__(self, *exc: object) -> None:
         scope, self._outer = self._entered.pop()
         scope.__exit__(None, None, None)
+
+    def _is_among(self, watching: Observer | None) -> bool:
+        while watching is not None and watching is not self:
+            watching = watching._outer
+        return watching is self
 
     def ran(self, primitive: Primitive, inputs: Sequence[Any], output: Any) -> None:
         if self._outer is not None:
