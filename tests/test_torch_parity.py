@@ -77,7 +77,6 @@ OTHER_ARGUMENTS: dict[str, str] = {
     "softmax": "dim is -1 unless given, where PyTorch guesses and warns; axis is the standard's word for it",
     "log_softmax": "dim is -1 unless given, where PyTorch guesses and warns; axis is the standard's word for it",
     "softmin": "dim is -1 unless given, where PyTorch guesses and warns",
-    "pad": "value is 0 unless given",
     "multi_head_attention_forward": "batch_first, which PyTorch's layer does itself",
     "tanh": "the function of the array API standard: operands by position",
 }
