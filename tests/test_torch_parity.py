@@ -1,4 +1,4 @@
-"""Every public name of torch.nn and torch.nn.functional (2.13) is ours too, with its arguments, or has a reason here."""
+"""Every public name of torch.nn and torch.nn.functional (2.13) is ours too, with its arguments, or has its reason."""
 
 from __future__ import annotations
 
