@@ -198,7 +198,7 @@ def _static(op: str, name: str, given: Any, x: Any) -> Any:
     batch, heads, _, width = x.shape
     if len(given.shape) != 3 or given.shape[0] != batch * heads or given.shape[2] != width:
         raise ShapeError(
-            f"{op}: {name} must have shape {(batch * heads, 'S', width)} (N H, S, E / H), got {given.shape}"
+            f"{op}: {name} must be (N H, S, E / H) with N H = {batch * heads} and E / H = {width}, got {given.shape}"
         )
     return given.reshape(batch, heads, *given.shape[1:])
 

@@ -37,6 +37,7 @@ def one_sequence(p: dict[str, Any], x: list[np.ndarray], added: np.ndarray, opti
     biases = np.split(p["in_proj_bias"], 3) if "in_proj_bias" in p else [0.0] * 3
     weights = np.split(p["in_proj_weight"], 3) if "in_proj_weight" in p else [p[f"{n}_proj_weight"] for n in "qkv"]
     q, k, v = (y @ w.T + b for y, w, b in zip(x, weights, biases))
+    k, v = (np.concatenate(p[f"static_{n}"], axis=1) if f"static_{n}" in p else y for n, y in (("k", k), ("v", v)))
     extra = []
     if "bias_k" in p:
         extra.append((p["bias_k"][0, 0], p["bias_v"][0, 0]))
@@ -70,7 +71,13 @@ def reference(
         )
         if options.get("is_causal"):
             added[:, :, np.arange(keys) > np.arange(rows)[:, None]] = -np.inf
-        results = [one_sequence(p, [x[i] for x in inputs], added[i], options) for i in range(count)]
+
+        def of(i: int) -> dict[str, Any]:
+            """The parameters, with the keys and values of sequence i."""
+            own = slice(i * HEADS, (i + 1) * HEADS)
+            return {name: v[own] if name.startswith("static") else v for name, v in p.items()}
+
+        results = [one_sequence(of(i), [x[i] for x in inputs], added[i], options) for i in range(count)]
         y, weights = np.stack([y for y, _ in results]), np.stack([w for _, w in results])
         y = (y if first else y.swapaxes(0, 1)) if batched else y[0]
         if not options.get("need_weights", True):
@@ -130,6 +137,8 @@ def case(
         "in_proj_bias": (3 * E,),
         "bias_k": (1, 1, E),
         "bias_v": (1, 1, E),
+        "static_k": (N * HEADS, S, E // HEADS),
+        "static_v": (N * HEADS, S, E // HEADS),
         "out_proj_weight": (E, E),
         "out_proj_bias": (E,),
     }
@@ -172,6 +181,8 @@ CASES = [
     case("hidden", masks={"attn_mask": HIDDEN, "key_padding_mask": PADDED[[1, 0]][:, [2, 0, 1]]}, need_weights=False),
     case("mask-of-numbers", masks={"attn_mask": np.where(HIDDEN, -np.inf, 0.5)}),
     case("mask-a-head", masks={"attn_mask": np.linspace(-1, 1, N * HEADS * L * S).reshape(N * HEADS, L, S)}),
+    case("static", *BIASES, "static_k", "static_v", need_weights=False),
+    case("static-keys", "static_k", masks={"attn_mask": HIDDEN}, add_zero_attn=True),
     case("causal", *BIASES, shared=1, is_causal=True),
     case("causal-fused", *BIASES, shared=1, is_causal=True, need_weights=False),
     case("more-keys", "bias_k", "bias_v", masks={"attn_mask": HIDDEN, "key_padding_mask": PADDED}, add_zero_attn=True),
