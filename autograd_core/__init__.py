@@ -57,6 +57,7 @@ from .ops.creation import *
 from .ops.differences import *
 from .ops.distances import cdist
 from .ops.exponential import *
+from .ops.floating_parts import *
 from .ops.gamma_functions import digamma, lgamma, polygamma
 from .ops.indexing import *
 from .ops.joining import *

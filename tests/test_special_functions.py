@@ -170,6 +170,17 @@ def test_whole_numbers():
     assert ag.fmod(ag.tensor([True, False]), 2).dtype == np.int64
 
 
+def test_powers_of_two_neither_overflow_nor_vanish_between():
+    x, n = (
+        ag.asarray([2.0**-1074, 2.0**1000, 0.75, INF, 0.0], dtype="float64"),
+        ag.tensor([2000, -2000, 1025, -5000, 5000]),
+    )
+    assert ag.ldexp(x, n).tolist() == [2.0**926, 2.0**-1000, INF, INF, 0]
+    mantissa, exponent = ag.frexp(x[:4])
+    assert mantissa.tolist() == [0.5, 0.5, 0.75, INF]
+    assert exponent.tolist()[:3] == [-1073, 1001, 0]
+
+
 def test_float_power_is_in_double_precision():
     assert ag.float_power(ag.tensor([2], dtype="int32"), ag.tensor([0.5])).dtype == np.float64
     assert ag.float_power(2.0, ag.tensor([1j])).dtype == np.complex128
@@ -194,6 +205,7 @@ def test_names_by_which_others_know_them():
         (lambda: ag.cbrt(ag.tensor([1j])), ag.DTypeError, "cbrt: takes real numbers"),
         (lambda: ag.nanmax(ag.tensor([1j])), ag.DTypeError, "complex numbers have no order"),
         (lambda: ag.fmod(ag.tensor([1j]), 2), ag.DTypeError, "fmod: takes real numbers"),
+        (lambda: ag.ldexp(ag.ones(2), 0.5), ag.DTypeError, "ldexp: exponent must hold integers, got float32"),
     ],
 )
 def test_what_is_refused(call, error, message):
