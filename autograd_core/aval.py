@@ -153,7 +153,8 @@ def normalize_axis(op: str, axis: int, ndim: int) -> int:
     except AttributeError:
         raise ArgumentError(f"{op}: axis must be an int, got {axis!r}") from None
     if not -ndim <= index < ndim:
-        raise IndexingError(f"{op}: axis {index} is out of range for {ndim} dimension(s); use {-ndim} to {ndim - 1}")
+        use = f"use {-ndim} to {ndim - 1}" if ndim else "a 0-d tensor has no axes"
+        raise IndexingError(f"{op}: axis {index} is out of range for {ndim} dimension(s); {use}")
     return index % ndim
 
 

@@ -247,6 +247,45 @@ LAYERS: list[Case] = [
         ag.ArgumentError,
         "pad: pad must hold two numbers for each of the last axes, at most 8 for shape (1, 3, 8, 8); got (1,)",
     ),
+    (
+        "features of a recurrent layer",
+        lambda: nn.LSTM(4, 8)(zeros((5, 2, 3))),
+        ag.ShapeError,
+        "in LSTM: input has 3 features (its last axis), input_size is 4",
+    ),
+    (
+        "a hidden state of another batch",
+        lambda: nn.GRU(4, 8)(zeros((5, 2, 4)), zeros((1, 3, 8))),
+        ag.ShapeError,
+        "in GRU: h0 must have shape (1, 2, 8), (num_layers * directions, B, size), also with batch_first; got (1, "
+        "3, 8)",
+    ),
+    (
+        "heads that do not divide the features",
+        lambda: nn.MultiheadAttention(10, 3),
+        ag.ArgumentError,
+        "MultiheadAttention: embed_dim=10 does not divide into num_heads=3",
+    ),
+    (
+        "features of attention",
+        lambda: nn.TransformerEncoderLayer(8, 2)(zeros((5, 1, 6))),
+        ag.ShapeError,
+        "in self_attn (MultiheadAttention): multi_head_attention_forward: query (5, 1, 6), key (5, 1, 6) and value "
+        "(5, 1, 6): query has 6 features (its last axis), embed_dim is 8",
+    ),
+    (
+        "a mask of attention",
+        lambda: F.scaled_dot_product_attention(*[zeros((1, 4, 8))] * 3, attn_mask=zeros((3, 3)) > 0),
+        ag.ShapeError,
+        "scaled_dot_product_attention: attn_mask of shape (3, 3) does not broadcast to the scores, (..., L, S) = "
+        "(1, 4, 4)",
+    ),
+    (
+        "groups of a group norm",
+        lambda: nn.GroupNorm(3, 8),
+        ag.ArgumentError,
+        "GroupNorm: num_channels=8 does not divide into num_groups=3",
+    ),
 ]
 
 LOSSES: list[Case] = [
@@ -308,9 +347,9 @@ LOSSES: list[Case] = [
         "a state carried on with its history",
         rnn_graph_kept,
         ag.GradientError,
-        "backward reached the result (shape (1, 2)) of 'tanh' (ag.record_origins() would know its line), whose saved "
-        "values an earlier backward has freed. If it was made outside the training loop, make it inside, or detach() "
-        "it; to run backward twice through one graph, pass retain_graph=True the first time.",
+        "backward reached the result (shape (1, 2)) of 'tanh' (ag.record_origins() would know its line), whose "
+        "saved values an earlier backward has freed. If it was made outside the training loop, make it inside, or "
+        "detach() it; to run backward twice through one graph, pass retain_graph=True the first time.",
     ),
     (
         "a loss for fit that returns a number",
@@ -466,6 +505,42 @@ STATES: list[Case] = [
     ),
 ]
 
+MATRICES: list[Case] = [
+    (
+        "a matrix that is not square",
+        lambda: ag.linalg.inv(zeros((2, 3))),
+        ag.ShapeError,
+        "inv: takes square matrices (..., n, n), got shape (2, 3)",
+    ),
+    (
+        "a singular matrix",
+        lambda: ag.linalg.inv(zeros((2, 2))),
+        ag.LinAlgError,
+        "inv: the matrix of shape (2, 2) is singular: no solution exists, or many do; for the shortest least-"
+        "squares solution use ag.linalg.pinv",
+    ),
+    (
+        "a matrix that is not positive definite",
+        lambda: ag.linalg.cholesky(-ag.eye(2)),
+        ag.LinAlgError,
+        "cholesky: the matrix of shape (2, 2) is not positive definite; add a small multiple of the identity, or "
+        "use ag.linalg.eigh",
+    ),
+    (
+        "a right side of another length",
+        lambda: ag.linalg.solve(ag.eye(2), zeros(3)),
+        ag.ShapeError,
+        "solve: shapes (2, 2) and (3, 1) do not fit: x1 is (..., n, n) and x2 (..., n, k), but n is 2 in x1 and 3 "
+        "in x2",
+    ),
+    (
+        "an axis of a number",
+        lambda: zeros(()).sum(0),
+        ag.IndexingError,
+        "sum: axis 0 is out of range for 0 dimension(s); a 0-d tensor has no axes",
+    ),
+]
+
 TRANSFORMS: list[Case] = [
     (
         "a value looked at in vmap",
@@ -532,6 +607,18 @@ PYTHON: list[Case] = [
         "tensors are values and have no add_(); bind the result instead: x = x + y",
     ),
     (
+        "a method of another name",
+        lambda: zeros((2, 3)).dim(),
+        AttributeError,
+        "a tensor has no dim(); write x.ndim",
+    ),
+    (
+        "a copy",
+        lambda: leaf().clone(),
+        AttributeError,
+        "a tensor has no clone(); write x itself, which never changes",
+    ),
+    (
         "an in-place fill",
         lambda: zeros(2).zero_(),
         AttributeError,
@@ -551,7 +638,7 @@ PYTHON: list[Case] = [
     ),
 ]
 
-CASES = LAYERS + LOSSES + OPTIMIZERS + STATES + TRANSFORMS + PYTHON
+CASES = LAYERS + LOSSES + OPTIMIZERS + STATES + MATRICES + TRANSFORMS + PYTHON
 
 
 @pytest.mark.parametrize(("bad", "kind", "text"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

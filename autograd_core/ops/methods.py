@@ -314,26 +314,51 @@ class Methods(Value):
 class _Absent:
     """The name of a method that other frameworks have: who asks for it is told what to write."""
 
-    def __init__(self, name: str, instead: str):
-        self.name, self.instead = name, instead
+    def __init__(self, text: str):
+        self.text = text
 
     def __get__(self, x: Any, owner: type) -> Any:
-        raise AttributeError(f"tensors are values and have no {self.name}(); bind the result instead: {self.instead}")
+        raise AttributeError(self.text)
 
 
-for _name, _instead in {
+_IN_PLACE = {
     "add_": "x = x + y",
     "sub_": "x = x - y",
     "mul_": "x = x * y",
     "div_": "x = x / y",
+    "exp_": "x = x.exp()",
+    "sqrt_": "x = x.sqrt()",
+    "relu_": "x = x.relu()",
     "clamp_": "x = x.clip(low, high)",
     "fill_": "x = ag.full_like(x, value)",
     "zero_": "x = ag.zeros_like(x)",
+    "masked_fill_": "x = x.masked_fill(mask, value)",
+    "squeeze_": "x = x.squeeze(axis)",
+    "unsqueeze_": "x = x.unsqueeze(axis)",
+    "detach_": "x = x.detach()",
     "copy_": "x = y (parameters and buffers: x.assign_(y))",
     "normal_": "x = ag.random.normal(x.shape) (parameters: nn.init.normal_(x))",
     "uniform_": "x = ag.random.uniform(x.shape) (parameters: nn.init.uniform_(x))",
+}
+_ELSEWHERE = {
+    "dim": "x.ndim",
+    "numel": "x.size",
+    "t": "x.mT",
+    "mm": "x @ y",
+    "bmm": "x @ y",
+    "matmul": "x @ y",
+    "chunk": "ag.split(x, sections, axis)",
+    "half": "x.astype('float16')",
+    "type": "x.astype(dtype)",
+    "clone": "x itself, which never changes",
+    "contiguous": "x itself: layout is not for users to see",
+}
+for _name, _text in {
+    **{n: f"tensors are values and have no {n}(); bind the result instead: {to}" for n, to in _IN_PLACE.items()},
+    **{n: f"a tensor has no {n}(); write {to}" for n, to in _ELSEWHERE.items()},
 }.items():
-    setattr(Methods, _name, _Absent(_name, _instead))
+    if not hasattr(Methods, _name):
+        setattr(Methods, _name, _Absent(_text))
 
 for _method in vars(Methods).values():  # Python's own errors name them by this
     if getattr(_method, "__qualname__", "").startswith("Methods."):
