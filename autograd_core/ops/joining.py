@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from ..aval import Aval, as_shape, normalize_axis
+from ..batching import shift
 from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, multilinear
 from ._apply import as_tensor, promoted
@@ -31,6 +32,7 @@ concat_p = multilinear(
     transposes=lambda g, avals, axis: split(g, [x.shape[axis] for x in avals], axis=axis),
     shape=_concat_shape,
     joint=True,
+    batch={"axis": shift},
 )
 
 
@@ -66,6 +68,7 @@ stack_p = multilinear(
     transposes=lambda g, axis: unstack(g, axis=axis),
     shape=lambda *xs, axis: Aval((*xs[0].shape[:axis], len(xs), *xs[0].shape[axis:]), xs[0].dtype),
     joint=True,
+    batch={"axis": shift},
 )
 
 
@@ -96,6 +99,7 @@ split_p = multilinear(
     # all pieces' cotangents at once: a loop over the pieces costs what one pass over x does
     transposes=(lambda g, axis: concat(g, axis=axis),),
     shape=lambda x, *, sizes, axis: tuple(Aval((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes),
+    batch={"axis": shift},
 )
 
 
@@ -133,6 +137,7 @@ unstack_p = multilinear(
     lambda xp, x, *, axis: _slices(x, axis),
     transposes=(lambda g, axis: stack(g, axis=axis),),
     shape=lambda x, *, axis: (Aval(x.shape[:axis] + x.shape[axis + 1 :], x.dtype),) * x.shape[axis],
+    batch={"axis": shift},
 )
 
 
