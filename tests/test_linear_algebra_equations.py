@@ -132,6 +132,10 @@ def test_matrices_must_be_square(name):
             ag.ShapeError,
             "axis -1 of B has length 2, A is .*left=False",
         ),
+        (lambda: linalg.solve_triangular(zeros(2, 3, 3), zeros(4, 3, 1), upper=True), ag.ShapeError, "leading axes"),
+        (lambda: linalg.solve_triangular(zeros(3, 2), zeros(3, 2), upper=True), ag.ShapeError, "square"),
+        (lambda: linalg.cholesky_solve(zeros(3, 2), zeros(3, 2)), ag.ShapeError, "square"),
+        (lambda: linalg.cholesky_solve(zeros(3, 2), zeros(3, 2), upper=True), ag.ShapeError, "square"),
         (lambda: linalg.lstsq(zeros(3, 2), zeros(2)), ag.ShapeError, r"a is \(..., m, n\) and b \(m,\)"),
         (lambda: linalg.multi_dot([zeros(2, 3)]), ag.ArgumentError, "at least two arrays, got 1"),
         (lambda: linalg.multi_dot([zeros(2, 3), zeros(2, 3)]), ag.ShapeError, "3 columns meet 2 rows"),
@@ -161,6 +165,16 @@ def test_a_zero_on_the_diagonal_of_a_triangle_is_infinite_in_its_example_alone()
         y = linalg.solve_triangular(ag.asarray(a), ag.ones((2, 1), dtype="float64"), upper=upper).numpy()
         assert np.isinf(y[0, 1, 0])
         np.testing.assert_array_equal(y[1, :, 0], [0.5, 0.25])
+
+
+def test_the_other_triangles_of_a_stack_with_a_zero_on_a_diagonal_are_solved():
+    rng = np.random.default_rng(0)
+    a = np.triu(rng.standard_normal((3, 4, 4))) + 3 * np.eye(4)
+    a[1, 2, 2] = 0
+    b = rng.standard_normal((2, 1, 4, 2))
+    y = linalg.solve_triangular(a, b, upper=True).numpy()
+    np.testing.assert_allclose(y[:, ::2], np.linalg.solve(a[::2], b), atol=1e-14)
+    assert not np.isfinite(y[:, 1, 2]).any()
 
 
 @pytest.mark.parametrize("n", [16, 17, 50])
@@ -199,15 +213,15 @@ def test_the_third_derivative_of_a_determinant_is_right_or_nan():
 
 
 def test_slogdet_of_a_singular_matrix():
-    x = ag.asarray(np.stack([np.eye(2), np.zeros((2, 2))]))
+    x = ag.asarray(np.stack([np.eye(2), np.zeros((2, 2)), np.eye(2)]))
     sign, logarithm = linalg.slogdet(x)
-    np.testing.assert_array_equal(sign.numpy(), [1, 0])
-    np.testing.assert_array_equal(logarithm.numpy(), [0, -np.inf])
+    np.testing.assert_array_equal(sign.numpy(), [1, 0, 1])
+    np.testing.assert_array_equal(logarithm.numpy(), [0, -np.inf, 0])
     g = gradient(lambda x: linalg.slogdet(x).logabsdet, x.numpy())
-    np.testing.assert_array_equal(g[0], np.eye(2))
+    np.testing.assert_array_equal(g[::2], [np.eye(2)] * 2)
     assert np.isnan(g[1]).all()
     chosen = gradient(lambda x: ag.where(linalg.det(x) != 0, linalg.slogdet(x).logabsdet, 0), x.numpy())
-    np.testing.assert_array_equal(chosen, [np.eye(2), np.zeros((2, 2))])
+    np.testing.assert_array_equal(chosen, [np.eye(2), np.zeros((2, 2)), np.eye(2)])
 
 
 def test_logdet_outside_its_domain():

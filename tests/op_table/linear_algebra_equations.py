@@ -195,6 +195,8 @@ CASES = [
     triangle("/complex", complex_regular(2, 2, 2), complex_normal(2, 2, 2), upper=True),
     from_factor("/lower", False, regular(2, 3, 3), normal(2, 3, 2)),
     from_factor("/upper", True, regular(2, 2, 2), normal(2, 2, 2)),
+    from_factor("/lower complex", False, complex_regular(1, 2, 2), complex_normal(1, 2, 2)),
+    from_factor("/upper complex", True, complex_regular(1, 2, 2), complex_normal(1, 2, 2)),
     OpCase(
         "tensorsolve",
         lambda a, b: linalg.tensorsolve(a + twice_one(ag, a, 2, 2, 4), b),
