@@ -143,6 +143,7 @@ def test_matrices_must_be_square(name):
         (lambda: linalg.cross(zeros(2, 3), zeros(2, 2)), ag.ShapeError, "length 3 along that axis"),
         (lambda: linalg.cross(zeros(3, 2), zeros(3), axis=0), ag.ShapeError, "write a negative axis"),
         (lambda: linalg.matrix_power(zeros(2, 2), 0.5), ag.ArgumentError, "n must be an int, got 0.5"),
+        (lambda: linalg.matrix_power(zeros(2, 3), 1), ag.ShapeError, "square"),
         (lambda: linalg.qr(zeros(2, 2), mode="raw"), ag.ArgumentError, "'reduced', 'complete' or 'r', got 'raw'"),
         (lambda: linalg.tensorsolve(zeros(2, 3), zeros(3)), ag.ShapeError, "begins with the shape of b"),
         (lambda: linalg.tensorinv(zeros(2, 3)), ag.ShapeError, "hold 6 elements, the others 1"),
@@ -233,6 +234,13 @@ def test_a_determinant_beyond_the_range_of_floats_has_a_logarithm():
     x = np.eye(400) * 1e3
     assert np.isinf(linalg.det(x).item())
     np.testing.assert_allclose(linalg.slogdet(x).logabsdet.item(), 400 * np.log(1e3))
+
+
+def test_powers_of_a_singular_matrix():
+    x = np.zeros((3, 2, 2))
+    np.testing.assert_array_equal(linalg.matrix_power(x, 0).numpy(), np.broadcast_to(np.eye(2), x.shape))
+    with pytest.raises(ag.LinAlgError, match=r"matrix \[0\] of the stack \(3, 2, 2\) is singular"):
+        linalg.matrix_power(x, -1)
 
 
 def test_exponentials_of_a_stack_are_scaled_each_by_itself():

@@ -138,7 +138,7 @@ def power(n: int, draw: Draw, **more: Any) -> OpCase:
     )
 
 
-def exponential(variant: str, draw: Draw) -> OpCase:
+def exponential(variant: str, draw: Draw, no_jax: str = "JAX takes seconds for it; one case is judged") -> OpCase:
     return OpCase(
         f"matrix_exp{variant}",
         linalg.matrix_exp,
@@ -146,6 +146,7 @@ def exponential(variant: str, draw: Draw) -> OpCase:
         each(by_hand.exponential),
         lambda torch, x: torch.linalg.matrix_exp(x),
         jax=lambda jax, x: jax.scipy.linalg.expm(x),
+        no_jax=no_jax,
     )
 
 
@@ -278,7 +279,7 @@ CASES = [
     power(1, normal(2, 2, 2)),
     power(-2, regular(2, 2, 2)),
     power(0, normal(2, 2, 2), differentiable=(), why_not="1, whatever x is"),
-    exponential("", normal(2, 3, 3)),
+    exponential("", normal(2, 3, 3), no_jax=""),
     exponential("/large norm", lambda rng: 4 * normal(2, 2, 2)(rng)),
     exponential("/nilpotent", lambda rng: np.triu(normal(1, 3, 3)(rng), 1)),
     exponential("/complex", complex_normal(1, 2, 2)),

@@ -107,6 +107,7 @@ def condition(p: Any, draw: Draw, variant: str = "") -> OpCase:
         each(reference),
         None if inverted else lambda torch, x: torch.linalg.cond(x, p),
         no_torch=WRITES_IN_PLACE if inverted else "",
+        no_jax="" if p in (None, 1) else "made of matrix norms, judged by themselves",
     )
 
 
