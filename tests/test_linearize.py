@@ -102,3 +102,22 @@ def test_a_jacobian_of_complex_numbers(jacobian) -> None:
     found = jacobian(lambda z: ag.stack([z[0] * z[1], ag.exp(z[0])]))(z).numpy()
     a, b = z.numpy()
     np.testing.assert_allclose(found, [[b, a], [np.exp(a), 0]])
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: ag.jvp(ag.sin, (X,), (T * 1j,)),
+            "jvp: a tangent of dtype complex128 given for a primal of dtype float64",
+        ),
+        (lambda: ag.linearize(ag.sin, X)[1](T * 1j), "linearize: a tangent of dtype complex128"),
+        (
+            lambda: ag.vjp(ag.sin, X)[1](T * 1j),
+            "vjp: a cotangent of dtype complex128 given for an output of dtype float64",
+        ),
+    ],
+)
+def test_complex_directions_of_real_functions(call, text: str) -> None:
+    with pytest.raises(ag.DTypeError, match=text):
+        call()

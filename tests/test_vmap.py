@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from engine_tools import f64
+from test_ops_coverage import primitives
 
 import autograd_core as ag
 from autograd_core import nn
 from autograd_core.nn import functional as F
+from autograd_core.primitive import Elementwise
 
 RNG = np.random.default_rng(0)
 X = f64(RNG.standard_normal((4, 3, 2)))
@@ -131,6 +133,16 @@ def test_no_gradient_by_example_escapes_into_a_variable() -> None:
     with pytest.raises(ag.GradientError, match="inside vmap would escape"):
         ag.vmap(lambda x: buffer.assign_(x[:, 0].astype("float32")))(X)
     assert not buffer.any()
+
+
+def test_every_primitive_with_operands_says_how_it_runs_on_a_batch() -> None:
+    """No operation is run in a loop, and none is missing: a rule, a composition, or element by element."""
+    silent = [
+        p.name
+        for p in primitives()
+        if p.operands and not isinstance(p, Elementwise) and p.batch is None and getattr(p, "composed", None) is None
+    ]
+    assert not silent
 
 
 # Random numbers -------------------------------------------------------------------------------------------------

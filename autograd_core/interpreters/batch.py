@@ -71,6 +71,8 @@ class Batch(Opened):
             y = bind(primitive, values, changed)
         else:
             y = rule(values, batched, self.size, **params)
+            if y is NotImplemented:
+                return self._run_composed(primitive, inputs, params)
         return tuple([Batched(self, piece) for piece in y]) if type(y) is tuple else Batched(self, y)
 
     def _run_composed(self, primitive: Any, inputs: Sequence[Any], params: dict[str, Any]) -> Any:

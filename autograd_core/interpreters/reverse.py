@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from .. import context
-from ..errors import GradientError, ShapeError
+from ..errors import DTypeError, GradientError, ShapeError
 from ..graph import AnyNode, Leaf, Node, Piece
 from ..ops import creation
 from ..ops._apply import check_devices
@@ -219,6 +219,8 @@ def initial_cotangent(op: str, y: Tensor, gradient: Any) -> Tensor:
     check_devices(op, (y, g))
     if g.shape != y.shape:
         raise ShapeError(f"{op}: the cotangent has shape {g.shape}, the output {y.shape}; they must be equal")
+    if g.dtype.kind == "c" != y.dtype.kind:
+        raise DTypeError(f"{op}: a cotangent of dtype {g.dtype} given for an output of dtype {y.dtype}; pass g.real")
     return g.astype(y.dtype)
 
 

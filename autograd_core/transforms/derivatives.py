@@ -213,11 +213,16 @@ def vjp(f: Function, *primals: Any, **kwargs: Any) -> tuple[Any, Function]:
 
 def _tangent(op: str, x: Tensor, given: Any) -> Tensor:
     """``given`` as a tangent of ``x``."""
-    t = as_tensor(op, given, x).astype(x.dtype)
+    t = as_tensor(op, given, x)
     check_devices(op, (x, t))
     if x.shape != t.shape:
         raise ShapeError(f"{op}: a tangent of shape {t.shape} given for a primal of shape {x.shape}")
-    return t
+    if t.dtype.kind == "c" != x.dtype.kind:
+        raise DTypeError(
+            f"{op}: a tangent of dtype {t.dtype} given for a primal of dtype {x.dtype}: real numbers move "
+            "along real ones; pass t.real"
+        )
+    return t.astype(x.dtype)
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any], **kwargs: Any) -> tuple[Any, Any]:
