@@ -120,14 +120,22 @@ def test_the_pseudo_inverse_among_matrices_of_one_rank():
 
 
 def test_rank_and_inverse_count_singular_values_up_to_rtol_as_zero():
-    x = np.diag([1.0, 1e-3])
-    np.testing.assert_allclose(linalg.pinv(x).numpy(), np.diag([1.0, 1e3]))
-    np.testing.assert_allclose(linalg.pinv(x, rtol=1e-2).numpy(), np.diag([1.0, 0.0]))
+    x = np.diag([1e4, 1e1])
+    np.testing.assert_allclose(linalg.pinv(x).numpy(), np.diag([1e-4, 1e-1]))
+    np.testing.assert_allclose(linalg.pinv(x, rtol=1e-2).numpy(), np.diag([1e-4, 0.0]))
     assert linalg.matrix_rank(x).item() == 2
     assert linalg.matrix_rank(x, rtol=1e-2).item() == 1
     tolerances = ag.asarray([1e-2, 1e-4])
     np.testing.assert_array_equal(linalg.matrix_rank(np.stack([x, x]), rtol=tolerances).numpy(), [1, 2])
-    np.testing.assert_allclose(linalg.pinv(np.stack([x, x]), rtol=tolerances).numpy()[:, 1, 1], [0, 1e3])
+    np.testing.assert_allclose(linalg.pinv(np.stack([x, x]), rtol=tolerances).numpy()[:, 1, 1], [0, 1e-1])
+
+
+@pytest.mark.parametrize(("dtype", "eps"), [("float64", 2.0**-52), ("float32", 2.0**-23), ("bfloat16", 2.0**-7)])
+def test_by_default_rtol_is_the_rounding_of_so_many_numbers(dtype, eps):
+    x = ag.asarray(np.stack([np.diag([8.0, 8 * n * eps]) for n in (1, 3, 5)])).astype(dtype)
+    np.testing.assert_array_equal(linalg.matrix_rank(x).numpy(), [1, 2, 2])
+    wide = ag.concat([x, x * 0], axis=-1)
+    np.testing.assert_array_equal(linalg.matrix_rank(wide).numpy(), [1, 1, 2])
 
 
 def test_least_squares_without_full_rank_are_the_shortest():
