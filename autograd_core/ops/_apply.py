@@ -122,18 +122,23 @@ def unary_in_single(primitive: Elementwise, x: Any, **params: Any) -> Any:
     return unary(primitive, x, floating=True, **params)
 
 
-def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False) -> Any:
-    """Apply a two-operand elementwise primitive, with promotion and broadcasting."""
+def binary(primitive: Elementwise, x1: Any, x2: Any, *, floating: bool = False, real: bool = False) -> Any:
+    """Apply a two-operand elementwise primitive, with promotion and broadcasting; ``real``: refuse complex numbers."""
     if isinstance(x1, Value):
         if isinstance(x2, Value):
             if x1.dtype is x2.dtype and x1.device is x2.device and not (floating and x1.dtype.kind in "biu"):
+                if real and x1.dtype.kind == "c":
+                    require_real(primitive.name, x1)
                 operands = (x1, x2) if x1.shape == x2.shape else broadcast(primitive.name, (x1, x2))
                 return bind(primitive, operands, NO_PARAMS)
         elif _takes_dtype_of(x2, x1, floating):
             return bind(primitive, (x1, _weak(x2, x1)), NO_PARAMS)
     elif isinstance(x2, Value) and _takes_dtype_of(x1, x2, floating):
         return bind(primitive, (_weak(x1, x2), x2), NO_PARAMS)
-    return bind(primitive, broadcast(primitive.name, promoted(primitive.name, (x1, x2), floating=floating)), NO_PARAMS)
+    operands = promoted(primitive.name, (x1, x2), floating=floating)
+    if real:
+        require_real(primitive.name, *operands)
+    return bind(primitive, broadcast(primitive.name, operands), NO_PARAMS)
 
 
 def _takes_dtype_of(value: Any, x: Value, floating: bool) -> bool:

@@ -241,8 +241,7 @@ def copysign(x1: Any, x2: Any, /) -> Any:
     >>> ag.copysign(ag.tensor([1.0, -2.0]), -0.0)
     tensor([-1., -2.])
     """
-    require_real("copysign", x1, x2)
-    return binary(copysign_p, x1, x2, floating=True)
+    return binary(copysign_p, x1, x2, floating=True, real=True)
 
 
 # ------------------------------------------------------------------------------------------- powers
@@ -390,5 +389,4 @@ def hypot(x1: Any, x2: Any, /) -> Any:
     >>> ag.hypot(ag.tensor([3.0]), 4.0)
     tensor([5.])
     """
-    require_real("hypot", x1, x2)
-    return binary(hypot_p, x1, x2, floating=True)
+    return binary(hypot_p, x1, x2, floating=True, real=True)

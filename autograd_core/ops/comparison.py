@@ -9,7 +9,7 @@ import numpy as np
 from ..aval import BOOL
 from ..errors import DTypeError
 from ..primitive import Elementwise, Value, bind, elementwise
-from ._apply import SCALARS, binary, broadcast, promoted, require_real, unary
+from ._apply import SCALARS, binary, broadcast, promoted, unary
 
 __all__ = [
     "equal",
@@ -78,8 +78,7 @@ def less(x1: Any, x2: Any, /) -> Any:
     >>> ag.less(ag.tensor([1.0, 2.0]), 2.0)
     tensor([ True, False])
     """
-    require_real("less", x1, x2)
-    return binary(less_p, x1, x2)
+    return binary(less_p, x1, x2, real=True)
 
 
 less_equal_p = elementwise("less_equal", lambda xp, x1, x2: x1 <= x2, None, result=BOOL, signals=False)
@@ -92,8 +91,7 @@ def less_equal(x1: Any, x2: Any, /) -> Any:
     >>> ag.less_equal(ag.tensor([1.0, 2.0, 3.0]), 2.0)
     tensor([ True,  True, False])
     """
-    require_real("less_equal", x1, x2)
-    return binary(less_equal_p, x1, x2)
+    return binary(less_equal_p, x1, x2, real=True)
 
 
 greater_p = elementwise("greater", lambda xp, x1, x2: x1 > x2, None, result=BOOL, signals=False)
@@ -106,8 +104,7 @@ def greater(x1: Any, x2: Any, /) -> Any:
     >>> ag.greater(ag.tensor([1.0, 2.0]), 1.0)
     tensor([False,  True])
     """
-    require_real("greater", x1, x2)
-    return binary(greater_p, x1, x2)
+    return binary(greater_p, x1, x2, real=True)
 
 
 greater_equal_p = elementwise("greater_equal", lambda xp, x1, x2: x1 >= x2, None, result=BOOL, signals=False)
@@ -120,8 +117,7 @@ def greater_equal(x1: Any, x2: Any, /) -> Any:
     >>> ag.greater_equal(ag.tensor([0.0, 1.0]), 1.0)
     tensor([False,  True])
     """
-    require_real("greater_equal", x1, x2)
-    return binary(greater_equal_p, x1, x2)
+    return binary(greater_equal_p, x1, x2, real=True)
 
 
 # ------------------------------------------------------------------------------------------- logic

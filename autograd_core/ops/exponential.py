@@ -153,8 +153,7 @@ def logaddexp(x1: Any, x2: Any, /) -> Any:
     >>> ag.round(ag.logaddexp(ag.tensor([1000.0]), 1000.0), decimals=2)
     tensor([1000.69])
     """
-    require_real("logaddexp", x1, x2)
-    return binary(logaddexp_p, x1, x2, floating=True)
+    return binary(logaddexp_p, x1, x2, floating=True, real=True)
 
 
 logaddexp2_p = elementwise(
@@ -176,8 +175,7 @@ def logaddexp2(x1: Any, x2: Any, /) -> Any:
     >>> ag.logaddexp2(ag.tensor([1000.0]), 1000.0)
     tensor([1001.])
     """
-    require_real("logaddexp2", x1, x2)
-    return binary(logaddexp2_p, x1, x2, floating=True)
+    return binary(logaddexp2_p, x1, x2, floating=True, real=True)
 
 
 xlogy_p = elementwise(

@@ -110,8 +110,7 @@ def maximum(x1: Any, x2: Any, /) -> Any:
     >>> ag.maximum(ag.tensor([1.0, -2.0]), 0.0)
     tensor([1., 0.])
     """
-    require_real("maximum", x1, x2)
-    return binary(maximum_p, x1, x2)
+    return binary(maximum_p, x1, x2, real=True)
 
 
 minimum_p = elementwise(
@@ -131,8 +130,7 @@ def minimum(x1: Any, x2: Any, /) -> Any:
     >>> ag.minimum(ag.tensor([1.0, -2.0]), 0.0)
     tensor([ 0., -2.])
     """
-    require_real("minimum", x1, x2)
-    return binary(minimum_p, x1, x2)
+    return binary(minimum_p, x1, x2, real=True)
 
 
 def _without_nan(op: str, choose: Any, x1: Any, x2: Any) -> Any:
@@ -268,5 +266,4 @@ def heaviside(x1: Any, x2: Any, /) -> Any:
     >>> ag.heaviside(ag.tensor([-1.5, 0.0, 2.0]), 0.5)
     tensor([0. , 0.5, 1. ])
     """
-    require_real("heaviside", x1, x2)
-    return binary(heaviside_p, x1, x2, floating=True)
+    return binary(heaviside_p, x1, x2, floating=True, real=True)

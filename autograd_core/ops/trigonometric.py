@@ -137,8 +137,7 @@ def atan2(x1: Any, x2: Any, /) -> Any:
     >>> ag.round(ag.atan2(ag.tensor([1.0, 1.0]), ag.tensor([1.0, -1.0])), decimals=4)
     tensor([0.7854, 2.3562])
     """
-    require_real("atan2", x1, x2)
-    return binary(atan2_p, x1, x2, floating=True)
+    return binary(atan2_p, x1, x2, floating=True, real=True)
 
 
 # --------------------------------------------------------------------------------------- hyperbolic
