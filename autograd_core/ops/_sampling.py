@@ -116,7 +116,7 @@ def _smoothed(rule: Sampling) -> Entries:
 
 # --------------------------------------------------------------------------------------- operation
 
-Tap = tuple[np.ndarray | None, np.ndarray, np.ndarray | None]
+Tap = tuple[list[int] | None, list[int], list[float] | None]  # lists: a device takes no arrays of the host
 
 
 def matrix(rule: Sampling, transposed: bool) -> Entries:
@@ -142,12 +142,9 @@ def _taps(rule: Sampling, transposed: bool) -> list[Tap]:
     for k in range(int(counts.max(initial=0))):
         chosen = order == k
         of = rows[chosen]
-        taps.append((None if len(of) == height else of, columns[chosen], _unless_ones(sums[chosen])))
+        weights = None if (sums[chosen] == 1).all() else sums[chosen].tolist()
+        taps.append((None if len(of) == height else of.tolist(), columns[chosen].tolist(), weights))
     return taps
-
-
-def _unless_ones(weights: np.ndarray) -> np.ndarray | None:
-    return None if (weights == 1).all() else weights
 
 
 def _resample(xp: Any, x: Any, *, axis: int, rule: Sampling, transposed: bool) -> Any:

@@ -99,29 +99,29 @@ def _apart(a: Any, axis: int, groups: int, size: int) -> Any:
 
 
 def _forward_batched(xs: Any, batched: Any, size: int, *, windows: Windows, groups: int) -> Any:
-    x, w = xs
-    if not batched[1]:
+    (x, w), (x_batched, w_batched) = xs, batched
+    if not w_batched:
         return _out_of_samples(_bind(convolution_p, _into_samples(x), w, windows, groups), size)
-    if not batched[0]:
+    if not x_batched:
         return _apart(_bind(convolution_p, x, _beside(w, 1, groups), windows, groups), 1, groups, size)
     return _out_of_groups(_bind(convolution_p, _into_groups(x), _into_samples(w), windows, size * groups), size)
 
 
 def _input_batched(xs: Any, batched: Any, size: int, *, windows: Windows, groups: int) -> Any:
-    v, w = xs
-    if not batched[1]:
+    (v, w), (v_batched, w_batched) = xs, batched
+    if not w_batched:
         return _out_of_samples(_bind(convolution_input_p, _into_samples(v), w, windows, groups), size)
-    if not batched[0]:
+    if not v_batched:
         return _apart(_bind(convolution_input_p, v, _beside(w, 2, 1), windows, groups), 1, groups, size)
     return _out_of_groups(_bind(convolution_input_p, _into_groups(v), _into_samples(w), windows, size * groups), size)
 
 
 def _weight_batched(xs: Any, batched: Any, size: int, *, windows: Windows, groups: int) -> Any:
-    x, v = xs
-    if batched[0] and batched[1]:
+    (x, v), (x_batched, v_batched) = xs, batched
+    if x_batched and v_batched:
         w = _bind(convolution_weight_p, _into_groups(x), _into_groups(v), windows, size * groups)
         return _out_of_samples(w, size)
-    if batched[0]:
+    if x_batched:
         return _apart(_bind(convolution_weight_p, _beside(x, 2, groups), v, windows, groups), 1, 1, size)
     return _apart(_bind(convolution_weight_p, x, _beside(v, 2, groups), windows, groups), 0, groups, size)
 

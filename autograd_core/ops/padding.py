@@ -19,7 +19,7 @@ Widths = tuple[tuple[int, int], ...]  # before and after, for each axis
 
 
 def _interior(shape: tuple[int, ...], widths: Widths) -> tuple[slice, ...]:
-    return tuple(slice(before, before + n) for n, (before, _) in zip(shape, widths, strict=True))
+    return tuple(slice(before, before + n) for n, (before, _) in zip(shape, widths))
 
 
 def _pad_shape(x: Aval, *, widths: Widths, value: Any) -> Aval:

@@ -91,6 +91,12 @@ def _scatter_to(v: Any, index: Any, size: tuple[int, ...]) -> Any:
     return bind(pool_scatter_p, (v, index), {"size": size})
 
 
+def _places(y: Any) -> Any:
+    """Where the maxima are: an output, but nothing flows through it."""
+    _, index = y
+    return index.detach()
+
+
 max_pool_p: General = general(
     "max_pool",
     _max_pool,
@@ -98,9 +104,8 @@ max_pool_p: General = general(
         Aval((*x.shape[:2], *windows.output), x.dtype),
         Aval((*x.shape[:2], *windows.output), INDEX),
     ),
-    # detached: the indices are an output, but nothing flows through them
-    vjp=(lambda g, y, windows: _scatter_to(g[0], y[1].detach(), windows.size),),
-    jvp=lambda ts, y: (bind(pool_gather_p, (ts[0], y[1].detach()), {}), None),
+    vjp=(lambda g, y, windows: _scatter_to(g[0], _places(y), windows.size),),
+    jvp=lambda ts, y: (bind(pool_gather_p, (ts[0], _places(y)), {}), None),
     batch=lambda xs, batched, size, **params: run_folded(max_pool_p, xs, batched, size, params),
 )
 
