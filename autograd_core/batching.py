@@ -8,7 +8,7 @@ The others state
 ``rule(xs, batched, size, **params)``  the result with a leading batch axis, in public operations; ``batched[i]`` says
                                        whether operand i has that axis, of length ``size``.
 
-A ``general`` primitive that states neither is run by its composed form.
+A ``general`` primitive that states neither is run by its composed form, as is one whose rule returns NotImplemented.
 """
 
 from __future__ import annotations
