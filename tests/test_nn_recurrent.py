@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from op_checks import Watcher
 
 import autograd_core as ag
-from autograd_core import nn, optim, tree
+from autograd_core import context, nn, optim, tree
 from autograd_core.nn.utils import rnn as packing
-from autograd_core.ops import _recurrences
+from autograd_core.ops import recurrent
 
 T, B, D, H = 5, 3, 4, 6
 LENGTHS = [3, 5, 1]
@@ -234,15 +235,41 @@ def test_saturated_gates_have_finite_gradients() -> None:
 
 def test_cotangents_nobody_asked_for_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    shared = _recurrences._shared
+    products = recurrent.cotangents
     monkeypatch.setattr(
-        _recurrences,
-        "_shared",
-        lambda xp, p, wanted, *rest, **o: asked.append(wanted) or shared(xp, p, wanted, *rest, **o),
+        recurrent, "cotangents", lambda p, wanted, *rest: asked.append(wanted) or products(p, wanted, *rest)
     )
     layer = nn.LSTM(D, H)
     layer(ag.ones((T, B, D)))[0].sum().backward()
-    assert asked == [("weight_ih", "weight_hh", "bias")]
+    assert asked == [["weight_ih", "weight_hh", "bias"]]
+
+
+OPERATIONS = [("rnn", recurrent.rnn_p, 1), ("lstm", recurrent.lstm_p, 4), ("gru", recurrent.gru_p, 3)]
+
+
+@pytest.mark.parametrize(("op", "primitive", "k"), OPERATIONS, ids=["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("shared", [True, False], ids=["same-weights", "other-weights"])
+def test_examples_run_as_one_batch_where_they_share_weights(op: str, primitive: Any, k: int, shared: bool) -> None:
+    rng = np.random.default_rng(0)
+    count = () if shared else (4,)
+    x, h0, w, u = (
+        ag.tensor(rng.standard_normal(shape))
+        for shape in ((4, T, B, D), (B, H), (*count, k * H, D), (*count, k * H, H))
+    )
+
+    def loss(x: ag.Tensor, w: ag.Tensor, u: ag.Tensor) -> ag.Tensor:
+        y, *last = getattr(nn.functional, op)(x, w, u, h0=h0, lengths=[5, 2, 0], reverse=True)
+        return (y * y).sum() + sum(v.sum() for v in last)
+
+    axes = (0, None, None) if shared else (0, 0, 0)
+    watcher = Watcher()
+    with context.scope(interpreter=watcher):
+        found = ag.vmap(ag.grad(loss, argnums=(0, 1, 2)), in_axes=axes)(x, w, u)
+    assert (primitive in watcher.seen) == shared
+    for i in range(4):
+        expected = ag.grad(loss, argnums=(0, 1, 2))(x[i], *((w, u) if shared else (w[i], u[i])))
+        for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+            close(a[i].numpy(), b.numpy(), f"example {i}, operand {k}")
 
 
 def test_dropout_between_layers_is_of_training_alone() -> None:

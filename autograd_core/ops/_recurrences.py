@@ -4,7 +4,10 @@ Operands come with their names (``has``), as some are optional. x: (T, B, I); we
 h0: (B, R); lengths: (B,), steps beyond which leave the state as it is. All input projections are one product; a step is
 one small product and few passes over (B, k H), and what it leaves is what the adjoint needs: the gates' values.
 
-The adjoints first turn the saved gates into slopes for the whole sequence at once; their steps only scale these.
+The adjoints give the cotangents of the gates before their nonlinearities, from which those of x and of all weights are
+products (see ``_recurrent_composed``), and of the initial states. They first turn the saved gates into slopes, for the
+whole sequence at once; their steps only scale these.
+
 What is written lies under a subscript: not every array library changes an array through a view with a name of its own.
 """
 
@@ -78,9 +81,9 @@ def rnn_forward(xp: Any, *operands: Any, has: Names, reverse: bool, nonlinearity
 
 
 def rnn_adjoint(
-    xp: Any, gy: Any, gh: Any, states: Any, *operands: Any, has: Names, wanted: Names, reverse: bool, nonlinearity: str
+    xp: Any, gy: Any, gh: Any, states: Any, *operands: Any, has: Names, reverse: bool, nonlinearity: str
 ) -> tuple[Any, ...]:
-    """The cotangents of the operands ``wanted`` from those of the states and of the last one."""
+    """The cotangents of the gate and of h0, from those of the states and of the last one."""
     p = dict(zip(has, operands))
     weight, within = p["weight_hh"], _within(xp, p.get("lengths"), len(states))
     slopes = (states > 0).astype(states.dtype) if nonlinearity == "relu" else 1 - states * states
@@ -94,25 +97,7 @@ def rnn_adjoint(
         if within is not None:
             passed += xp.where(within[t], 0, dh)
         dh = passed
-    return _shared(xp, p, wanted, dh, slopes, slopes, _before(xp, states, p["h0"], reverse))
-
-
-def _shared(
-    xp: Any, p: dict[str, Any], wanted: Names, dh: Any, d_input: Any, d_hidden: Any, before: Any, **others: Any
-) -> tuple[Any, ...]:
-    """What all three share: products of the gates' cotangents with what the gates were made from."""
-    d_input, d_hidden = _rows(d_input), _rows(d_hidden)
-    found = {
-        "x": lambda: xp.matmul(d_input, p["weight_ih"]).reshape(p["x"].shape),
-        "h0": lambda: dh,
-        "weight_ih": lambda: xp.matmul(d_input.T, _rows(p["x"])),
-        "weight_hh": lambda: xp.matmul(d_hidden.T, _rows(before)),
-        "bias": lambda: d_input.sum(axis=0),
-        "bias_ih": lambda: d_input.sum(axis=0),
-        "bias_hh": lambda: d_hidden.sum(axis=0),
-        **others,
-    }
-    return tuple([found[name]() for name in wanted])
+    return slopes, dh
 
 
 # ------------------------------------------------------------------------------------------- LSTM
@@ -165,10 +150,12 @@ def lstm_adjoint(
     cells: Any,
     *operands: Any,
     has: Names,
-    wanted: Names,
     reverse: bool,
 ) -> tuple[Any, ...]:
-    """The cotangents of the operands ``wanted`` from those of the states, the last state and the last cell."""
+    """The cotangents of the gates, of h0 and of c0, from those of the states, the last state and the last cell.
+
+    With a projection also the cotangents of the projected states, and the states before it.
+    """
     p = dict(zip(has, operands))
     weight, projection = p["weight_hh"], p.get("weight_hr")
     within = _within(xp, p.get("lengths"), len(states))
@@ -203,17 +190,7 @@ def lstm_adjoint(
             passed += xp.where(within[t], 0, dh)
             dc *= xp.where(within[t], f[t], 1)
         dh = passed
-    return _shared(
-        xp,
-        p,
-        wanted,
-        dh,
-        slopes,
-        slopes,
-        _before(xp, states, p["h0"], reverse),
-        c0=lambda: dc,
-        weight_hr=lambda: xp.matmul(_rows(projected).T, _rows(o * squashed)),
-    )
+    return (slopes, dh, dc) if projection is None else (slopes, dh, dc, projected, o * squashed)
 
 
 # ------------------------------------------------------------------------------------------- GRU
@@ -260,10 +237,9 @@ def gru_adjoint(
     inner: Any,
     *operands: Any,
     has: Names,
-    wanted: Names,
     reverse: bool,
 ) -> tuple[Any, ...]:
-    """The cotangents of the operands ``wanted`` from those of the states and of the last one.
+    """The cotangents of the gates' input parts, of their hidden parts and of h0, from those of the states and the last.
 
     Every gate's cotangent is linear in that of the new state, with slopes that the forward run has fixed.
     """
@@ -290,8 +266,6 @@ def gru_adjoint(
         outer[t] *= dh
         dh *= kept[t]
         dh += xp.matmul(slopes[t], weight)
-    d_input = slopes
-    if {"x", "weight_ih", "bias_ih"}.intersection(wanted):
-        d_input = slopes.copy()
-        _gates(d_input, 3)[:, :, 2] = outer
-    return _shared(xp, p, wanted, dh, d_input, slopes, before)
+    d_input = slopes.copy()
+    _gates(d_input, 3)[:, :, 2] = outer
+    return d_input, slopes, dh

@@ -1,13 +1,13 @@
 """Recurrent layers: RNN, LSTM and GRU as one operation each, over a whole sequence, for one layer and one direction.
 
-The formulas are in ``_recurrences``. Each primitive returns beside the states what its vjp needs, and states its
-composed form, a loop in public operations, from which jvp, vmap and derivatives of higher order follow. Layers and
-directions are put together in ``nn``.
+The formulas are in ``_recurrences``: a primitive returns beside the states what its adjoint needs, and the adjoint the
+cotangents of the gates. What remains are products in public operations. The composed forms in ``_recurrent_composed``
+give jvp and derivatives of higher order. Layers and directions are put together in ``nn``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,157 +17,119 @@ from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import General, bind, general
 from . import _recurrences as formulas
 from ._apply import as_tensor, check_devices, host_values, promoted, require_integer
-from ._composed import pulled
-from .activation import relu, sigmoid
-from .creation import arange, zeros
-from .joining import concat, split, stack, unstack
-from .linear_algebra import linear
+from ._recurrent_composed import adjoint_of, cotangents, gru_composed, lstm_composed, rnn_composed, within
 from .selection import where
-from .shaping import expand_dims
-from .trigonometric import tanh
+from .shaping import broadcast_to, expand_dims, moveaxis
 
 __all__ = ["gru", "lstm", "rnn"]
 
 Names = tuple[str, ...]
 PER_SEQUENCE = {"x", "h0", "c0"}  # operands with a batch axis
+PER_STEP = {"x", "gy", "states", "gates", "cells", "inner"}  # those with an axis of steps before it
 
-# ------------------------------------------------------------------------------------------- composed forms
-
-
-def _valid_steps(p: dict[str, Any]) -> tuple[Any, ...] | None:
-    """For every step (B, 1): whether it belongs to its sequence; None if all do."""
-    if "lengths" not in p:
-        return None
-    length = p["x"].shape[0]
-    return unstack(_within(p["lengths"], length, p["x"].device)) if length else None
+# ------------------------------------------------------------------------------------------- what the three share
 
 
-def _within(lengths: Any, length: int, device: Any) -> Any:
-    return expand_dims(arange(length, device=device).reshape(length, 1) < lengths, axis=-1)
+class _Kind(NamedTuple):
+    """What a primitive and its adjoint are made of, beside the operands that have names in ``has``.
+
+    The primitive gives all states, the last one of each of ``states``, and ``saved``. The adjoint takes the cotangents
+    of all but ``saved``, all states and ``saved``, and gives the cotangents ``pulled`` (see ``cotangents``).
+    """
+
+    states: Names
+    saved: Names
+    pulled: Names
+
+    @property
+    def before(self) -> Names:
+        """The adjoint's operands in front of those of the primitive."""
+        return ("gy", *[f"g_{state}" for state in self.states], "states", *self.saved)
+
+    def results(self, has: Names) -> Names:
+        """What the adjoint gives; the last two only with a projection."""
+        return self.pulled if "weight_hr" in has else tuple(r for r in self.pulled if r not in PROJECTED)
 
 
-def _composed(
-    has: Names, operands: Any, reverse: bool, bias: str, states: Names, step: Callable[..., Any], kept: int
-) -> tuple[list[Any], ...]:
-    """Run ``step(p, z, *states)`` over the sequence: ``kept`` values a step, the first ones the new states."""
-    p = dict(zip(has, operands))
-    projected = unstack(linear(p["x"], p["weight_ih"], p.get(bias)))
-    valid = _valid_steps(p)
-    current = [p[name] for name in states]
-    columns: tuple[list[Any], ...] = tuple([None] * len(projected) for _ in range(kept))
-    for t in formulas.steps(len(projected), reverse):
-        values = list(step(p, projected[t], *current))
-        for k, old in enumerate(current):
-            current[k] = values[k] = values[k] if valid is None else where(valid[t], values[k], old)
-        for column, value in zip(columns, values):
-            column[t] = value
-    return columns
+PROJECTED = ("output", "unprojected")
+RNN = _Kind(("h0",), (), ("input", "h0"))
+LSTM = _Kind(("h0", "c0"), ("gates", "cells"), ("input", "h0", "c0", *PROJECTED))
+GRU = _Kind(("h0",), ("gates", "inner"), ("input", "hidden", "h0"))
 
 
-def _stacked(values: list[Any], like: Any, width: int) -> Any:
-    return stack(values) if values else zeros((0, like.shape[0], width), dtype=like.dtype, device=like.device)
+def _adjoint(name: str, kind: _Kind, formula: Callable[..., Any], composed: Callable[..., Any]) -> General:
+    def shape(*avals: Aval, has: Names, **params: Any) -> tuple[Aval, ...]:
+        p = dict(zip((*kind.before, *has), avals))
+        gates = Aval((*p["x"].shape[:2], p["weight_hh"].shape[0]), p["x"].dtype)
+        of = {**p, "input": gates, "hidden": gates, "output": p["states"], "unprojected": p.get("cells", gates)}
+        return tuple(of[result] for result in kind.results(has))
+
+    primitive: General = general(
+        name,
+        lambda xp, *values, **params: formula(xp, *values, **params),
+        shape,
+        composed=adjoint_of(composed, kind.states, 1 + len(kind.saved)),
+        signals=False,
+        batch=lambda xs, batched, size, **params: _folded(primitive, kind.before, xs, batched, size, params),
+    )
+    return primitive
 
 
-def _last(values: list[Any], initial: Any, reverse: bool) -> Any:
-    return values[0 if reverse else -1] if values else initial
-
-
-def _rnn_composed(*operands: Any, has: Names, reverse: bool, nonlinearity: str) -> tuple[Any, Any]:
-    squash = relu if nonlinearity == "relu" else tanh
-
-    def step(p: dict[str, Any], z: Any, h: Any) -> tuple[Any]:
-        return (squash(z + linear(h, p["weight_hh"])),)
-
-    (states,) = _composed(has, operands, reverse, "bias", ("h0",), step, 1)
-    h0 = operands[has.index("h0")]
-    return _stacked(states, h0, h0.shape[-1]), _last(states, h0, reverse)
-
-
-def _lstm_composed(*operands: Any, has: Names, reverse: bool) -> tuple[Any, ...]:
-    def step(p: dict[str, Any], z: Any, h: Any, c: Any) -> tuple[Any, ...]:
-        i, f, g, o = split(z + linear(h, p["weight_hh"]), c.shape[-1], axis=-1)
-        i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
-        c = f * c + i * g
-        y = o * tanh(c)
-        return (linear(y, p["weight_hr"]) if "weight_hr" in p else y), c, concat((i, f, g, o), axis=-1)
-
-    states, cells, gates = _composed(has, operands, reverse, "bias", ("h0", "c0"), step, 3)
-    h0, c0 = operands[has.index("h0")], operands[has.index("c0")]
-    width = c0.shape[-1]
-    last = _last(states, h0, reverse), _last(cells, c0, reverse)
-    return _stacked(states, h0, h0.shape[-1]), *last, _stacked(gates, c0, 4 * width), _stacked(cells, c0, width)
-
-
-def _gru_composed(*operands: Any, has: Names, reverse: bool) -> tuple[Any, ...]:
-    def step(p: dict[str, Any], x: Any, h: Any) -> tuple[Any, ...]:
-        x_r, x_z, x_n = split(x, h.shape[-1], axis=-1)
-        h_r, h_z, h_n = split(linear(h, p["weight_hh"], p.get("bias_hh")), h.shape[-1], axis=-1)
-        r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-        n = tanh(x_n + r * h_n)
-        return n + z * (h - n), concat((r, z, n), axis=-1), h_n
-
-    states, gates, inner = _composed(has, operands, reverse, "bias_ih", ("h0",), step, 3)
-    h0 = operands[has.index("h0")]
-    width = h0.shape[-1]
-    stacked = _stacked(states, h0, width), _stacked(gates, h0, 3 * width), _stacked(inner, h0, width)
-    return stacked[0], _last(states, h0, reverse), *stacked[1:]
-
-
-# ------------------------------------------------------------------------------------------- primitives
-
-
-def _adjoint(
-    name: str, formula: Callable[..., Any], composed: Callable[..., Any], n_cotangents: int, n_saved: int
-) -> General:
-    """The vjp: operands are the cotangents of states, last state (and cell), what was saved, and the operands."""
-
-    def composed_vjp(*values: Any, has: Names, wanted: Names, **params: Any) -> tuple[Any, ...]:
-        operands = values[n_cotangents + n_saved :]
-        positions = [has.index(w) for w in wanted]
-
-        def results(*given: Any, **given_params: Any) -> tuple[Any, ...]:
-            return composed(*given, **given_params)[:n_cotangents]
-
-        return pulled(results, operands, positions, values[:n_cotangents], {"has": has, **params})
-
-    def shape(*avals: Aval, has: Names, wanted: Names, **_: Any) -> tuple[Aval, ...]:
-        return tuple(avals[n_cotangents + n_saved + has.index(w)] for w in wanted)
-
-    def forward(xp: Any, *values: Any, **params: Any) -> tuple[Any, ...]:
-        return formula(xp, *values, **params)
-
-    return general(name, forward, shape, composed=composed_vjp, signals=False)
-
-
-def _cotangents(adjoint: General, cotangents: Any, saved: Any, xs: Any, params: dict[str, Any], wanted: Any) -> Any:
+def _pulled(adjoint: General, kind: _Kind, g: Any, y: Any, xs: Any, wanted: Sequence[int], **params: Any) -> list[Any]:
     """One cotangent an operand, None for those that are not wanted."""
     has = params["has"]
-    found = bind(adjoint, (*cotangents, *saved, *xs), {**params, "wanted": tuple(has[i] for i in wanted)})
-    by_position = dict(zip(wanted, found, strict=True))
-    return [by_position.get(i) for i in range(len(has))]
+    n = 1 + len(kind.states)
+    found = dict(zip(kind.results(has), bind(adjoint, (*g[:n], y[0], *y[n:], *xs), params)))
+    names = [has[i] for i in wanted]
+    by_name = cotangents(dict(zip(has, xs)), names, y[0], params["reverse"], found)
+    return [by_name.get(name) for name in has]
 
 
-def _by_name(avals: Any, has: Names) -> dict[str, Aval]:
-    return dict(zip(has, avals, strict=True))
+def _folded(
+    primitive: General, before: Names, xs: Sequence[Any], batched: Sequence[bool], size: int, params: dict[str, Any]
+) -> Any:
+    """Under vmap: the examples' sequences as one batch, if they have the same weights."""
+    names = (*before, *params["has"])
+    shared = [name.startswith(("weight", "bias")) for name in names]
+    if any(b and of_all for b, of_all in zip(batched, shared)):
+        return NotImplemented
+    operands = [
+        x if of_all else _fold(x if b else broadcast_to(x, (size, *x.shape)), 1 if name in PER_STEP else 0)
+        for x, name, b, of_all in zip(xs, names, batched, shared)
+    ]
+    return tuple(_unfold(y, size, 1 if len(y.shape) == 3 else 0) for y in bind(primitive, operands, params))
+
+
+def _fold(x: Any, axis: int) -> Any:
+    """The examples' axis, the first, joined to the batch's, ``axis`` of an example."""
+    shape = x.shape[1:]
+    return moveaxis(x, 0, axis).reshape(*shape[:axis], x.shape[0] * shape[axis], *shape[axis + 1 :])
+
+
+def _unfold(y: Any, size: int, axis: int) -> Any:
+    shape = y.shape
+    return moveaxis(y.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]), axis, 0)
+
+
+# ------------------------------------------------------------------------------------------- the operations
 
 
 def _rnn_shape(*avals: Aval, has: Names, reverse: bool, nonlinearity: str) -> tuple[Aval, ...]:
-    p = _by_name(avals, has)
+    p = dict(zip(has, avals))
     return Aval((p["x"].shape[0], *p["h0"].shape), p["x"].dtype), p["h0"]
 
 
-rnn_vjp_p = _adjoint("rnn_vjp", formulas.rnn_adjoint, _rnn_composed, 2, 1)
-rnn_p = general(
+rnn_vjp_p = _adjoint("rnn_vjp", RNN, formulas.rnn_adjoint, rnn_composed)
+rnn_p: General = general(
     "rnn",
-    lambda xp, *xs, has, reverse, nonlinearity: formulas.rnn_forward(
-        xp, *xs, has=has, reverse=reverse, nonlinearity=nonlinearity
-    ),
+    lambda xp, *xs, **params: formulas.rnn_forward(xp, *xs, **params),
     _rnn_shape,
-    vjp=lambda g, y, xs, has, reverse, nonlinearity, wanted: _cotangents(
-        rnn_vjp_p, g, y[:1], xs, {"has": has, "reverse": reverse, "nonlinearity": nonlinearity}, wanted
+    vjp=lambda g, y, xs, has, reverse, nonlinearity, wanted: _pulled(
+        rnn_vjp_p, RNN, g, y, xs, wanted, has=has, reverse=reverse, nonlinearity=nonlinearity
     ),
-    composed=_rnn_composed,
+    composed=rnn_composed,
     signals=False,
+    batch=lambda xs, batched, size, **params: _folded(rnn_p, (), xs, batched, size, params),
 )
 
 
@@ -207,23 +169,22 @@ def rnn(
 
 
 def _lstm_shape(*avals: Aval, has: Names, reverse: bool) -> tuple[Aval, ...]:
-    p = _by_name(avals, has)
+    p = dict(zip(has, avals))
     (length, batch, _), dtype = p["x"].shape, p["x"].dtype
     width = p["c0"].shape[-1]
     gates, cells = Aval((length, batch, 4 * width), dtype), Aval((length, batch, width), dtype)
     return Aval((length, *p["h0"].shape), dtype), p["h0"], p["c0"], gates, cells
 
 
-lstm_vjp_p = _adjoint("lstm_vjp", formulas.lstm_adjoint, _lstm_composed, 3, 3)
-lstm_p = general(
+lstm_vjp_p = _adjoint("lstm_vjp", LSTM, formulas.lstm_adjoint, lstm_composed)
+lstm_p: General = general(
     "lstm",
-    lambda xp, *xs, has, reverse: formulas.lstm_forward(xp, *xs, has=has, reverse=reverse),
+    lambda xp, *xs, **params: formulas.lstm_forward(xp, *xs, **params),
     _lstm_shape,
-    vjp=lambda g, y, xs, has, reverse, wanted: _cotangents(
-        lstm_vjp_p, g[:3], (y[0], *y[3:]), xs, {"has": has, "reverse": reverse}, wanted
-    ),
-    composed=_lstm_composed,
+    vjp=lambda g, y, xs, has, reverse, wanted: _pulled(lstm_vjp_p, LSTM, g, y, xs, wanted, has=has, reverse=reverse),
+    composed=lstm_composed,
     signals=False,
+    batch=lambda xs, batched, size, **params: _folded(lstm_p, (), xs, batched, size, params),
 )
 
 
@@ -262,22 +223,21 @@ def lstm(
 
 
 def _gru_shape(*avals: Aval, has: Names, reverse: bool) -> tuple[Aval, ...]:
-    p = _by_name(avals, has)
+    p = dict(zip(has, avals))
     (length, batch, _), dtype = p["x"].shape, p["x"].dtype
     states = Aval((length, *p["h0"].shape), dtype)
     return states, p["h0"], Aval((length, batch, 3 * p["h0"].shape[-1]), dtype), states
 
 
-gru_vjp_p = _adjoint("gru_vjp", formulas.gru_adjoint, _gru_composed, 2, 3)
-gru_p = general(
+gru_vjp_p = _adjoint("gru_vjp", GRU, formulas.gru_adjoint, gru_composed)
+gru_p: General = general(
     "gru",
-    lambda xp, *xs, has, reverse: formulas.gru_forward(xp, *xs, has=has, reverse=reverse),
+    lambda xp, *xs, **params: formulas.gru_forward(xp, *xs, **params),
     _gru_shape,
-    vjp=lambda g, y, xs, has, reverse, wanted: _cotangents(
-        gru_vjp_p, g[:2], (y[0], *y[2:]), xs, {"has": has, "reverse": reverse}, wanted
-    ),
-    composed=_gru_composed,
+    vjp=lambda g, y, xs, has, reverse, wanted: _pulled(gru_vjp_p, GRU, g, y, xs, wanted, has=has, reverse=reverse),
+    composed=gru_composed,
     signals=False,
+    batch=lambda xs, batched, size, **params: _folded(gru_p, (), xs, batched, size, params),
 )
 
 
@@ -361,7 +321,7 @@ class _Given:
         self.within = None
         if lengths is not None:
             lengths = _checked_lengths(op, lengths, tensors["x"], self.sizes)
-            self.within = _within(lengths, self.sizes.length, lengths.device)
+            self.within = within(lengths, self.sizes.length, lengths.device)
             tensors["x"] = where(self.within, tensors["x"], 0)
             tensors["lengths"] = lengths
         self.tensors = tensors
