@@ -181,13 +181,18 @@ def mish(input: Any, inplace: bool = False) -> Any:
 
 # -------------------------------------------------------------------------------------------- gelu
 # Both forms are y = x s(x), so a slope s + x s' finds s again as y / x: a division instead of an erf. There y is only
-# a memory of gelu(x): the whole derivative of the slope is stated for x, none for y. Near 0, where y loses its digits
-# before x does, s is a half.
+# a memory of gelu(x): the whole derivative of the slope is stated for x, none for y. Where x is subnormal in half
+# precision, y has lost digits that x still has, and s is its Taylor polynomial.
 
 _SQRT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)
 _TWICE_SQRT_2_OVER_PI = 2 * math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
+
+
+def _share(xp: Any, x: Any, gelu_x: Any, cubic: float) -> Any:
+    """gelu(x) / x, near 0 as 1 / 2 + x / sqrt(2 pi) - cubic x^3."""
+    return xp.where(xp.abs(x) < 2.0**-14, 0.5 + x * (_DENSITY - cubic * x * x), gelu_x / x)
 
 
 def _normal_density(x: Any) -> Any:
@@ -196,7 +201,7 @@ def _normal_density(x: Any) -> Any:
 
 gelu_slope_p = elementwise(
     "gelu_slope",
-    lambda xp, x, gelu_x: xp.where(x * x == 0, 0.5, gelu_x / x) + x * (xp.exp(x * x * -0.5) * _DENSITY),
+    lambda xp, x, gelu_x: _share(xp, x, gelu_x, _DENSITY / 6) + x * (xp.exp(x * x * -0.5) * _DENSITY),
     partials=(lambda x: _normal_density(x) * (2 - x * x), 0),
 )
 gelu_p = elementwise(
@@ -212,7 +217,7 @@ single_gelu_p = elementwise(
 
 
 def _tanh_gelu_slope(xp: Any, x: Any, gelu_x: Any) -> Any:
-    s = xp.where(x * x == 0, 0.5, gelu_x / x)
+    s = _share(xp, x, gelu_x, (_TWICE_SQRT_2_OVER_PI**2 / 12 - _CUBIC) * _DENSITY)
     return s + x * s * (1.0 - s) * (_TWICE_SQRT_2_OVER_PI * (1.0 + 3.0 * _CUBIC * x * x))
 
 
