@@ -303,7 +303,7 @@ def pooling_windows(
     return windows("test", size, axes(kernel), axes(stride), pad, axes(dilation), ceil)
 
 
-POOLINGS = list(product([(8, 8), (9, 12), (15,)], [2, 3], [1, 2, 3], [0, 1], [1, 2], [False, True]))
+POOLINGS = list(product([(8, 8), (9, 12), (15,), (6, 5, 7)], [2, 3], [1, 2, 3], [0, 1], [1, 2], [False, True]))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
@@ -322,6 +322,8 @@ def test_max_pooling_agrees_with_its_formula(kernels, dtype) -> None:
 def test_max_pooling_of_nan_and_infinity_agrees_with_its_formula(kernels, arguments) -> None:
     x = np.random.default_rng(0).choice([np.nan, np.inf, -np.inf, 0.0, 1.0], (4, 3, 8, 8))
     assert_agree(kernels, pooling.max_pool_p, x, windows=pooling_windows((8, 8), *arguments))
+    volumes = x.reshape(4, 1, 3, 8, 8)
+    assert_agree(kernels, pooling.max_pool_p, volumes, windows=pooling_windows((3, 8, 8), *arguments))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])

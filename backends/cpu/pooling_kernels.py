@@ -19,6 +19,7 @@ from autograd_core.ops._windows import Windows
 from autograd_core.ops.pooling import Divisor
 from autograd_core.primitive import Primitive
 
+from . import volumes
 from .threads import shared
 
 _jit = njit(nogil=True, error_model="numpy", cache=True)
@@ -210,7 +211,30 @@ def _axes(windows: Windows) -> tuple[tuple[int, ...], ...]:
     return ((1, 1, 0, 1),) * (2 - len(given)) + given
 
 
+def _max_of_volumes(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Every plane by itself, then the planes' maxima, the first of equal ones staying."""
+    planes = x.reshape(x.shape[0], -1, *x.shape[3:])
+    within, found = (a.reshape(*x.shape[:3], *a.shape[2:]) for a in max_pool(planes, windows=volumes.across(windows)))
+    found += np.arange(x.shape[2], dtype=ops.INDEX)[:, None, None] * (x.shape[3] * x.shape[4])
+    stride, dilation, before = windows.stride[0], windows.dilation[0], windows.padding[0][0]
+    starts = np.arange(windows.output[0]) * stride - before
+    first = starts + np.maximum(dilation - 1 - starts, 0) // dilation * dilation  # that is not padding
+    best, index = within[:, :, first], found[:, :, first]
+    for k in range(windows.kernel[0]):
+        planes_met = starts + k * dilation
+        met = slice(*np.searchsorted(planes_met, (0, x.shape[2])))
+        if met.start < met.stop:
+            seen = slice(planes_met[met.start], planes_met[met.stop - 1] + 1, stride)
+            value = within[:, :, seen]
+            better = (value > best[:, :, met]) | (value != value)
+            np.copyto(best[:, :, met], value, where=better)
+            np.copyto(index[:, :, met], found[:, :, seen], where=better)
+    return best, index
+
+
 def max_pool(x: np.ndarray, *, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    if len(windows.size) == 3 and x.dtype in COMPILED and x.size:
+        return _max_of_volumes(x, windows)
     if not _suits(windows, x):
         return ops.max_pool_p.forward(np, x, windows=windows)
     shape = (*x.shape[:2], *windows.output)

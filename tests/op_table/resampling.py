@@ -198,11 +198,16 @@ CASES = [
     resize_case("area", (1, 2, 5, 3), size=(2, 4), mode="area"),
     resize_case("area-even", (1, 1, 4, 2), scale_factor=0.5, mode="area"),
     *[
-        grid_case(mode, padding_mode, corners)
-        for mode in ("bilinear", "nearest", "bicubic")
+        grid_case("bilinear", padding_mode, corners)
         for padding_mode in ("zeros", "border", "reflection")
         for corners in (False, True)
     ],
+    grid_case("nearest", "zeros", False),
+    grid_case("nearest", "border", True),
+    grid_case("nearest", "reflection", False),
+    grid_case("bicubic", "zeros", True),
+    grid_case("bicubic", "border", False),
+    grid_case("bicubic", "reflection", True),
     grid_case("bilinear", "zeros", False, (2, 1, 3), (1, 1, 2)),
     grid_case("bilinear", "reflection", True, (2, 3, 2), (1, 2, 1)),
     grid_case("nearest", "border", False, (2, 3, 2), (2, 1, 1)),
