@@ -83,6 +83,19 @@ def test_gradients_of_functions_of_hermitian_matrices_are_hermitian(f):
     np.testing.assert_allclose(g.numpy(), g.numpy().conj().T, atol=1e-14)
 
 
+def test_gradients_of_functions_of_symmetric_matrices_are_symmetric():
+    x = RNG.standard_normal((3, 3))
+    g = gradient(lambda x: (weights(3, 3) * linalg.eigh(x)[1]).sum(), x + x.T)
+    np.testing.assert_allclose(g, g.T, atol=1e-14)
+
+
+@pytest.mark.parametrize("f", [linalg.eigh, linalg.eig])
+def test_tangents_of_eigenvectors_turn_as_little_as_they_can(f):
+    x, t = complex_matrix(3, 3), complex_matrix(3, 3)
+    (_, v), (_, dv) = ag.jvp(f, (ag.asarray(x + x.conj().T),), (ag.asarray(t + t.conj().T),))
+    np.testing.assert_allclose(np.diagonal(v.numpy().conj().T @ dv.numpy()), 0, atol=1e-13)
+
+
 # ------------------------------------------------------------------------------------------- missing rank
 
 
@@ -138,12 +151,22 @@ def test_by_default_rtol_is_the_rounding_of_so_many_numbers(dtype, eps):
     np.testing.assert_array_equal(linalg.matrix_rank(wide).numpy(), [1, 1, 2])
 
 
+@pytest.mark.parametrize("shape", [(4, 6, 6), (4, 8, 5), (4, 5, 8)])
+def test_elimination_takes_the_largest_pivots(shape):
+    x = RNG.standard_normal(shape)
+    p, lower, upper = (y.numpy() for y in linalg.lu(x))
+    np.testing.assert_allclose(p @ lower @ upper, x, atol=1e-13)
+    assert np.abs(lower).max() <= 1 + 1e-12
+    np.testing.assert_array_equal(np.triu(upper), upper)
+
+
 def test_least_squares_without_full_rank_are_the_shortest():
     a, b = np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([1.0, 3.0])
     found = linalg.lstsq(a, b)
     np.testing.assert_allclose(found.solution.numpy(), [1.0, 1.0])
     np.testing.assert_allclose(found.residuals.item(), 2.0)
     assert found.rank.item() == 1
+    assert linalg.lstsq(100 * np.diag([1.0, 1e-3]), b, rcond=1e-2).rank.item() == 1
     np.testing.assert_allclose(found.singular_values.numpy(), [2.0, 0.0], atol=1e-15)
 
 

@@ -138,8 +138,8 @@ def _eig_vjp(g: Any, y: Any, avals: Any) -> Any:
     vh = v.mH
     inner = matmul(vh, gv)
     _require_no_phase("eig", inner, gv)
-    # columns keep their length 1: what would stretch them counts for nothing
-    inner = inner - matmul(vh, v) * real(diagonal(inner)).astype(v.dtype)[..., None, :]
+    # columns keep their length 1 and turn as little as they can: v^H dv = 0
+    inner = inner - matmul(vh, v) * diagonal(inner)[..., None, :]
     turned = over_gaps(inner, conj(w[..., None, :] - w[..., :, None]))
     return _like(_similar(turned + embedded(gw), vh), avals[0].dtype)
 

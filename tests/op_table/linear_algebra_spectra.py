@@ -45,6 +45,11 @@ def definite(*shape: int) -> Draw:
     return draw
 
 
+def turning(rng: np.random.Generator) -> np.ndarray:
+    """Real matrices whose eigenvalues are complex."""
+    return np.array([[[1.0, 3.0], [-2.0, 0.5]]]) + 0.2 * rng.standard_normal((2, 2, 2))
+
+
 def complex_definite(*shape: int) -> Draw:
     def draw(rng: np.random.Generator) -> np.ndarray:
         x = complex_normal(*shape)(rng)
@@ -309,6 +314,21 @@ CASES = [
         lambda x: each(by_hand.eig)(x)[0],
         lambda torch, x: torch.linalg.eigvals(x),
     ),
+    OpCase(
+        "eigvals/complex",
+        linalg.eigvals,
+        operands(complex_normal(2, 2, 2)),
+        lambda x: each(by_hand.eig)(x)[0],
+        lambda torch, x: torch.linalg.eigvals(x),
+    ),
+    OpCase(
+        "eigvals/pairs of real matrices",
+        linalg.eigvals,
+        operands(turning),
+        lambda x: each(by_hand.eig)(x)[0],
+        lambda torch, x: torch.linalg.eigvals(x),
+    ),
+    OpCase("eig/pairs of real matrices", eig, operands(turning), each(by_hand.eig), torch_eig),
     svd("/thin", spread(2, 3, 2)),
     svd("/thin wide", spread(2, 2, 3)),
     svd("/square", spread(2, 3, 3), full=True),
