@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # Before anything imports matplotlib.
@@ -14,3 +15,7 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("quick", parent=settings.get_profile("default"), max_examples=10)
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-operations", action="store_true", help="write docs/operations.md from what they find")

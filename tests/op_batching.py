@@ -1,4 +1,4 @@
-"""vmap is the loop over examples: for values, for the gradient inside and for the gradient outside, any operand batched."""
+"""vmap is the loop over examples: for values, the gradient inside and the gradient outside, any operand batched."""
 
 from __future__ import annotations
 

@@ -20,8 +20,15 @@ def families() -> list[ModuleType]:
 
 @cache
 def public_functions() -> dict[str, str]:
-    """Public operation -> the family that lists it."""
-    return {name: module.__name__ for module in families() for name in getattr(module, "__all__", ())}
+    """Public operation -> the module that defines it: what families list, and what nn.functional alone passes on."""
+    functional = importlib.import_module("autograd_core.nn.functional")
+    found: dict[str, str] = {}
+    for module in (*families(), functional):
+        for name in getattr(module, "__all__", ()):
+            home = getattr(getattr(module, name), "__module__", module.__name__)
+            if home.startswith(f"{ops.__name__}."):
+                found.setdefault(name, home)
+    return found
 
 
 def is_public(function: str) -> bool:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
+from op_catalog import is_public
 from op_checks import Arrays, Watcher, arrays, as_list, pulled, run, same
 from op_dtypes import on_both
 from op_table import OpCase
@@ -20,8 +21,8 @@ from autograd_core import context
 NO_AXES = "its operands have no axis"
 
 
-def emptied(xs: Arrays) -> Iterator[tuple[str, Arrays]]:
-    """Operands with one axis, or all axes of one length, cut to nothing, and words for which."""
+def emptied(xs: Arrays, inner: bool = False) -> Iterator[tuple[str, Arrays]]:
+    """Operands with one axis (inner: not that), or all axes of one length, cut to nothing, and words for which."""
     seen = set()
     for i, x in enumerate(xs):
         for axis, n in enumerate(x.shape):
@@ -30,7 +31,7 @@ def emptied(xs: Arrays) -> Iterator[tuple[str, Arrays]]:
             alone = {(i, axis)}
             together = {(j, b) for j, other in enumerate(xs) for b, m in enumerate(other.shape) if m == n}
             for chosen in (alone, together):
-                if frozenset(chosen) not in seen:
+                if frozenset(chosen) not in seen and (chosen == together or not inner):
                     seen.add(frozenset(chosen))
                     yield " and ".join(f"axis {b} of operand {j}" for j, b in sorted(chosen)), cut(xs, chosen)
 
@@ -45,10 +46,12 @@ def check(case: OpCase) -> str:
     if case.not_empty:
         return case.not_empty
     refusals, taken = set(), 0
-    for which, xs in emptied(arrays(case)):
+    for which, xs in emptied(arrays(case), inner=not is_public(case.function)):
         what = f"{case.name}, nothing along {which}"
         found = on_both(case, lambda device, xs=xs: [y.numpy() for y in run(case, xs, device)], which)
         if isinstance(found, Exception):
+            alike = len({x.shape for x in xs}) == 1
+            assert not (case.elementwise and alike), f"{what}: there is no reason to refuse it: {found!r}"
             refusals.add(type(found).__name__)
             continue
         taken += 1
@@ -77,4 +80,6 @@ def compare(case: OpCase, xs: Arrays, found: list[list[np.ndarray]], what: str) 
             expected = [np.asarray(y) for y in as_list(case.reference(*xs))]
         except (ValueError, IndexError, TypeError, ArithmeticError):
             return
-    same(found[0], expected, what, 1e-11, dtypes=False)
+    for y, e in zip(found[0], expected, strict=False):
+        if y.size or e.size:  # loops over nothing cannot know what shape they would have had
+            same([y], [e], what, 1e-11, dtypes=False)

@@ -1,119 +1,51 @@
-"""JAX as a judge: the same call, with JAX's functions in the place of ours.
+"""JAX as a judge: the same call, with JAX's functions in the place of ours (see ``op_names``).
 
-A case's function names operations of ours as globals or in closures (``ag.sum``, ``conv2d``). ``in_jax`` makes a copy of
-it in which these names lead to JAX: to the function of the same name in ``jax.numpy``, ``jax.nn``, ``jax.scipy.special``
-or ``jax.lax``, or to what ``op_table.jax_names`` says. The arguments stay what they are, so every variant of a case, axes
-and all, is judged without being written a second time.
+Names lead to the function of the same name in ``jax.numpy``, ``jax.nn``, ``jax.scipy.special`` or ``jax.lax``, or to
+what ``op_table.jax_names`` says. ``jax.test_util.check_jvp`` and ``check_vjp`` judge our derivatives in JAX's own way.
 """
 
 from __future__ import annotations
 
-import dis
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from op_catalog import is_public
 from op_checks import TOLERANCE, Arrays, arrays, of_operands, pulled, run, same
+from op_names import Namespace, NoSuchName, translated
 from op_table import OpCase
-from op_table.jax_names import ADAPTED, CASES_NOT_IN_JAX, COARSE, NOT_IN_JAX
+from op_table.jax_names import ADAPTED, COARSE, NOT_IN_JAX
 
 import autograd_core as ag
-from autograd_core.primitive import Primitive
 
 NO_OPERANDS = "takes no tensor"
 NO_DERIVATIVE = "values agree; JAX has no derivative here"
-CONSTANTS = {name for name in ag.dtypes.__all__ if hasattr(np, name)}
 
 
-class NotInJax(Exception):
-    """A case names something that has no counterpart."""
+def load() -> Any:
+    """JAX with what is used of it, compiling quickly rather than well; ImportError if it is not installed."""
+    import jax
+    import jax.scipy.special
+    import jax.test_util
 
-
-class Namespace:
-    """Our names, leading to JAX: stands for ``autograd_core`` and every module of it."""
-
-    def __init__(self, jax: Any):
-        self._jax = jax
-        numpy = jax.numpy
-        self._rooms = [numpy.linalg, numpy.fft, numpy, jax.nn, jax.scipy.special, jax.lax]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._jax.numpy.fft.fft(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("fft", "linalg"):  # modules, and the former a function in its module too
-            return self
-        if name in ADAPTED:
-            return lambda *args, **kwargs: ADAPTED[name](self._jax, *args, **kwargs)
-        if name in NOT_IN_JAX:
-            raise NotInJax(NOT_IN_JAX[name])
-        if name.endswith("_p") or (not is_public(name) and name not in CONSTANTS):
-            raise NotInJax(f"names {name}, an inner step")
-        for room in self._rooms:
-            if hasattr(room, name):
-                return getattr(room, name)
-        raise AssertionError(f"JAX has no {name}: say so in op_table/jax_names.py, or say there what does the same")
-
-    def bind(self, name: str) -> Any:
-        """The function of that name, looked up when it is called: what is not called need not exist."""
-        return lambda *args, **kwargs: getattr(self, name)(*args, **kwargs)
+    jax.config.update("jax_disable_most_optimizations", True)
+    return jax
 
 
 def in_jax(f: Callable[..., Any], jax: Any) -> Callable[..., Any]:
     """``f`` with JAX's functions for ours."""
-    return _translated(f, Namespace(jax), {})
-
-
-def _translated(value: Any, namespace: Namespace, seen: dict[int, Any]) -> Any:
-    """``value`` as it is, or what stands for it in JAX."""
-    if isinstance(value, types.ModuleType):
-        return namespace if value.__name__.partition(".")[0] == "autograd_core" else value
-    if isinstance(value, (tuple, list)) and any(isinstance(v, types.FunctionType) for v in value):
-        return type(value)(_translated(v, namespace, seen) for v in value)
-    if isinstance(value, Primitive):
-        raise NotInJax(f"binds the primitive {value.name} itself")
-    if isinstance(value, ag.Tensor):
-        return namespace._jax.numpy.asarray(value.numpy())
-    if isinstance(value, dict) and value and all(isinstance(v, types.FunctionType) for v in value.values()):
-        return {key: _translated(v, namespace, seen) for key, v in value.items()}
-    if not isinstance(value, types.FunctionType):
-        return value
-    if value.__module__.startswith("autograd_core."):
-        return namespace.bind(value.__name__)
-    if not value.__module__.startswith("op_table"):
-        return value
-    if id(value) not in seen:
-        seen[id(value)] = _copied(value, namespace, seen)
-    return seen[id(value)]
-
-
-def _copied(f: types.FunctionType, namespace: Namespace, seen: dict[int, Any]) -> types.FunctionType:
-    """A function of the op table with every name that it uses translated."""
-    cells = tuple(types.CellType(_translated(cell.cell_contents, namespace, seen)) for cell in f.__closure__ or ())
-    used = {name: f.__globals__[name] for name in _names(f.__code__) if name in f.__globals__}
-    names = {"__builtins__": f.__globals__["__builtins__"]}
-    names |= {name: _translated(value, namespace, seen) for name, value in used.items()}
-    made = types.FunctionType(f.__code__, names, f.__name__, f.__defaults__, cells or None)
-    made.__kwdefaults__ = f.__kwdefaults__
-    return made
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """The globals that a function and those inside it read."""
-    read = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    return read.union(*(_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)))
-
-
-# ------------------------------------------------------------------------------------------ the judge
+    numpy = jax.numpy
+    rooms = [numpy.linalg, numpy.fft, numpy, jax.nn, jax.scipy.special, jax.lax]
+    adapted = {
+        name: lambda *args, call=call, **kwargs: call(jax, *args, **kwargs)  # the same for every call
+        for name, call in ADAPTED.items()
+    }
+    return translated(f, Namespace("JAX", rooms, numpy.asarray, adapted, NOT_IN_JAX))
 
 
 def check(case: OpCase, jax: Any) -> str:
-    """ "" if JAX gives the same values and gradients and its own checks pass ours; else the reason why it is not asked."""
-    reason = case.no_jax or CASES_NOT_IN_JAX.get(case.name)
-    if reason:
-        return reason
+    """Nothing, if JAX gives the same values and gradients and passes our derivatives; else why it is not asked."""
+    if case.no_jax:
+        return case.no_jax
     xs = arrays(case)
     if not xs:
         return NO_OPERANDS
@@ -124,7 +56,7 @@ def check(case: OpCase, jax: Any) -> str:
         try:
             f = (lambda *ys: case.jax(jax, *ys)) if case.jax else in_jax(case.fn, jax)
             return compare(case, f, xs, positions, jax)
-        except NotInJax as reason:
+        except NoSuchName as reason:
             return str(reason)
 
 
@@ -179,7 +111,9 @@ def compare(case: OpCase, f: Callable[..., Any], xs: Arrays, positions: Sequence
         return NO_DERIVATIVE
     except AttributeError as error:
         if "has no attribute" in str(error) and ("Tracer" in str(error) or "ArrayImpl" in str(error)):
-            raise NotInJax(f"calls a method that JAX's arrays lack: {str(error).rpartition('attribute ')[2]}") from None
+            raise NoSuchName(
+                f"calls a method that JAX's arrays lack: {str(error).rpartition('attribute ')[2]}"
+            ) from None
         raise
     tolerance, _ = COARSE.get(case.function, (TOLERANCE[np.dtype(np.float64)], ""))
     floating = [y for y in values if y.dtype.kind in "fc"]
@@ -191,7 +125,7 @@ def compare(case: OpCase, f: Callable[..., Any], xs: Arrays, positions: Sequence
 
 
 def _run(jax: Any, f: Callable[..., Any], *args: Any) -> Any:
-    """``f`` compiled as a whole, which takes JAX less time than operation by operation; so only if it depends on values."""
+    """``f`` compiled as a whole, which takes less time than one operation after another; or, if values matter, so."""
     try:
         return jax.jit(f)(*args)
     except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import op_checks
 from op_catalog import NOT_OPERATIONS, families, primitives, public_functions
 from op_table import CASES, OpCase
-from test_ops import NOT_IN_FLOAT32
+from op_table.exceptions import EXCEPTIONS
+from op_table.jax_names import ADAPTED, COARSE, NOT_IN_JAX
 
 import autograd_core as ag
 from autograd_core import ops
@@ -66,5 +67,14 @@ def test_cases_without_pytorch_say_why():
     assert not [case.name for case in CASES if case.torch is None and not case.no_torch]
 
 
-def test_exceptions_name_cases():
-    assert NOT_IN_FLOAT32.keys() <= {case.name for case in CASES}
+def test_exceptions_name_cases_or_their_functions():
+    assert EXCEPTIONS.keys() <= {name for case in CASES for name in (case.name, case.function)}
+
+
+def test_what_jax_is_told_names_operations():
+    told = ADAPTED.keys() | NOT_IN_JAX.keys() | COARSE.keys()
+    assert told - {"random"} <= public_functions().keys(), told - public_functions().keys()
+
+
+def test_gradients_are_stated_only_where_there_is_no_derivative():
+    assert not [case.name for case in CASES if case.edge is not None and case.order]

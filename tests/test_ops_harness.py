@@ -14,6 +14,7 @@ import op_extents
 import op_jax
 import op_matrix
 import pytest
+from op_names import Namespace, NoSuchName
 from op_table import OpCase
 from op_table.case import normal, operands
 from test_ops_broadcasting import Drawn, check_gradients, check_values
@@ -164,7 +165,11 @@ FAULTS: list[tuple[Callable[[OpCase], None], OpCase, str]] = [
     (in_dtype("float32"), square("float64 constant", lambda xp, x: x * x * np.float64(1)), "expected .*float32"),
     (in_dtype("float32"), square("float64 slope", partial=lambda x: x * ag.tensor(2.0, dtype="float64")), "float64"),
     (in_dtype("float32"), square("inexact", lambda xp, x: x * x * (1 + 1e-4 * (x.dtype == np.float32))), "in float32"),
-    (in_dtype("float16"), square("inexact", lambda xp, x: x * x + x.dtype.type(0.1 * (x.itemsize < 4))), "in float16"),
+    (
+        in_dtype("float16"),
+        square_case(square_p, fn=lambda x: ag.square(x) + 0.1 * (x.dtype == np.float16)),
+        "in float16: result 0",
+    ),
     (in_dtype("complex128"), square("modulus", lambda xp, x: x * xp.conj(x)), "nobody confirms"),
     (in_dtype("complex128"), square("conjugate", partial=lambda x: 2 * ag.conj(x)), "finite differences"),
     (in_dtype("complex64"), square("parts", lambda xp, x: x * x + 0.1 * (x.dtype == np.complex64)), "in complex64"),
@@ -181,7 +186,7 @@ FAULTS: list[tuple[Callable[[OpCase], None], OpCase, str]] = [
     (op_checks.symmetry, multiplied("no gradient", lambda x2: x2, lambda x1: 2 * x1), "Not equal to tolerance"),
     (op_checks.layouts, square("order in memory", by_memory), "Fortran-order operands"),
     (op_checks.scalars, square("needs an axis", lambda xp, x: x * x if x.ndim else x), "0-d"),
-    (extents, square("needs elements", lambda xp, x: x * x + 0 * x.max()), "no reason"),
+    (extents, square("needs elements", lambda xp, x: x * x + 0 * x.max()), "no reason to refuse"),
     (extents, squares("another shape", lambda x: Aval(x.shape[:1], x.dtype)), "its shape rule says"),
     (extents, squares("gradient", vjp=lambda g, x: 2 * x * g if x.size else g.new_zeros((1,))), "gradient 0 has shape"),
     (in_dtype("int64"), square("halves", lambda xp, x: x * x + (x // 2 - x / 2).astype(x.dtype)), "int64"),
@@ -197,7 +202,7 @@ FAULTS: list[tuple[Callable[[OpCase], None], OpCase, str]] = [
     (against_jax, square("wrong slope", partial=lambda x: 2.1 * x), "tangent"),
     (against_jax, squares("wrong vjp", vjp=lambda g, x: 3 * x * g, jvp=right_jvp), "cotangent projection"),
     (op_checks.edge, square_case(square_p, edge=lambda x: 3 * x, order=0), "gradient at the edge"),
-    (op_checks.half, square("overflow", lambda xp, x: x * x * (xp.exp(x) / xp.exp(x))), "in float16 are NaN"),
+    (op_checks.half, square("overflow", lambda xp, x: x * x * (xp.exp(2 * x) / xp.exp(2 * x))), "in float16 are NaN"),
     (op_checks.purity, square("in place", in_place), "in place: operands"),
     (op_checks.purity, squares("cotangent in place", vjp=overwriting), "cotangents"),
     (op_checks.recording, square_case(elementwise("no slope", lambda xp, x: x * x, None)), "requires gradients"),
@@ -273,7 +278,7 @@ def test_a_refusal_on_one_backend_alone_is_found():
     kernels = get_device("cpu").kernels
     kernels[primitive] = kernel
     try:
-        with pytest.raises(AssertionError, match="numpy gives .*, cpu DTypeError"):
+        with pytest.raises(AssertionError, match=r"numpy gives [\s\S]*, cpu DTypeError"):
             op_dtypes.check(square_case(primitive), "int8")
         assert not op_dtypes.check(square_case(primitive), "int16")
     finally:
@@ -294,6 +299,6 @@ def test_what_jax_lacks_is_reported_as_such():
     jax = op_matrix.judge("jax")
     if jax is None:
         pytest.skip("jax is not installed")
-    assert op_jax.check(square_case(square_p), jax) == "binds the primitive square itself"
+    assert op_jax.check(square_case(square_p, no_jax="it is said"), jax) == "it is said"
     with pytest.raises(NoSuchName, match="JAX has no function of this name"):
-        op_jax.in_jax(lambda x: conv_transpose2d(x), jax)
+        Namespace("JAX", [jax.numpy], jax.numpy.asarray).conv_transpose2d  # noqa: B018 (its look-up is the test)

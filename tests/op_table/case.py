@@ -23,10 +23,12 @@ class OpCase:
     torch: the same function, called with the torch module and torch tensors; or None, with the reason in ``no_torch``.
     differentiable: positions of the operands with a derivative; None for all floating ones, () for no derivative.
     why_not: the reason for every ``()``.
+    edge: where there is no derivative (``order=0``), what is given for the gradients of the sum of the results instead,
+        one for each differentiable operand, as a function of the NumPy arrays.
     order: highest order of derivative that exists and is checked.
     elementwise: how many operands broadcast, for the checks in which Hypothesis draws shapes and dtypes; 0 if not so.
-    jax: the same function, called with the jax module and JAX's arrays; None where ``fn`` itself can be read in JAX's names
-        (see ``op_jax``); ``no_jax``: the reason why JAX is not asked.
+    jax: the same function, called with the jax module and JAX's arrays; None where ``fn`` itself can be read in JAX's
+        names (see ``op_jax``); ``no_jax``: the reason why JAX is not asked.
     no_vmap: the reason why vmap refuses it.
     not_in: dtype -> the reason why the case means nothing in it.
     not_empty: the reason why operands without elements mean nothing to the case.
@@ -41,6 +43,7 @@ class OpCase:
     no_torch: str = ""
     differentiable: tuple[int, ...] | None = None
     why_not: str = ""
+    edge: Callable[..., Any] | None = None
     order: int = 2
     elementwise: int = 0
     jax: Callable[..., Any] | None = None

@@ -1,0 +1,107 @@
+"""Mutate every rule and say what survives: ``python -m mutation [family ...]``.
+
+Without families all of them. What is found is kept in results.json and written to docs/mutation.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from op_table import CASES
+
+from . import equivalent, killing, mutants, rules
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGE = ROOT / "docs" / "mutation.md"
+RESULTS = Path(__file__).with_name("results.json")
+
+
+def main(families: list[str]) -> int:
+    """Mutate the rules of ``families``, or all; keep what was found beside what is known of the others."""
+    rules.load()
+    every = rules.all_rules()
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    names = sorted({rules.family(rule) for rule in every})
+    results = {name: known[name] for name in names if name in known}
+    for name in families or names:
+        results[name] = mutate([rule for rule in every if rules.family(rule) == name])
+        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+        PAGE.write_text(page(results))
+    unexplained = [name for name in all_survivors(results) if name not in equivalent.EQUIVALENT]
+    print(summary(results), f"{len(unexplained)} survivors have no reason.", sep="\n")
+    return 1 if unexplained else 0
+
+
+def mutate(chosen: list[rules.Rule]) -> dict[str, Any]:
+    """How many mutants of one family's rules there are, and which survive."""
+    start = time.perf_counter()
+    by_code = defaultdict(list)
+    for run in killing.runs(chosen, CASES):
+        for code in run.codes:
+            by_code[code].append(run)
+    made, survivors = 0, []
+    for rule in chosen:
+        order = killing.in_order(by_code[rule.function.__code__])
+        last = None
+        for mutant in mutants.of(rule.function, rule.label, rule.module):
+            made += 1
+            # what killed the last mutant of the function mostly kills the next
+            order.sort(key=lambda run: run is not last)
+            last = killing.killer(mutant, order)
+            if last is None:
+                survivors.append(mutant.name)
+                if mutant.name not in equivalent.EQUIVALENT:
+                    reached = "" if order else " (no case runs it)"
+                    print(f"SURVIVES {rule.module.__name__}:{mutant.line} {mutant.name}{reached}", flush=True)
+    seconds = time.perf_counter() - start
+    family = rules.family(chosen[0])
+    print(f"{family}: {len(chosen)} functions, {made} mutants, {len(survivors)} survive, {seconds:.0f} s", flush=True)
+    return {"functions": len(chosen), "mutants": made, "survivors": survivors}
+
+
+def all_survivors(results: dict[str, Any]) -> list[str]:
+    return [name for found in results.values() for name in found["survivors"]]
+
+
+def summary(results: dict[str, Any]) -> str:
+    functions, made = (sum(found[key] for found in results.values()) for key in ("functions", "mutants"))
+    survive = len(all_survivors(results))
+    explained = sum(name in equivalent.EQUIVALENT for name in all_survivors(results))
+    return (
+        f"{functions} functions, {made} mutants: {made - survive} killed, {survive} survive, {explained} of these "
+        "with the reason why they change nothing."
+    )
+
+
+def page(results: dict[str, Any]) -> str:
+    lines = [
+        "# Mutation of the derivative rules",
+        "",
+        "Written by `make mutation`: every rule of every primitive, and every private function below one, is changed",
+        "in one place at a time (a sign, a factor, a term, an operand, a comparison, an axis), and a check of the op",
+        "table that runs the changed function must fail: finite differences to second order, conventions where there",
+        "is no derivative, vmap against the loop, complex numbers, single precision, operands without elements.",
+        "",
+        summary(results),
+        "",
+        "| Family | Functions | Mutants | Killed | Survive |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, found in sorted(results.items()):
+        made, survive = found["mutants"], len(found["survivors"])
+        lines.append(f"| {name} | {found['functions']} | {made} | {made - survive} | {survive} |")
+    lines += ["", "## Survivors", "", "| Function | Change | Why no check finds it |", "|---|---|---|"]
+    for mutant in all_survivors(results):
+        label, _, change = mutant.partition(": ")
+        reason = equivalent.EQUIVALENT.get(mutant, "not explained yet")
+        lines.append(f"| {label} | `{change.replace('|', '&#124;')}` | {reason} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
