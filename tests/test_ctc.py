@@ -7,7 +7,7 @@ import pytest
 
 import autograd_core as ag
 from autograd_core.nn import functional as F
-from autograd_core.ops.ctc import ctc_loss
+from autograd_core.ops.ctc import ctc_alignment_p, ctc_alignment_slope_p, ctc_loss
 from autograd_core.ops.softmax import log_softmax
 
 
@@ -129,3 +129,9 @@ def test_errors_name_what_is_wrong(arguments: tuple, kind: type[Exception], mess
 def test_log_probabilities_have_steps_sequences_and_classes() -> None:
     with pytest.raises(ag.ShapeError, match=r"log_probs must be \(T, N, C\) or \(T, C\), with C > 0, got shape \(3,\)"):
         F.ctc_loss(ag.ones(3), np.array([1]), (1,), (1,))
+
+
+def test_the_composed_form_says_the_same_without_steps() -> None:
+    operands = ag.zeros((0, 2, 3)), ag.zeros((2, 3), dtype=bool), ag.tensor([0, 0]), ag.tensor([0, 1])
+    assert ctc_alignment_p.composed(*operands).tolist() == [0.0, np.inf]
+    assert ctc_alignment_slope_p.composed(ag.ones(2), *operands).shape == (0, 2, 3)
