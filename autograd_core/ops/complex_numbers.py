@@ -94,10 +94,10 @@ def whole_dtype(dtype: np.dtype) -> np.dtype:
 
 def _joined(xp: Any, re: Any, im: Any) -> Any:
     # not re + 1j * im: an infinite imaginary part would give the real part inf * 0
-    result = xp.empty(re.shape, whole_dtype(re.dtype))
-    result.real = re
-    result.imag = im
-    return result
+    parts = xp.empty((*re.shape, 2), re.dtype)
+    parts[..., 0] = re
+    parts[..., 1] = im
+    return parts.view(whole_dtype(re.dtype))[..., 0]
 
 
 complex_p = multilinear(

@@ -100,7 +100,8 @@ def _box(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return Box(np.asarray(value))
     if isinstance(value, (tuple, list)) and any(isinstance(v, np.ndarray) for v in value):
-        return type(value)(map(_box, value))
+        boxes = map(_box, value)
+        return type(value)(*boxes) if hasattr(value, "_fields") else type(value)(boxes)
     return value
 
 
