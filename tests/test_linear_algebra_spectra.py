@@ -244,6 +244,12 @@ def test_norm_takes_vectors_and_matrices_apart():
     for ord in (None, 0, 1, 2, 3, np.inf):
         np.testing.assert_allclose(linalg.norm(x, ord, axis=0).numpy(), np.linalg.norm(x, ord, axis=0))
     np.testing.assert_allclose(linalg.norm(x[None, None]).item(), np.sqrt(26))
+    np.testing.assert_allclose(linalg.norm(x[:, 0], 3).item(), 91 ** (1 / 3))
+
+
+@pytest.mark.parametrize("ord", [0.5, 1, 1.5, 2, 3, np.inf])
+def test_norms_of_zeros_are_zero(ord):
+    np.testing.assert_array_equal(linalg.vector_norm(np.zeros((2, 3)), axis=1, ord=ord).numpy(), [0, 0])
 
 
 @pytest.mark.parametrize(
@@ -257,6 +263,7 @@ def test_norm_takes_vectors_and_matrices_apart():
         (lambda x: linalg.matrix_norm(x, ord="l2"), ag.ArgumentError, "got 'l2'"),
         (lambda x: linalg.vector_norm(x, ord="fro"), ag.ArgumentError, r"ag\.linalg\.matrix_norm"),
         (lambda x: linalg.cond(x[:0]), ag.ShapeError, "no condition number"),
+        (lambda x: linalg.cond(x[:, :0]), ag.ShapeError, "no condition number"),
         (lambda x: linalg.cond(x[:1], 1), ag.ShapeError, "takes square matrices"),
     ],
 )

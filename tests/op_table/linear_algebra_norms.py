@@ -126,7 +126,7 @@ CASES = [
     *vector_cases("3 complex", 3, axis=1, make=operands(complex_normal(2, 2))),
     *(matrix_case(ord, spread(2, 3, 2)) for ord in ORDERS),
     matrix_case("fro", spread(2, 2, 3), " keepdims", keepdims=True),
-    matrix_case("nuc", spread(1, 2, 3), " wide keepdims", keepdims=True),
+    matrix_case("nuc", spread(2, 2, 3), " wide keepdims", keepdims=True),
     matrix_case("nuc", complex_normal(1, 2, 3), " complex"),
     matrix_case(1, complex_normal(1, 2, 3), " complex"),
     general_case("all", None, None, False, lambda x: np.sqrt((np.abs(x) ** 2).sum())),
@@ -135,6 +135,6 @@ CASES = [
     general_case("all along an axis", None, 1, False, lambda x: of_vectors(x, 2, 1, False)),
     general_case("two axes", "nuc", (2, 0), True, nuclear_of_middle),
     *(condition(p, regular(2, 3, 3)) for p in (None, 2, -2, "fro", "nuc", 1, -1, np.inf, -np.inf)),
-    condition(None, spread(1, 3, 2), " tall"),
+    *(condition(p, spread(1, 3, 2), " tall") for p in (None, 2, -2)),
     condition("fro", complex_regular(1, 2, 2), " complex"),
 ]
