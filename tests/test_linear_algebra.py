@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import op_checks
 import pytest
+from op_table import linear_algebra, linear_algebra_equations, linear_algebra_norms, linear_algebra_spectra
 
 import autograd_core as ag
 from autograd_core.ops.linear_algebra import linear
+
+TABLES = (linear_algebra, linear_algebra_equations, linear_algebra_norms, linear_algebra_spectra)
 
 
 def zeros(*shape: int) -> ag.Tensor:
@@ -110,6 +114,16 @@ def test_dtypes_stay_and_integers_are_exact():
     assert ag.einsum("ij,ij->", x, ag.tensor([[1, 1]])).item() == 2**60 + 1
     assert ag.einsum("ij->j", ag.tensor(np.ones((2, 2), np.int8))).dtype == np.int8
     assert ag.norm(ag.tensor([3, 4])).dtype == np.float32
+
+
+@pytest.mark.parametrize("case", [c for table in TABLES for c in table.CASES], ids=lambda case: case.name)
+def test_no_dtype_changes_by_itself(case):
+    """Nor in derivatives, where slopes of one dtype meet operands of another."""
+    xs = op_checks.arrays(case)
+    with ag.strict_dtypes():
+        op_checks.run(case, xs)
+        if case.argnums(xs):
+            op_checks.pulled(case, xs)
 
 
 def test_an_intermediate_product_is_the_small_one():

@@ -32,7 +32,9 @@ norm_p = general(
     _length_shape,
     vjp=(
         # x / |x|, and 0 where the norm is 0: of its subgradients the one that moves nothing
-        lambda g, x, y, axis, keepdims: expand_reduced(where(y == 0, 0, g / y), x.shape, axis, keepdims) * x,
+        lambda g, x, y, axis, keepdims: (
+            expand_reduced(where(y == 0, 0, g / y).astype(x.dtype), x.shape, axis, keepdims) * x
+        ),
     ),
     batch={"axis": shift},
 )
