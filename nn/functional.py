@@ -1,15 +1,10 @@
 """Functions behind the layers, under PyTorch's names, arguments and defaults: no parameters of their own.
 
-They are operations, and live in ``autograd_core.ops``; only ``pad`` is another way of writing ``ag.pad``.
+They are operations, and live in ``autograd_core.ops``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from autograd_core.errors import ArgumentError
-from autograd_core.ops import creation, padding
 from autograd_core.ops.activation import (
     gelu,
     hardsigmoid,
@@ -53,6 +48,7 @@ from autograd_core.ops.dropout import (
     feature_alpha_dropout,
 )
 from autograd_core.ops.embedding import embedding, embedding_bag, one_hot
+from autograd_core.ops.end_padding import pad
 from autograd_core.ops.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from autograd_core.ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from autograd_core.ops.grid_sampling import affine_grid, grid_sample
@@ -109,7 +105,6 @@ from autograd_core.ops.units import (
     tanhshrink,
 )
 from autograd_core.ops.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
-from autograd_core.tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -224,30 +219,3 @@ __all__ = [
     "triplet_margin_with_distance_loss",
     "unfold",
 ]
-
-_PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-
-
-def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Elements added at the ends of the last axes; ``ag.pad`` takes all axes, first to last.
-
-    pad: (before, after) of the last axis, then of the one before it, and so on; negative numbers remove elements.
-    mode: "constant" (``value``; None: 0), "reflect", "replicate", "circular". ArgumentError for other modes and odd
-    lengths.
-
-    >>> import autograd_core as ag
-    >>> from autograd_core.nn import functional as F
-    >>> F.pad(ag.ones((2, 3)), (1, 1)).shape, F.pad(ag.ones((2, 3)), (0, 0, 2, 0)).shape
-    ((2, 5), (4, 3))
-    """
-    x = creation.asarray(input)
-    if mode not in _PAD_MODES:
-        raise ArgumentError(f"pad: mode must be one of {', '.join(map(repr, _PAD_MODES))}, got {mode!r}")
-    if len(pad) % 2 or len(pad) > 2 * len(x.shape):
-        raise ArgumentError(
-            f"pad: pad must hold two numbers for each of the last axes, at most {2 * len(x.shape)} for "
-            f"shape {x.shape}; got {tuple(pad)}"
-        )
-    pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
-    widths = [(0, 0)] * (len(x.shape) - len(pairs)) + pairs[::-1]
-    return padding.pad(x, widths, mode=_PAD_MODES[mode], constant_value=0.0 if value is None else value)
