@@ -73,7 +73,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["nonzero", "unique_counts", "unique_inverse", "unique_all"], BY_VALUE),
     # JAX
     "abs/at 0": {"no_jax": "the slope of |x| at 0 is 1 in JAX; here, as in PyTorch, it is 0"},
-    "acosh/left half-plane": {"no_jax": "its slope has the wrong sign there: finite differences of JAX's values say so"},
+    "acosh/left half-plane": {"no_jax": "its slope there has the sign that its own values do not"},
     "at/set several values in one place": {"no_jax": "JAX refuses lists as indices"},
     "clip/at the limits": {"no_jax": "at a limit JAX lets half of the gradient through, PyTorch all"},
     "getitem/list": {"no_jax": "JAX refuses lists as indices"},
