@@ -45,6 +45,14 @@ def test_einsum_names_the_letter_and_the_operand(subscripts, shapes, error, mess
         ag.einsum(subscripts, *(zeros(*shape) for shape in shapes))
 
 
+def test_tensordot_takes_axes_in_pairs():
+    for axes in (((0,), (0, 1)), ((0,), (0,), (0,))):
+        with pytest.raises(ag.ArgumentError, match="an int or two lists of axes, equally long"):
+            ag.tensordot(zeros(2, 2), zeros(2, 2), axes=axes)
+    with pytest.raises(ag.ShapeError, match="name an axis twice"):
+        ag.tensordot(zeros(2, 2), zeros(2, 2), axes=((0, 0), (0, 1)))
+
+
 def test_einsum_in_lists_says_what_it_expects():
     with pytest.raises(ag.ArgumentError, match="list of ints after each operand"):
         ag.einsum(zeros(2), zeros(2))

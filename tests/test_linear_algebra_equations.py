@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -317,6 +318,11 @@ def test_the_cheapest_order_of_a_chain(monkeypatch):
     seen = shapes_seen(monkeypatch, np, "matmul")
     linalg.multi_dot([np.ones((50, 2)), np.ones((2, 50)), np.ones((50, 2))])
     assert seen == [((2, 50), (50, 2)), ((50, 2), (2, 2))]
+    seen.clear()
+    # the example of Cormen et al., section 15.2: 15125 multiplications at the least
+    lengths = [30, 35, 15, 5, 10, 20, 25]
+    linalg.multi_dot([np.ones(shape) for shape in pairwise(lengths)])
+    assert sum(n * k * m for (n, k), (_, m) in seen) == 15125
 
 
 @pytest.mark.parametrize(
