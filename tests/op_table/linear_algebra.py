@@ -167,6 +167,7 @@ CASES = [
     case("outer/empty", (0,), (2,)),
     case("kron", (2, 2), (1, 3)),
     case("kron/other dimensions", (2,), (2, 1, 2)),
+    case("kron/fewer dimensions on the right", (2, 1, 2), (2,)),
     case(
         "diagonal",
         (2, 3, 4),
