@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: env test test-quick lint format types demo bench clean
+.PHONY: env test test-quick lint format types operations mutation demo bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := test
 
@@ -35,6 +35,13 @@ lint: env
 format: env
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The proofs that are pages: docs/operations.md needs PyTorch and JAX beside the package, docs/mutation.md PyTorch.
+operations: env
+	$(BIN)/python -m pytest tests/test_ops.py tests/test_ops_page.py --write-operations
+
+mutation: env
+	cd tests && $(abspath $(BIN))/python -m mutation
 
 # The wheel, not the editable install: a type checker cannot follow the latter.
 types: $(VENV)/.installed-types
