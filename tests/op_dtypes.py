@@ -40,8 +40,8 @@ class Rounding(NamedTuple):
 # |found - exact| <= eps * steps * scale + 4 * spread, where scale is the largest magnitude among the results (at least
 # 1, that of the operands) and spread what a relative change of eps in every operand makes of them: the condition.
 ROUNDING = {
-    "float16": Rounding(2.0**-10, 16, "11 bits; NumPy rounds after every step"),
-    "bfloat16": Rounding(2.0**-7, 16, "8 bits; every primitive is computed in float32 and rounded"),
+    "float16": Rounding(2.0**-10, 16, "11 bits; every primitive is computed in float32 and rounded"),
+    "bfloat16": Rounding(2.0**-7, 16, "8 bits; as float16"),
     "float32": Rounding(2.0**-23, 48, "24 bits; polynomial kernels are good to a few units in the last place each"),
     "float64": Rounding(2.0**-52, 4096, "53 bits; against references that take other ways"),
     "complex64": Rounding(2.0**-23, 96, "as float32; a product has four factors and two sums"),

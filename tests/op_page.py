@@ -112,7 +112,7 @@ def listed(notes: Notes) -> list[str]:
     for reason, number in notes.numbers.items():
         names = list(notes.cases[number])
         cases = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:10])} and {len(names) - 10} more"
-        lines.append(f"| {number} | {reason} | {cases} |".replace("||", "&#124;&#124;"))
+        lines.append(f"| {number} | {reason.replace('|', '&#124;')} | {cases.replace('|', '&#124;')} |")
     return lines
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from op_table import CASES
+from op_table import CASES, OpCase
 
 from . import equivalent, killing, mutants, rules
 
@@ -29,19 +29,20 @@ def main(families: list[str]) -> int:
     names = sorted({rules.family(rule) for rule in every})
     results = {name: known[name] for name in names if name in known}
     for name in families or names:
-        results[name] = mutate([rule for rule in every if rules.family(rule) == name])
+        with killing.plain_kernels():
+            results[name] = mutate([rule for rule in every if rules.family(rule) == name])
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
-        PAGE.write_text(page(results))
+        PAGE.write_text(page(results), "utf-8")
     unexplained = [name for name in all_survivors(results) if name not in equivalent.EQUIVALENT]
     print(summary(results), f"{len(unexplained)} survivors have no reason.", sep="\n")
     return 1 if unexplained else 0
 
 
-def mutate(chosen: list[rules.Rule]) -> dict[str, Any]:
+def mutate(chosen: list[rules.Rule], cases: list[OpCase] = CASES) -> dict[str, Any]:
     """How many mutants of one family's rules there are, and which survive."""
     start = time.perf_counter()
     by_code = defaultdict(list)
-    for run in killing.runs(chosen, CASES):
+    for run in killing.runs(chosen, cases):
         for code in run.codes:
             by_code[code].append(run)
     made, survivors = 0, []

@@ -22,6 +22,7 @@ import op_matrix
 from op_catalog import public_functions
 from op_table import OpCase
 
+from autograd_core.backend import get_device
 from autograd_core.primitive import Primitive
 
 from .mutants import Mutant
@@ -62,6 +63,18 @@ class Run(NamedTuple):
     check: Callable[[OpCase], Any]
     codes: frozenset[CodeType]
     seconds: float
+
+
+@contextmanager
+def plain_kernels() -> Iterator[None]:
+    """NumPy's formulas for the cpu's kernels: compiled loops trust their indices, and a mutant's may lie outside."""
+    cpu = get_device("cpu")
+    before = cpu.kernels
+    cpu.kernels = get_device("numpy").kernels
+    try:
+        yield
+    finally:
+        cpu.kernels = before
 
 
 def passes(case: OpCase, check: Callable[[OpCase], Any], seconds: float = SECONDS) -> bool:

@@ -34,7 +34,8 @@ def stated(primitive: Primitive) -> Iterator[tuple[str, FunctionType]]:
         rules = getattr(primitive, slot, None)
         for i, rule in enumerate(rules if isinstance(rules, (tuple, list)) else [rules]):
             if isinstance(rule, FunctionType):
-                yield f"{slot.removesuffix('_rule')}[{i}]" if isinstance(rules, (tuple, list)) else slot, rule
+                name = slot.removesuffix("_rule")
+                yield f"{name}[{i}]" if isinstance(rules, (tuple, list)) else name, rule
 
 
 def all_rules() -> list[Rule]:
