@@ -131,6 +131,10 @@ METHODS: dict[str, tuple[Callable[[Any], Any], Callable[[np.ndarray], Any], np.n
     "square": (lambda x: x.square(), np.square, X),
     "reciprocal": (lambda x: x.reciprocal(), np.reciprocal, X),
     "conj": (lambda x: x.conj(), np.conj, X),
+    "diagonal": (lambda x: x.diagonal(offset=1), lambda x: np.diagonal(x, 1), X),
+    "trace": (lambda x: x.trace(), np.trace, X),
+    "norm": (lambda x: x.norm(axis=1), lambda x: np.linalg.norm(x, axis=1), X),
+    "dot": (lambda x: x[0].dot(x[1]), lambda x: x[0] @ x[1], X),
     "sign": (lambda x: x.sign(), np.sign, X),
     "pow": (lambda x: x.pow(3), lambda x: x**3, X),
     "exp": (lambda x: x.exp(), np.exp, X),
@@ -255,7 +259,8 @@ def test_assignment_changes_this_tensor_and_no_view_of_it() -> None:
     x[0] = ag.tensor([1.0, 2.0])
     x[x > 1] = 5
     assert x.tolist() == [[1.0, 5.0], [0.0, 0.0]]
-    assert not view.any() and not copy.any() and not array.any()
+    for other in (view, copy, array):
+        assert not other.any()
 
 
 def _kept() -> tuple[ag.Tensor, ag.Tensor]:
