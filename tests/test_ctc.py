@@ -7,8 +7,9 @@ import pytest
 
 import autograd_core as ag
 from autograd_core.nn import functional as F
-from autograd_core.ops.ctc import ctc_alignment_p, ctc_alignment_slope_p, ctc_loss
+from autograd_core.ops.ctc import ctc_alignment_slope_p, ctc_loss
 from autograd_core.ops.softmax import log_softmax
+from autograd_core.primitive import bind
 
 
 def flat(n_steps: int, n: int = 1, n_classes: int = 3) -> ag.Tensor:
@@ -131,7 +132,16 @@ def test_log_probabilities_have_steps_sequences_and_classes() -> None:
         F.ctc_loss(ag.ones(3), np.array([1]), (1,), (1,))
 
 
-def test_the_composed_form_says_the_same_without_steps() -> None:
-    operands = ag.zeros((0, 2, 3)), ag.zeros((2, 3), dtype=bool), ag.tensor([0, 0]), ag.tensor([0, 1])
-    assert ctc_alignment_p.composed(*operands).tolist() == [0.0, np.inf]
-    assert ctc_alignment_slope_p.composed(ag.ones(2), *operands).shape == (0, 2, 3)
+def test_the_composed_form_says_the_same_where_nothing_is_possible() -> None:
+    rng = np.random.default_rng(4)
+    e = rng.standard_normal((4, 6, 5))
+    e[1, 2] = -np.inf  # a step that no state survives
+    leaps = np.zeros((6, 5), bool)
+    leaps[:3, 3] = True
+    steps, lengths = np.array([4, 1, 4, 0, 0, 3]), np.array([2, 2, 1, 0, 1, 2])
+    operands = [ag.asarray(x) for x in (rng.standard_normal(6), e, leaps, steps, lengths)]
+    found = bind(ctc_alignment_slope_p, operands, {}).numpy()
+    np.testing.assert_allclose(ctc_alignment_slope_p.composed(*operands).numpy(), found, atol=1e-12)
+    assert found.any(axis=(0, 2)).tolist() == [True, False, False, False, False, True]
+    nothing = [operands[0], operands[1][:0], *operands[2:]]
+    assert ctc_alignment_slope_p.composed(*nothing).shape == (0, 6, 5)

@@ -85,7 +85,7 @@ def logsigmoid(input: Any) -> Any:
 softplus_slope_p = elementwise(
     "softplus_slope",
     lambda xp, x, *, beta, threshold: xp.where(x * beta > threshold, 1.0, 1.0 / (1.0 + xp.exp(x * -beta))),
-    partials=(lambda x, y, beta, threshold: where(x * beta > threshold, 0, bind(sigmoid_slope_p, (y,), {}) * beta),),
+    partials=(lambda y, beta: bind(sigmoid_slope_p, (y,), {}) * beta,),
 )
 softplus_p = elementwise(
     "softplus",

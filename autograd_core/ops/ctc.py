@@ -140,29 +140,15 @@ def _ends_composed(lengths: Any, like: Any) -> Any:
     return (states == last) | (states == last - 1)
 
 
-def _loss_composed(alpha: Any, ends: Any, steps: Any, lengths: Any) -> tuple[Any, Any]:
-    """The loss, 0 where it is infinite, and whether it is finite."""
-    total = logsumexp(where(ends, alpha, NEVER), axis=1)
-    possible = (total > _POSSIBLE) & (steps > 0)
-    return where(possible, -total, 0), possible | ((steps == 0) & (lengths == 0))
-
-
-def _alignment_composed(e: Any, leaps: Any, steps: Any, lengths: Any) -> Any:
-    if not e.shape[0]:
-        return where(lengths > 0, np.inf, zeros(lengths.shape, dtype=e.dtype, device=e.device))
-    alpha = _alphas_composed(maximum(e, NEVER), leaps, steps)[-1]
-    loss, finite = _loss_composed(alpha, _ends_composed(lengths, e), steps, lengths)
-    return where(finite, loss, np.inf)
-
-
 def _slope_composed(g: Any, e: Any, leaps: Any, steps: Any, lengths: Any) -> Any:
     if not e.shape[0]:
         return e.new_zeros(e.shape)
     e = maximum(e, NEVER)
     alphas = _alphas_composed(e, leaps, steps)
     ends = _ends_composed(lengths, e)
-    loss, finite = _loss_composed(alphas[-1], ends, steps, lengths)
-    scale = expand_dims(where(finite & (steps > 0), g, 0), axis=1)
+    total = expand_dims(logsumexp(where(ends, alphas[-1], NEVER), axis=1), axis=1)
+    possible = (total > _POSSIBLE) & expand_dims(steps > 0, axis=1)
+    scale, total = where(possible, expand_dims(g, axis=1), 0), where(possible, total, 0)
     onward = _shifted(leaps.astype(e.dtype), -2) > 0.5
     start = where(ends, 0.0, full(ends.shape, NEVER, dtype=e.dtype, device=e.device))
     beta, slopes = start, []
@@ -172,8 +158,7 @@ def _slope_composed(g: Any, e: Any, leaps: Any, steps: Any, lengths: Any) -> Any
             leapt = where(onward, _shifted(after, -2), NEVER)
             beta = logsumexp(stack([after, _shifted(after, -1), leapt]), axis=0)
         beta = where(expand_dims(steps == t + 1, axis=1), start, beta)
-        inside = expand_dims((steps > t) & finite, axis=1)
-        visits = exp(where(inside, alphas[t] + beta + expand_dims(loss, axis=1), NEVER))
+        visits = exp(where(expand_dims(steps > t, axis=1), alphas[t] + beta - total, NEVER))
         slopes.append(-scale * visits)
     return stack(slopes[::-1])
 
@@ -216,7 +201,6 @@ ctc_alignment_p = general(
         None,
         None,
     ),
-    composed=_alignment_composed,
     jvp=lambda ts, e, leaps, steps, lengths: (
         bind(ctc_alignment_slope_p, (e.new_ones(steps.shape), e, leaps, steps, lengths), {}) * ts[0]
     ).sum(axis=(0, 2)),

@@ -110,7 +110,7 @@ CASES = [
     case("softshrink", lambda x: math.copysign(max(abs(x) - 1.0, 0.0), x), "/lambd", lambd=1.0),
     slope(activation.sigmoid_slope_p, lambda s: s - s * s, normal(5)),
     slope(tanh_slope_p, lambda t: 1 - t * t, normal(5)),
-    slope(activation.softplus_slope_p, logistic, steps(5), beta=1.0, threshold=20.0),
+    slope(activation.softplus_slope_p, lambda x: logistic(3 * x), steps(5), beta=3.0, threshold=20.0),
     slope(activation.silu_slope_p, lambda x: logistic(x) * (1 + x * logistic(-x)), steps(5)),
     slope(
         activation.mish_slope_p,

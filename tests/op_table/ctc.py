@@ -33,12 +33,22 @@ def by_alignments(x: np.ndarray, labels: list[int], blank: int) -> float:
     return -math.log(total) if total else math.inf
 
 
-def reference(x: np.ndarray, targets: Any, steps: Any, lengths: Any, blank: int = 0, reduction: str = "mean") -> Any:
+def reference(
+    x: np.ndarray,
+    targets: Any,
+    steps: Any,
+    lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Any:
     ends = np.cumsum(lengths)
     labels = [
         targets[end - k : end] if targets.ndim == 1 else targets[n, :k] for n, (k, end) in enumerate(zip(lengths, ends))
     ]
     losses = np.array([by_alignments(x[: steps[n], n], labels[n], blank) for n in range(x.shape[1])])
+    if zero_infinity:
+        losses[np.isinf(losses)] = 0.0
     if reduction == "mean":
         return (losses / np.maximum(lengths, 1)).mean()
     return losses.sum() if reduction == "sum" else losses
@@ -101,6 +111,22 @@ CASES = [
     case("in a row", ROW, reduction="none"),
     case("sum", PADDED, reduction="sum"),
     case("blank", np.array([[0, 1, 2], [1, 1, 0], [0, 0, 0]]), blank=2),
+    case(
+        "zero infinity",
+        np.array([[1, 2, 0], [2, 2, 2], [1, 2, 0]]),
+        np.array([4, 3, 0]),
+        np.array([2, 3, 2]),
+        zero_infinity=True,
+        reduction="none",
+    ),
+    OpCase(
+        "ctc_loss/no steps",
+        lambda x, *rest: ctc.ctc_loss(x, *rest, reduction="none"),
+        operands(normal(0, 2, 3), constant([[1], [2]]), constant([0, 0]), constant([0, 0])),
+        lambda x, *rest: np.zeros(2),
+        no_torch="PyTorch refuses sequences without steps",
+        not_empty="there are none",
+    ),
     case("empty target", PADDED, lengths=np.array([2, 0, 1]), reduction="none"),
     OpCase(
         "ctc_loss/of its own slope",

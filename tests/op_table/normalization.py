@@ -123,8 +123,8 @@ CASES = [
         lambda running, value, momentum: bind(
             normalization.moving_average_p, (running, value, momentum), {"scale": 1.25}
         ),
-        operands(normal(3), normal(1, 3, 1), lambda rng: np.asarray(0.1)),
-        lambda running, value, momentum: 0.9 * running + 0.1 * 1.25 * value[0, :, 0],
+        operands(normal(3), normal(1, 3, 1), uniform(0.05, 0.5)),
+        lambda running, value, momentum: (1 - momentum) * running + momentum * 1.25 * value[0, :, 0],
         no_torch="an inner step of batch normalization",
         differentiable=(),
         why_not="a running mean is a memory of values",

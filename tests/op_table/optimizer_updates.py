@@ -13,11 +13,11 @@ from autograd_core.primitive import Primitive, bind
 
 from .case import OpCase, normal, operands, uniform
 
-LR = 0.1
+RATE = uniform(0.05, 0.2)
 
 
-def number(value: float | int) -> Callable[[np.random.Generator], np.ndarray]:
-    """A 0-d operand: learning rates are floats, counts of steps are integers."""
+def count(value: int) -> Callable[[np.random.Generator], np.ndarray]:
+    """A 0-d count of steps."""
     return lambda rng: np.asarray(value)
 
 
@@ -37,22 +37,22 @@ def sgd(variant: str, *draws: Any, **changes: Any) -> OpCase:
     defaults = {"momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False, "maximize": False}
     params = defaults | changes
 
-    def one(p: float, g: float, b: float, damp: float) -> tuple[float, float]:
+    def one(p: float, g: float, b: float, lr: float, damp: float) -> tuple[float, float]:
         g = (-g if params["maximize"] else g) + params["weight_decay"] * p
         b = params["momentum"] * b + (1 - damp) * g
-        return p - LR * (g + params["momentum"] * b if params["nesterov"] else b), b
+        return p - lr * (g + params["momentum"] * b if params["nesterov"] else b), b
 
     def reference(p: np.ndarray, g: np.ndarray, lr: np.ndarray, b: Any = None, step: Any = None) -> tuple[Any, ...]:
         damp = 0.0 if step is None or step == 0 else params["dampening"]
         buffer = np.zeros_like(p) if b is None else b
-        pairs = [one(*values, damp) for values in zip(p.flat, g.flat, buffer.flat, strict=True)]
+        pairs = [one(*values, float(lr), damp) for values in zip(p.flat, g.flat, buffer.flat, strict=True)]
         new, moved = (np.reshape(column, p.shape) for column in zip(*pairs, strict=True))
         return ((new,), (new, moved), (new, moved, None if step is None else step + 1))[
             (b is not None) + (step is not None)
         ]
 
     return update(
-        optimizer_updates.sgd_update_p, variant, (normal(2, 3), normal(2, 3), number(LR), *draws), reference, **params
+        optimizer_updates.sgd_update_p, variant, (normal(2, 3), normal(2, 3), RATE, *draws), reference, **params
     )
 
 
@@ -61,10 +61,10 @@ def adam(variant: str, step: int, *draws: Any, **changes: Any) -> OpCase:
     params = {"beta1": 0.8, "beta2": 0.9} | defaults | changes
     beta1, beta2, decay = params["beta1"], params["beta2"], params["weight_decay"]
 
-    def one(p: float, g: float, m: float, v: float, t: int, largest: float) -> tuple[float, ...]:
+    def one(p: float, g: float, m: float, v: float, largest: float, t: int, lr: float) -> tuple[float, ...]:
         g = -g if params["maximize"] else g
         if params["decoupled_weight_decay"]:
-            p = p - LR * decay * p
+            p = p - lr * decay * p
         else:
             g = g + decay * p
         m = beta1 * m + (1 - beta1) * g
@@ -72,18 +72,18 @@ def adam(variant: str, step: int, *draws: Any, **changes: Any) -> OpCase:
         largest = max(v, largest)
         second = largest if draws else v
         corrected = (m / (1 - beta1**t)) / (math.sqrt(second / (1 - beta2**t)) + params["eps"])
-        return p - LR * corrected, m, v, largest
+        return p - lr * corrected, m, v, largest
 
     def reference(p: Any, g: Any, lr: Any, m: Any, v: Any, step: Any, largest: Any = None) -> tuple[Any, ...]:
         most = np.zeros_like(p) if largest is None else largest
         rows = [
-            one(*xs[:4], int(step) + 1, xs[4]) for xs in zip(p.flat, g.flat, m.flat, v.flat, most.flat, strict=True)
+            one(*xs, int(step) + 1, float(lr)) for xs in zip(p.flat, g.flat, m.flat, v.flat, most.flat, strict=True)
         ]
         new, m, v, most = (np.reshape(column, p.shape) for column in zip(*rows, strict=True))
         return (new, m, v, step + 1) if largest is None else (new, m, v, step + 1, most)
 
-    state = (normal(4), uniform(0.0, 2.0, 4), number(step))
-    first = (normal(4), normal(4), number(LR))
+    state = (normal(4), uniform(0.0, 2.0, 4), count(step))
+    first = (normal(4), normal(4), RATE)
     return update(optimizer_updates.adam_update_p, variant, (*first, *state, *draws), reference, **params)
 
 
@@ -101,8 +101,8 @@ CASES = [
     sgd("upwards", maximize=True, weight_decay=0.3),
     sgd("momentum", normal(2, 3), momentum=0.9),
     sgd("Nesterov", normal(2, 3), momentum=0.9, nesterov=True, weight_decay=0.1),
-    sgd("dampened, first step", normal(2, 3), number(0), momentum=0.9, dampening=0.4),
-    sgd("dampened, later", normal(2, 3), number(3), momentum=0.9, dampening=0.4),
+    sgd("dampened, first step", normal(2, 3), count(0), momentum=0.9, dampening=0.4),
+    sgd("dampened, later", normal(2, 3), count(3), momentum=0.9, dampening=0.4),
     adam("first step", 0),
     adam("later", 5),
     adam("weight decay", 5, weight_decay=0.2),
@@ -116,7 +116,7 @@ CASES = [
     update(
         optimizer_updates.scaled_p,
         "by a number",
-        (normal(2, 3), number(0.5)),
-        lambda x, factor: np.array([value / 2 for value in x.flat]).reshape(2, 3),
+        (normal(2, 3), uniform(0.2, 0.9)),
+        lambda x, factor: np.array([value * factor for value in x.flat]).reshape(2, 3),
     ),
 ]
