@@ -170,6 +170,8 @@ def _places(node: ast.AST) -> Iterator[ast.expr]:
         for child in body:
             yield from _places(child)
         return
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        return
     if isinstance(node, ast.AnnAssign):
         if node.value is not None:
             yield from _places(node.value)

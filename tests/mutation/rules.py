@@ -15,8 +15,9 @@ from op_catalog import primitives, public_functions
 from autograd_core.primitive import Primitive
 
 SLOTS = ("partials", "transposes", "vjp", "jvp_rule", "composed", "batch")
-# Coercion of operands and the binding of primitives: no rule's mathematics, and what every test in the house runs.
-PLUMBING = {f"autograd_core.ops.{name}" for name in ("_apply", "_composed", "_generator", "_keys", "philox")}
+# Coercion of operands and the binding of primitives are no rule's mathematics, and all tests run them; what is drawn
+# has no derivative, and how it is drawn under vmap is tested with the generators.
+PLUMBING = {f"autograd_core.ops.{name}" for name in ("_apply", "_composed", "_generator", "_keys", "philox", "random")}
 
 
 class Rule(NamedTuple):

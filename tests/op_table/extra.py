@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import autograd_core as ag
-from autograd_core.ops import activation
+from autograd_core.ops import activation, losses, normal_distribution
+from autograd_core.primitive import bind, guarded, guarded_twice_p
 
 from .arithmetic import by_elements
 from .case import OpCase, integers, normal, operands
@@ -27,7 +28,9 @@ def fixed(*values: Any) -> Callable[[np.random.Generator], tuple[np.ndarray, ...
     return lambda rng: tuple(np.array(v, dtype=None if np.iscomplexobj(v) else np.float64) for v in values)
 
 
-def at_edge(name: str, fn: Any, values: tuple[Any, ...], result: Any, *gradients: Any) -> OpCase:
+def at_edge(
+    name: str, fn: Any, values: tuple[Any, ...], result: Any, *gradients: Any, not_in: tuple[str, ...] = ()
+) -> OpCase:
     """Results and gradients at operands where there is no derivative, written out."""
     return OpCase(
         name,
@@ -39,12 +42,26 @@ def at_edge(name: str, fn: Any, values: tuple[Any, ...], result: Any, *gradients
         order=0,
         edge=lambda *xs: tuple(np.array(g, dtype=np.float64) for g in gradients),
         not_empty="its reference is a list of these very values",
-        not_in=dict.fromkeys((*WHOLE, *COMPLEX), STATED),
+        not_in=dict.fromkeys((*WHOLE, *COMPLEX, *not_in), STATED),
     )
 
 
 def negative(*shape: int) -> Callable[[np.random.Generator], np.ndarray]:
     return lambda rng: -rng.uniform(0.5, 2.0, shape)
+
+
+def far_erfcx(x: float, first: int = 0) -> float:
+    """erfcx by its asymptotic series, sum of (-1)^k (2k - 1)!! / (2 x^2)^k over x sqrt(pi), from term ``first`` on."""
+    term, total = 1.0, 0.0
+    for k in range(12):
+        total += term if k >= first else 0.0
+        term *= -(2 * k + 1) / (2 * x * x)
+    return total / (x * math.sqrt(math.pi))
+
+
+def far_erfcx_slope(x: float) -> float:
+    """2 x erfcx(x) - 2 / sqrt(pi): the series without its first term, which cancels."""
+    return 2 * x * far_erfcx(x, first=1)
 
 
 def put_last(x: np.ndarray, i: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -188,5 +205,52 @@ CASES: list[OpCase] = [
         operands(normal(2, 3, 4), integers(0, 4, 3, 2), normal(2, 3, 3, 2)),
         add_last,
         lambda torch, x, i, v: x.index_put(every_but_last(torch, x, i), v, accumulate=True),
+    ),
+    at_edge(
+        "erfcx/far from 0",
+        lambda x: normal_distribution.erfcx(x) * 1e6,
+        ([50.5, 80.0, 400.0],),
+        [1e6 * far_erfcx(x) for x in (50.5, 80.0, 400.0)],
+        [1e6 * far_erfcx_slope(x) for x in (50.5, 80.0, 400.0)],
+        not_in=("float16",),
+    ),
+    at_edge("xlogy/of a 0", lambda x: ag.xlogy(0.0, x), ([0.0, 3.0],), [0.0, 0.0], [0.0, 0.0]),
+    at_edge("xlog1py/of a 0", lambda x: ag.xlog1py(0.0, x), ([-1.0, 3.0],), [0.0, 0.0], [0.0, 0.0]),
+    at_edge(
+        "vector_norm/at 0",
+        lambda x: ag.linalg.vector_norm(x, axis=1),
+        ([[0.0, 0.0], [0.6, 0.8]],),
+        [0.0, 1.0],
+        [[0.0, 0.0], [0.6, 0.8]],
+    ),
+    at_edge(
+        "binary_cross_entropy/certain and wrong",
+        lambda x: losses.binary_cross_entropy(x, ag.tensor([1.0, 0.0], dtype="float64"), reduction="none"),
+        ([0.0, 0.25],),
+        [100.0, -math.log(0.75)],
+        [-1e12, 1 / 0.75],
+        not_in=("float16", "bfloat16"),
+    ),
+    at_edge(
+        "guarded/closed before infinity",
+        lambda gate, x: guarded(gate, x)[1:],
+        ([0.0, 3.0], [INF, 2.0]),
+        [6.0],
+        [0.0, 2.0],
+        [0.0, 3.0],
+    ),
+    OpCase(
+        "guarded/complex",
+        guarded,
+        fixed([1.0 + 2.0j, -0.5j], [0.5 - 1.0j, 2.0 + 1.0j]),
+        np.multiply,
+        no_torch="an inner product of the rules",
+    ),
+    OpCase(
+        "guarded_twice/complex",
+        lambda x, y: bind(guarded_twice_p, (x, y), {}),
+        fixed([1.0 + 2.0j, -0.5j], [0.5 - 1.0j, 2.0 + 1.0j]),
+        np.multiply,
+        no_torch="an inner product of the rules",
     ),
 ]
