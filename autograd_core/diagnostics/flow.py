@@ -86,7 +86,7 @@ def norm(g: Any) -> float:
 
 def _host(x: Tensor) -> np.ndarray:
     while x.level:
-        x = x.inner  # type: ignore[attr-defined]
+        x = x.inner
     return x.numpy().astype("complex128" if x.dtype.kind == "c" else "float64")
 
 

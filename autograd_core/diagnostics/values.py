@@ -24,7 +24,7 @@ def arrays_of(x: Any, part: str = "value") -> Iterator[Tensor]:
             yield from arrays_of(x.tangent)
             yield from arrays_of(x.tangent, part)
     elif x.level:
-        yield from arrays_of(x.inner, part)  # type: ignore[attr-defined]
+        yield from arrays_of(x.inner, part)
     elif part == "value":
         yield x
 
