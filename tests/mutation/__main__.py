@@ -1,4 +1,4 @@
-"""Mutate every rule and say what survives: ``python -m mutation [family ...]``.
+"""Mutate every rule and say what survives: ``python -m mutation [--again] [family ...]``.
 
 Without families all of them. What is found is kept in results.json and written to docs/mutation.md.
 """
@@ -21,21 +21,47 @@ PAGE = ROOT / "docs" / "mutation.md"
 RESULTS = Path(__file__).with_name("results.json")
 
 
-def main(families: list[str]) -> int:
-    """Mutate the rules of ``families``, or all; keep what was found beside what is known of the others."""
+def main(arguments: list[str]) -> int:
+    """Mutate the rules of the families named, or of all; keep what was found beside what is known of the others.
+
+    ``--again``: only what survived the last time.
+    """
+    again, families = "--again" in arguments, [a for a in arguments if not a.startswith("-")]
     rules.load()
     every = rules.all_rules()
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     names = sorted({rules.family(rule) for rule in every})
     results = {name: known[name] for name in names if name in known}
     for name in families or names:
+        chosen = [rule for rule in every if rules.family(rule) == name]
         with killing.plain_kernels():
-            results[name] = mutate([rule for rule in every if rules.family(rule) == name])
+            if again:
+                survivors = by_hand(chosen, results[name]["survivors"])
+                results[name] |= {"survivors": survivors}
+            else:
+                results[name] = mutate(chosen)
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
         PAGE.write_text(page(results), "utf-8")
     unexplained = [name for name in all_survivors(results) if name not in equivalent.EQUIVALENT]
     print(summary(results), f"{len(unexplained)} survivors have no reason.", sep="\n")
     return 1 if unexplained else 0
+
+
+def by_hand(chosen: list[rules.Rule], survivors: list[str]) -> list[str]:
+    """Those of ``survivors`` that outlive the tests written by hand, too."""
+    family = rules.family(chosen[0])
+    files = killing.tests_of(family)
+    waiting = {name for name in survivors if name not in equivalent.EQUIVALENT}
+    if not waiting or not files or killing.run_tests(files) != 0:
+        return survivors
+    killed = {
+        mutant.name
+        for rule in chosen
+        for mutant in mutants.of(rule.function, rule.label, rule.module)
+        if mutant.name in waiting and killing.fails_by_hand(mutant, files)
+    }
+    print(f"{family}: tests written by hand find {len(killed)} of {len(waiting)} more", flush=True)
+    return [name for name in survivors if name not in killed]
 
 
 def mutate(chosen: list[rules.Rule], cases: list[OpCase] = CASES) -> dict[str, Any]:
@@ -56,11 +82,12 @@ def mutate(chosen: list[rules.Rule], cases: list[OpCase] = CASES) -> dict[str, A
             last = killing.killer(mutant, order)
             if last is None:
                 survivors.append(mutant.name)
-                if mutant.name not in equivalent.EQUIVALENT:
-                    reached = "" if order else " (no case runs it)"
-                    print(f"SURVIVES {rule.module.__name__}:{mutant.line} {mutant.name}{reached}", flush=True)
+    survivors = by_hand(chosen, survivors)
     seconds = time.perf_counter() - start
     family = rules.family(chosen[0])
+    for name in survivors:
+        if name not in equivalent.EQUIVALENT:
+            print(f"SURVIVES {name}", flush=True)
     print(f"{family}: {len(chosen)} functions, {made} mutants, {len(survivors)} survive, {seconds:.0f} s", flush=True)
     return {"functions": len(chosen), "mutants": made, "survivors": survivors}
 
@@ -86,7 +113,8 @@ def page(results: dict[str, Any]) -> str:
         "Written by `make mutation`: every rule of every primitive, and every private function below one, is changed",
         "in one place at a time (a sign, a factor, a term, an operand, a comparison, an axis), and a check of the op",
         "table that runs the changed function must fail: finite differences to second order, conventions where there",
-        "is no derivative, vmap against the loop, complex numbers, single precision, operands without elements.",
+        "is no derivative, vmap against the loop, complex numbers, single precision, operands without elements. What",
+        "outlives these is put through the tests that are written by hand for its subject.",
         "",
         summary(results),
         "",

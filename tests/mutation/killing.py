@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -19,8 +21,9 @@ import op_checks
 import op_dtypes
 import op_extents
 import op_matrix
+import pytest
 from op_catalog import public_functions
-from op_table import OpCase
+from op_table import OpCase, extra
 
 from autograd_core.backend import get_device
 from autograd_core.primitive import Primitive
@@ -30,6 +33,28 @@ from .rules import Rule, clear_caches
 
 CASES_EACH = 14  # that run one primitive: more of them would be alike
 MOST = 60
+HARD = {case.name for case in extra.CASES}
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Families whose tests stand under another name.
+LINEAR_ALGEBRA = (
+    "_matrices determinants diagonals elimination factorizations matrix_functions norms products singular_values "
+    "solving spectra"
+)
+SUBJECTS = dict.fromkeys(LINEAR_ALGEBRA.split(), "linear_algebra") | {
+    "_elements": "indexing",
+    "_recurrences": "recurrent",
+    "_recurrent_composed": "recurrent",
+    "_windows": "conv",
+    "arithmetic": "elementwise",
+    "casting": "backends",
+    "cross_entropy": "losses",
+    "exponential": "elementwise",
+    "normal_distribution": "special",
+    "optimizer_updates": "optim",
+    "primitive": "engine",
+    "searching": "sets",
+    "trigonometric": "elementwise",
+}
 SECONDS = 3  # a mutant that takes longer does not end
 
 
@@ -124,7 +149,8 @@ def relevant(rules: Sequence[Rule], cases: Sequence[OpCase]) -> list[OpCase]:
             return case.function != primitive.name, not at_home, sum(x.size for x in op_checks.arrays(case))
 
         running = sorted((case for case in cases if primitive in primitives_of(case)), key=distance)
-        chosen |= {case.name: case for case in running[:CASES_EACH]}
+        made_for_it = [case for case in running if case.name in HARD]
+        chosen |= {case.name: case for case in running[:CASES_EACH] + made_for_it}
     return list(chosen.values())
 
 
@@ -175,3 +201,28 @@ def killer(mutant: Mutant, runs: Sequence[Run]) -> Run | None:
                 return run
     clear_caches()
     return None
+
+
+def tests_of(family: str) -> list[str]:
+    """The test files that name a family or its place in a larger subject: where its hard points are tested by hand."""
+    folder = Path(__file__).resolve().parent.parent
+    subject = SUBJECTS.get(family, family.strip("_"))
+    return [str(path) for path in [*sorted(folder.glob(f"test_*{subject}*.py")), folder / "test_difficult_points.py"]]
+
+
+def fails_by_hand(mutant: Mutant, files: Sequence[str]) -> bool:
+    """Whether a test in ``files`` fails, run in this process so that it meets the mutant."""
+    with mutant.applied(), deadline(120):
+        clear_caches()
+        try:
+            return run_tests(files) == pytest.ExitCode.TESTS_FAILED
+        except TimeoutError:
+            return True
+        finally:
+            clear_caches()
+
+
+def run_tests(files: Sequence[str]) -> int:
+    quiet = io.StringIO()
+    with redirect_stdout(quiet), redirect_stderr(quiet):
+        return pytest.main(["-q", "-x", "--no-header", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *files])

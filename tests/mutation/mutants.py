@@ -39,6 +39,10 @@ COMPARED = {
 ORDERED = (ast.Sub, ast.Div, ast.Pow, ast.MatMult, ast.FloorDiv, ast.Mod)
 # Calls that give no tensor: their first argument in their place would be an error and nothing else.
 PLUMBING = {"bind", "enumerate", "getattr", "isinstance", "len", "list", "range", "reversed", "tuple", "type", "zip"}
+# Equal with their last two arguments swapped; and what only makes zeros or another dtype, which no sign changes.
+SYMMETRIC = {"equal", "hypot", "logaddexp", "max", "maximum", "min", "minimum", "not_equal", "swapaxes"}
+NOTHING = {"new_zeros", "zeros", "zeros_like", "_zeros"}
+CASTS = {"astype", "asarray", "dtype", "part_dtype", "real_dtype", "whole_dtype"}
 METADATA = {"shape", "dtype", "ndim", "device", "size"}  # the same for -g as for g
 
 
@@ -170,6 +174,9 @@ def _places(node: ast.AST) -> Iterator[ast.expr]:
         for child in body:
             yield from _places(child)
         return
+    if isinstance(node, (ast.Tuple, ast.List)):
+        for element in node.elts:
+            element._length = True  # in a shape, -1 stands for the length that is left, which 1 often is
     if isinstance(node, ast.keyword) and node.arg == "strict":
         return
     if isinstance(node, ast.AnnAssign):
@@ -213,7 +220,7 @@ def _constant(node: ast.Constant) -> Iterator[ast.expr]:
         yield ast.Constant(not value)
     elif isinstance(value, int):
         yield ast.Constant(value + 1)
-        if value:
+        if value and not getattr(node, "_length", False):
             yield ast.UnaryOp(ast.USub(), ast.Constant(value))
     elif isinstance(value, float):
         yield ast.Constant(value * 2 if value else 1.0)
@@ -240,13 +247,13 @@ def _choice(node: ast.IfExp) -> Iterator[ast.expr]:
 def _call(node: ast.Call) -> Iterator[ast.expr]:
     plain = not any(isinstance(a, ast.Starred) for a in node.args)
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-    if name not in PLUMBING:
+    if name not in PLUMBING and name not in NOTHING and name not in CASTS:
         yield ast.UnaryOp(ast.USub(), node)
         if isinstance(node.func, ast.Attribute):
             yield node.func.value
         if node.args and plain:
             yield node.args[0]
-    if plain and len(node.args) >= 2 and name != "isinstance":
+    if plain and len(node.args) >= 2 and name != "isinstance" and name not in SYMMETRIC:
         *first, a, b = node.args
         yield ast.Call(node.func, [*first, b, a], node.keywords)
     if plain and len(node.args) >= 3:

@@ -225,10 +225,11 @@ CASES: list[OpCase] = [
     ),
     at_edge(
         "binary_cross_entropy/certain and wrong",
-        lambda x: losses.binary_cross_entropy(x, ag.tensor([1.0, 0.0], dtype="float64"), reduction="none"),
-        ([0.0, 0.25],),
-        [100.0, -math.log(0.75)],
-        [-1e12, 1 / 0.75],
+        lambda x, target: losses.binary_cross_entropy(x, target, reduction="none"),
+        ([0.0, 0.25, 1.0], [1.0, 0.0, 0.0]),
+        [100.0, -math.log(0.75), 100.0],
+        [-1e12, 1 / 0.75, 1e12],
+        [100.0, math.log(3), -100.0],
         not_in=("float16", "bfloat16"),
     ),
     at_edge(
