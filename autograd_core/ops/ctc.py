@@ -83,12 +83,14 @@ def _loss(xp: Any, alpha: Any, ends: Any, steps: Any, lengths: Any) -> Any:
     return xp.where(steps > 0, loss, xp.where(lengths > 0, xp.inf, 0.0)).astype(alpha.dtype)
 
 
-def _alignment(xp: Any, e: Any, leaps: Any, steps: Any, lengths: Any) -> Any:
+def _alignment(xp: Any, e: Any, leaps: Any, steps: Any, lengths: Any, *, impossible: float) -> Any:
+    """impossible: the loss of a sequence that no alignment gives, infinity or 0."""
     if not e.shape[0]:
-        return xp.where(lengths > 0, xp.inf, 0.0).astype(e.dtype)
+        return xp.where(lengths > 0, impossible, 0.0).astype(e.dtype)
     e = xp.maximum(e, NEVER)
     alpha = _alphas(xp, e, leaps, steps)[-1]
-    return _loss(xp, alpha, _ends(xp, lengths, e.shape[2]), steps, lengths)
+    loss = _loss(xp, alpha, _ends(xp, lengths, e.shape[2]), steps, lengths)
+    return xp.where(loss == xp.inf, impossible, loss).astype(e.dtype)
 
 
 def _alignment_slope(xp: Any, g: Any, e: Any, leaps: Any, steps: Any, lengths: Any) -> Any:
@@ -174,8 +176,8 @@ def _folded(xs: Any, batched: Any, size: int) -> list[Any]:
     ]
 
 
-def _alignment_batch(xs: Any, batched: Any, size: int) -> Any:
-    y = bind(ctc_alignment_p, _folded(xs, batched, size), {})
+def _alignment_batch(xs: Any, batched: Any, size: int, impossible: float) -> Any:
+    y = bind(ctc_alignment_p, _folded(xs, batched, size), {"impossible": impossible})
     return y.reshape((size, y.shape[0] // size))
 
 
@@ -194,7 +196,7 @@ ctc_alignment_slope_p = general(
 ctc_alignment_p = general(
     "ctc_alignment",
     _alignment,
-    lambda e, leaps, steps, lengths: Aval(steps.shape, e.dtype),
+    lambda e, leaps, steps, lengths, *, impossible: Aval(steps.shape, e.dtype),
     vjp=lambda g, e, leaps, steps, lengths: (
         bind(ctc_alignment_slope_p, (g, e, leaps, steps, lengths), {}),
         None,
@@ -269,10 +271,9 @@ def ctc_loss(
         expand_dims(states, axis=0).broadcast_to((n_steps, *states.shape)),
         axis=2,
     )
-    losses = bind(ctc_alignment_p, (e, _leaps(states, blank), steps, lengths), {})
+    impossible = 0.0 if zero_infinity else np.inf
+    losses = bind(ctc_alignment_p, (e, _leaps(states, blank), steps, lengths), {"impossible": impossible})
     losses = losses.astype(x.dtype) if half else losses
-    if zero_infinity:
-        losses = where(losses == np.inf, 0, losses)
     if reduction == "mean":
         losses = losses / maximum(lengths, 1).astype(losses.dtype)
     if single and reduction == "none":
