@@ -11,6 +11,9 @@ SAME_SHAPE = "a reshape to the shape it has already"
 LENGTH_1 = "the sum over an axis of length 1, or over no axis, is the value itself"
 ROUNDING = "equal to within rounding"
 
+ONE_MINUS_Y = "the slope is 1 there, and its own slope y (1 - y) is 0 anyway"
+UNUSED = "the composed form's log-sums are saved for the fused backward pass, which it does not take"
+
 EQUIVALENT: dict[str, str] = {
     "arithmetic.hypot_p partials[0]: 1 -> 2": ZERO_OVER,
     "arithmetic.hypot_p partials[0]: 1 -> -1": ZERO_OVER,
@@ -36,4 +39,29 @@ EQUIVALENT: dict[str, str] = {
     "shaping.sum_to: n == 1 and x.shape[i + added] != 1 -> n == 1": LENGTH_1,
     "shaping.sum_to: 1 -> -1 (place 2)": LENGTH_1,
     "shaping.sum_to: x.sum(axis=axes).reshape(shape) if axes else x -> x.sum(axis=axes).reshape(shape)": LENGTH_1,
+    "trigonometric.acosh_p partials[0]: rsqrt(x - 1) * rsqrt(x + 1) if x.dtype.kind == 'c' else "
+    "rsqrt((x - 1) * (x + 1)) -> rsqrt(x - 1) * rsqrt(x + 1)": ROUNDING,
+    "reductions.std_p vjp[0]: 0 -> 1 (place 2)": "times x - mean, which is 0 there",
+    "norms.norm_p vjp[0]: 0 -> 1 (place 2)": "times x, which is 0 there",
+    "activation.softplus_slope_p partials[0]: x * beta -> x / beta": ONE_MINUS_Y,
+    "activation.softplus_slope_p partials[0]: x * beta -> x": ONE_MINUS_Y,
+    "complex_numbers.imag_p transposes[0]: g.new_zeros(()).broadcast_to(g.shape) -> "
+    "-g.new_zeros(()).broadcast_to(g.shape)": MINUS_ZERO,
+    "complex_numbers.imag_p transposes[0]: g.new_zeros(()).broadcast_to(g.shape) -> g.new_zeros(())": (
+        "a 0-d operand is broadcast anyway"
+    ),
+    "complex_numbers.imag_p transposes[0]: g -> -g": MINUS_ZERO,
+    "cross_entropy.softmax_cross_entropy_p composed: _own_score(log_softmax(x, axis=axis), labels, axis) * -1 -> "
+    "_own_score(log_softmax(x, axis=axis), labels, axis) / -1": "times -1 is over -1",
+    "losses.huber_p partials[0]: clip(x, -delta, delta) -> clip(-delta, x, delta)": (
+        "min(max(a, b), c) is symmetric in a and b"
+    ),
+    "units.elu_p partials[0]: 0.0 -> 1.0": NOT_CHOSEN,
+    "units.elu_p partials[0]: clip(x, None, 0.0) -> x": NOT_CHOSEN,
+    "indexing.overwrite_p transposes[0]: g -> -g (place 2)": MINUS_ZERO,
+    "indexing.put_p transposes[0]: g -> -g (place 2)": MINUS_ZERO,
+    "_elements._zeros: broadcast_to(like.new_zeros(()), shape) -> -broadcast_to(like.new_zeros(()), shape)": MINUS_ZERO,
+    "attention._composed: _log_sums(scores, blind) -> -_log_sums(scores, blind)": UNUSED,
+    "attention._composed: _log_sums(scores, blind) -> scores": UNUSED,
+    "matrix_functions.matrix_exp_p vjp[0]: a.new_zeros(a.shape) -> -a.new_zeros(a.shape)": MINUS_ZERO,
 }

@@ -54,6 +54,7 @@ SUBJECTS = dict.fromkeys(LINEAR_ALGEBRA.split(), "linear_algebra") | {
     "primitive": "engine",
     "searching": "sets",
     "trigonometric": "elementwise",
+    "units": "activation",
 }
 SECONDS = 3  # a mutant that takes longer does not end
 
@@ -179,13 +180,14 @@ def runs(rules: Sequence[Rule], cases: Sequence[OpCase]) -> list[Run]:
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
-    """The runs to try one after another: kinds of checks in turn, of each the quickest, one for each function first."""
+    """The runs to try one after another: at hard points first, kinds of checks in turn, one for each function first."""
     places = {check: i for i, check in enumerate(CHECKS)}
-    chosen: list[tuple[tuple[int, int, float], Run]] = []
+    chosen: list[tuple[tuple[bool, int, int, float], Run]] = []
     met: Counter[tuple[Any, str]] = Counter()
     for run in sorted(runs, key=lambda run: run.seconds):
         met[run.check, run.case.function] += 1
-        chosen.append(((met[run.check, run.case.function], places[run.check], run.seconds), run))
+        nth, hard = met[run.check, run.case.function], run.case.name in HARD
+        chosen.append(((not hard, nth, places[run.check], run.seconds), run))
     return [run for _, run in sorted(chosen, key=lambda pair: pair[0])][:MOST]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import autograd_core as ag
-from autograd_core.ops import activation, losses, normal_distribution
+from autograd_core.ops import activation, losses, normal_distribution, units
 from autograd_core.primitive import bind, guarded, guarded_twice_p
 
 from .arithmetic import by_elements
@@ -138,6 +138,13 @@ CASES: list[OpCase] = [
         by_elements(lambda x: x if 2 * x > 3 else math.log1p(math.exp(2 * x)) / 2),
         lambda torch, x: torch.nn.functional.softplus(x, beta=2.0, threshold=3.0),
         elementwise=1,
+    ),
+    OpCase(
+        "elu/far from 0",
+        lambda x: units.elu(x, alpha=0.5),
+        fixed([-800.0, -2.0, 3.0, 800.0]),
+        by_elements(lambda x: x if x > 0 else 0.5 * math.expm1(x)),
+        lambda torch, x: torch.nn.functional.elu(x, alpha=0.5),
     ),
     OpCase(
         "mish/far from 0",
