@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
                 results[name] = mutate(chosen)
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
         PAGE.write_text(page(results), "utf-8")
-    unexplained = [name for name in all_survivors(results) if name not in equivalent.EQUIVALENT]
+    unexplained = [name for name in all_survivors(results) if not equivalent.reason(name)]
     print(summary(results), f"{len(unexplained)} survivors have no reason.", sep="\n")
     return 1 if unexplained else 0
 
@@ -51,7 +51,7 @@ def by_hand(chosen: list[rules.Rule], survivors: list[str]) -> list[str]:
     """Those of ``survivors`` that outlive the tests written by hand, too."""
     family = rules.family(chosen[0])
     files = killing.tests_of(family)
-    waiting = {name for name in survivors if name not in equivalent.EQUIVALENT}
+    waiting = {name for name in survivors if not equivalent.reason(name)}
     if not waiting or not files or killing.run_tests(files) != 0:
         return survivors
     killed = {
@@ -86,7 +86,7 @@ def mutate(chosen: list[rules.Rule], cases: list[OpCase] = CASES) -> dict[str, A
     seconds = time.perf_counter() - start
     family = rules.family(chosen[0])
     for name in survivors:
-        if name not in equivalent.EQUIVALENT:
+        if not equivalent.reason(name):
             print(f"SURVIVES {name}", flush=True)
     print(f"{family}: {len(chosen)} functions, {made} mutants, {len(survivors)} survive, {seconds:.0f} s", flush=True)
     return {"functions": len(chosen), "mutants": made, "survivors": survivors}
@@ -99,7 +99,7 @@ def all_survivors(results: dict[str, Any]) -> list[str]:
 def summary(results: dict[str, Any]) -> str:
     functions, made = (sum(found[key] for found in results.values()) for key in ("functions", "mutants"))
     survive = len(all_survivors(results))
-    explained = sum(name in equivalent.EQUIVALENT for name in all_survivors(results))
+    explained = sum(equivalent.reason(name) is not None for name in all_survivors(results))
     return (
         f"{functions} functions, {made} mutants: {made - survive} killed, {survive} survive, {explained} of these "
         "with the reason why they change nothing."
@@ -127,7 +127,7 @@ def page(results: dict[str, Any]) -> str:
     lines += ["", "## Survivors", "", "| Function | Change | Why no check finds it |", "|---|---|---|"]
     for mutant in all_survivors(results):
         label, _, change = mutant.partition(": ")
-        reason = equivalent.EQUIVALENT.get(mutant, "not explained yet")
+        reason = equivalent.reason(mutant) or "not explained yet"
         lines.append(f"| {label} | `{change.replace('|', '&#124;')}` | {reason} |")
     return "\n".join(lines) + "\n"
 

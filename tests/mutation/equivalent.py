@@ -11,15 +11,20 @@ SAME_SHAPE = "a reshape to the shape it has already"
 LENGTH_1 = "the sum over an axis of length 1, or over no axis, is the value itself"
 ROUNDING = "equal to within rounding"
 
-ONE_MINUS_Y = "the slope is 1 there, and its own slope y (1 - y) is 0 anyway"
 UNUSED = "the composed form's log-sums are saved for the fused backward pass, which it does not take"
+
+LARGEST = "np.abs(host_values(x)).max(initial=0.0)"
+MODULUS = "only its modulus is looked at"
+OTHER_WAY = "it chooses between two ways to the same product or solution"
+EXCHANGED = "moving the first of two axes last exchanges them, as moving the last first does"
+LAST_OF_TWO = "of two axes the second is the last"
+NO_COMPLEMENT = "a square matrix has no complement, and the term is 0"
 
 EQUIVALENT: dict[str, str] = {
     "arithmetic.hypot_p partials[0]: 1 -> 2": ZERO_OVER,
     "arithmetic.hypot_p partials[0]: 1 -> -1": ZERO_OVER,
     "arithmetic.hypot_p partials[1]: 1 -> 2": ZERO_OVER,
     "arithmetic.hypot_p partials[1]: 1 -> -1": ZERO_OVER,
-    "arithmetic.number_power_p partials[0]: x.new_zeros(x.shape) -> -x.new_zeros(x.shape)": MINUS_ZERO,
     "trigonometric._over_squared_radius: 1 -> 2": ZERO_OVER,
     "trigonometric._over_squared_radius: 1 -> -1": ZERO_OVER,
     f"{ATAN2} partials[0]: _over_squared_radius(x2, x1, x2) -> _over_squared_radius(x2, x2, x1)": SYMMETRIC,
@@ -32,9 +37,6 @@ EQUIVALENT: dict[str, str] = {
     "reductions._prod_by_halves: sum(y, axis=last) -> -sum(y, axis=last)": "the sum of nothing is 0",
     "reductions.logsumexp_p vjp[0]: 0 -> 1": "exp(-inf) is 0, whatever is taken off",
     "reductions._running_products: step < n -> step <= n": "the last round multiplies nothing",
-    "activation.softplus_slope_p partials[0]: x * beta > threshold -> x * beta >= threshold": (
-        "they differ at the threshold alone, where the second derivative jumps"
-    ),
     "activation.mish_slope_p partials[0]: 20.0 -> 40.0": "between the two limits the curvature is 0 to within rounding",
     "shaping.sum_to: n == 1 and x.shape[i + added] != 1 -> n == 1": LENGTH_1,
     "shaping.sum_to: 1 -> -1 (place 2)": LENGTH_1,
@@ -43,8 +45,6 @@ EQUIVALENT: dict[str, str] = {
     "rsqrt((x - 1) * (x + 1)) -> rsqrt(x - 1) * rsqrt(x + 1)": ROUNDING,
     "reductions.std_p vjp[0]: 0 -> 1 (place 2)": "times x - mean, which is 0 there",
     "norms.norm_p vjp[0]: 0 -> 1 (place 2)": "times x, which is 0 there",
-    "activation.softplus_slope_p partials[0]: x * beta -> x / beta": ONE_MINUS_Y,
-    "activation.softplus_slope_p partials[0]: x * beta -> x": ONE_MINUS_Y,
     "complex_numbers.imag_p transposes[0]: g.new_zeros(()).broadcast_to(g.shape) -> "
     "-g.new_zeros(()).broadcast_to(g.shape)": MINUS_ZERO,
     "complex_numbers.imag_p transposes[0]: g.new_zeros(()).broadcast_to(g.shape) -> g.new_zeros(())": (
@@ -63,5 +63,45 @@ EQUIVALENT: dict[str, str] = {
     "_elements._zeros: broadcast_to(like.new_zeros(()), shape) -> -broadcast_to(like.new_zeros(()), shape)": MINUS_ZERO,
     "attention._composed: _log_sums(scores, blind) -> -_log_sums(scores, blind)": UNUSED,
     "attention._composed: _log_sums(scores, blind) -> scores": UNUSED,
-    "matrix_functions.matrix_exp_p vjp[0]: a.new_zeros(a.shape) -> -a.new_zeros(a.shape)": MINUS_ZERO,
+    "attention._composed: 0 -> 1 (place 2)": NOT_CHOSEN,
+    "fft._weighted: 2 -> -2 (place 2)": "of two axes the last but one is the first",
+    "products.matmul_summed: 1 -> -1 (place 2)": LAST_OF_TWO,
+    "products.matmul_summed: len(shape) == 2 and batch and (x2.shape[:-2] == batch) -> len(shape) == 2": OTHER_WAY,
+    "solving._solved: 2 -> -2 (place 2)": OTHER_WAY,
+    "solving._solved: len(x1.shape) != 2 or n == 2 -> len(x1.shape) != 2": OTHER_WAY,
+    "solving._solved: moveaxis(y, 0, -2) -> moveaxis(y, -2, 0)": EXCHANGED,
+    "solving.solve_triangular_p vjp: int(unitriangular) -> unitriangular": "True counts as 1",
+    "recurrent._fold: moveaxis(x, 0, axis) -> moveaxis(x, axis, 0)": EXCHANGED,
+    "searching.searchsorted_p batch: unstack(x) -> x": "iterating over a tensor takes it apart, too",
+    "singular_values.svd_p vjp[0]: diagonal(turn_u + turn_v) -> -diagonal(turn_u + turn_v)": MODULUS,
+    "singular_values.svd_p vjp[0]: imag(diagonal(turn_u + turn_v)) -> -imag(diagonal(turn_u + turn_v))": MODULUS,
+    "singular_values.svd_p vjp[0]: imag(diagonal(turn_u + turn_v)) -> diagonal(turn_u + turn_v)": (
+        "the diagonal of a skew-Hermitian matrix has no real part"
+    ),
+    "singular_values.svd_p vjp[0]: u.shape[-2] > u.shape[-1] -> u.shape[-2] >= u.shape[-1]": NO_COMPLEMENT,
+    "singular_values.svd_p vjp[0]: vh.shape[-1] > vh.shape[-2] -> vh.shape[-1] >= vh.shape[-2]": NO_COMPLEMENT,
+    "_matrices.require_small: host_values(x) -> -host_values(x)": MODULUS,
+    f"_matrices.require_small: float({LARGEST}) -> {LARGEST}": "a NumPy scalar compares as a float does",
+    "_matrices.aligned: has_axis and n < ndim -> has_axis": SAME_SHAPE,
+    "_matrices.aligned: n < ndim -> n <= ndim": SAME_SHAPE,
+    "normalization.moving_average_p batch: (1,) * (len(running.shape) - 1) -> (1,)": "running statistics are vectors",
+    "optimizer_updates.global_norm_p batch: 1 -> -1": LAST_OF_TWO,
+    "optimizer_updates.global_norm_p batch: 1 -> -1 (place 2)": LAST_OF_TWO,
 }
+
+# Where every survivor of a function has one reason.
+FUNCTIONS: dict[str, str] = {
+    "_matrices.over_gaps": "the diagonal is 0: that of a skew-Hermitian matrix from which phases are refused",
+    "attention._log_sums": UNUSED,
+    "factorizations.complement_p vjp[0]": f"it decides whether to refuse: {MODULUS}",
+    "normal_distribution.erfcx_p partials[0]": (
+        "below 1e-11 where it is taken, or at the limit where both formulas agree, or not chosen"
+    ),
+    "recurrent._folded": "it chooses between one run and the composed form, which give the same",
+    "spectra._require_no_phase": MODULUS,
+}
+
+
+def reason(mutant: str) -> str | None:
+    """Why nothing tells a mutant apart, if that is known."""
+    return EQUIVALENT.get(mutant) or FUNCTIONS.get(mutant.partition(": ")[0])
