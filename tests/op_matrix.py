@@ -97,7 +97,10 @@ def in_dtype(name: str) -> Callable[[OpCase], str]:
                 import ml_dtypes  # noqa: F401
             except ImportError:
                 raise Missing("ml_dtypes is not installed") from None
-        return op_dtypes.check(case, name, judge("torch"))
+        try:
+            return op_dtypes.check(case, name, judge("torch"))
+        except op_dtypes.NoJudge as judges:
+            raise Missing(str(judges)) from None
 
     return check
 
