@@ -157,3 +157,9 @@ def test_the_gradient_of_a_norm_at_the_origin_is_zero(ord):
 def test_norm_refuses_words():
     with pytest.raises(ag.ArgumentError, match=r"ord must be a number.*ag\.linalg\.matrix_norm"):
         ag.norm(ag.ones((2, 2)), "fro")
+
+
+def test_a_batch_of_matrices_meets_a_stack_with_two_axes_more():
+    x, stack = np.random.default_rng(0).standard_normal((6, 2, 3)), np.ones((4, 5, 3, 2)) * np.arange(5)[:, None, None]
+    y = ag.vmap(lambda x: ag.matmul(x, ag.asarray(stack)))(ag.asarray(x))
+    np.testing.assert_allclose(y.numpy(), np.stack([each @ stack for each in x]))

@@ -348,3 +348,18 @@ def test_dtypes_of_results(dtype, real, whole):
     assert linalg.matrix_rank(x).dtype == "int64"
     for f in (linalg.matrix_norm, linalg.vector_norm, linalg.cond, linalg.norm):
         assert f(x).dtype == real
+
+
+def test_the_third_derivative_of_a_determinant_is_multilinear_in_complex_directions():
+    """Of 3x3 matrices it is the same everywhere: the sum of (-1)^(3 - |S|) det(sum of S) over subsets of directions."""
+    rng = np.random.default_rng(0)
+    x, a, b, c = rng.standard_normal((4, 2, 3, 3)) + 1j * rng.standard_normal((4, 2, 3, 3))
+    weight = 0.7 - 0.4j
+
+    def along(f, direction):
+        return lambda x: ag.real(ag.sum(ag.conj(ag.grad(f)(x)) * ag.asarray(direction)))
+
+    value = along(along(along(lambda x: ag.real(linalg.det(x) * weight).sum(), a), b), c)(ag.asarray(x)).item()
+    subsets = [(s, [d for k, d in enumerate((a, b, c)) if s >> k & 1]) for s in range(1, 8)]
+    expected = sum((-1) ** (3 - s.bit_count()) * np.linalg.det(sum(chosen)) for s, chosen in subsets)
+    np.testing.assert_allclose(value, (expected * weight).real.sum(), rtol=1e-10)

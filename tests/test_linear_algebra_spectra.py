@@ -277,3 +277,13 @@ def test_the_condition_of_a_singular_matrix_is_infinite(p):
     found = linalg.cond(np.stack([np.diag([1.0, 0.0]), np.diag([1.0, 1.0])]), p).numpy()
     assert np.isinf(found[0])
     assert np.isfinite(found[1])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_phases_are_refused_relative_to_the_cotangent(scale):
+    x = np.random.default_rng(2).standard_normal((2, 3, 3)) @ [[[1, 1j, 0], [0, 2, 1], [1j, 0, 3]]]
+    with pytest.raises(ag.GradientError, match="phases"):
+        gradient(lambda x: ag.real(linalg.svd(x).U).sum() * scale, x)
+    w = weights(2, 3, 3)
+    found = gradient(lambda x: (ag.abs(linalg.svd(x).U) * w).sum() * scale, x)
+    np.testing.assert_allclose(found / scale, gradient(lambda x: (ag.abs(linalg.svd(x).U) * w).sum(), x), rtol=1e-6)

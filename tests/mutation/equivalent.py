@@ -18,6 +18,7 @@ MODULUS = "only its modulus is looked at"
 OTHER_WAY = "it chooses between two ways to the same product or solution"
 EXCHANGED = "moving the first of two axes last exchanges them, as moving the last first does"
 LAST_OF_TWO = "of two axes the second is the last"
+SQUARE = "of square matrices both axes are as long"
 NO_COMPLEMENT = "a square matrix has no complement, and the term is 0"
 
 EQUIVALENT: dict[str, str] = {
@@ -84,6 +85,23 @@ EQUIVALENT: dict[str, str] = {
     f"_matrices.require_small: float({LARGEST}) -> {LARGEST}": "a NumPy scalar compares as a float does",
     "_matrices.aligned: has_axis and n < ndim -> has_axis": SAME_SHAPE,
     "_matrices.aligned: n < ndim -> n <= ndim": SAME_SHAPE,
+    "indexing.take_p batch: 1 -> -1": LAST_OF_TWO,
+    "indexing.add_at_p batch: 1 -> -1": LAST_OF_TWO,
+    "products.linear_p batch: 1 -> -1": LAST_OF_TWO,
+    "spectra.eigvalsh_p vjp[0]: 1 -> -1": LAST_OF_TWO,
+    "spectra.eigvals_p vjp[0]: 1 -> -1": LAST_OF_TWO,
+    "_elements.last_p batch: _in_batch(xs[0], size, length) -> -_in_batch(xs[0], size, length)": (
+        "places counted from the other end stay apart or together"
+    ),
+    "determinants._cofactor_curvature: 1 -> 2": SQUARE,
+    "determinants.cofactor_change_p vjp[0]: _cofactor_curvature(x, t, conj(g)) -> "
+    "_cofactor_curvature(x, conj(g), t)": SYMMETRIC,
+    "matrix_functions.matrix_exp_p vjp[0]: 1 -> 2": SQUARE,
+    "elimination.eliminated_p vjp[0]: True -> False (place 2)": (
+        "L has ones on its diagonal, and what flows to them is dropped"
+    ),
+    "singular_values.svd_p vjp[0]: require_small(imag(diagonal(turn_u + turn_v)), DEPENDS_ON_PHASE, gu, gv) -> "
+    "require_small(imag(diagonal(turn_u + turn_v)), DEPENDS_ON_PHASE, gv, gu)": SYMMETRIC,
     "normalization.moving_average_p batch: (1,) * (len(running.shape) - 1) -> (1,)": "running statistics are vectors",
     "optimizer_updates.global_norm_p batch: 1 -> -1": LAST_OF_TWO,
     "optimizer_updates.global_norm_p batch: 1 -> -1 (place 2)": LAST_OF_TWO,
