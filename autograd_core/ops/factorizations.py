@@ -33,7 +33,7 @@ def _lower_factor_vjp(g: Any, y: Any) -> Any:
     middle = (below + below.mH + embedded(real(diagonal(inner)).astype(inner.dtype))) / 2
     upper = y.mH
     half = solve_triangular(upper, middle, upper=True)
-    return solve_triangular(upper, half.mH, upper=True).mH
+    return solve_triangular(upper, half.mH, upper=True)
 
 
 cholesky_p = general(
@@ -79,7 +79,7 @@ def _orthonormal(xp: Any, x: Any) -> Any:
 
 def _orthonormal_vjp(g: Any, y: Any) -> Any:
     (gq, gr), (q, r) = g, y
-    inner = triu(matmul(gr, r.mH) - matmul(q.mH, gq))
+    inner = matmul(gr, r.mH) - matmul(q.mH, gq)
     above = triu(inner, k=1)
     middle = above + above.mH + embedded(real(diagonal(inner)).astype(inner.dtype))
     turned = gq + matmul(q, middle)
