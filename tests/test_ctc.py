@@ -145,3 +145,37 @@ def test_the_composed_form_says_the_same_where_nothing_is_possible() -> None:
     assert found.any(axis=(0, 2)).tolist() == [True, False, False, False, False, True]
     nothing = [operands[0], operands[1][:0], *operands[2:]]
     assert ctc_alignment_slope_p.composed(*nothing).shape == (0, 6, 5)
+
+
+def test_the_composed_form_without_labels_and_with_one_step() -> None:
+    rng = np.random.default_rng(5)
+    for n_states in (1, 3):
+        e = rng.standard_normal((3, 4, n_states))
+        leaps = np.zeros((4, n_states), bool)
+        steps, lengths = np.array([3, 1, 2, 1]), np.array([0, 0, 0, n_states // 2])
+        operands = [ag.asarray(x) for x in (rng.standard_normal(4), e, leaps, steps, lengths)]
+        found = bind(ctc_alignment_slope_p, operands, {}).numpy()
+        assert found.any(axis=(0, 2)).all()
+        np.testing.assert_allclose(ctc_alignment_slope_p.composed(*operands).numpy(), found, atol=1e-12)
+
+
+def test_an_infinite_cotangent_moves_no_impossible_sequence() -> None:
+    # two labels in one step, and no step at all
+    e = ag.asarray(np.random.default_rng(6).standard_normal((2, 2, 5)))
+    leaps, steps, lengths = ag.zeros((2, 5), dtype=bool), ag.asarray(np.array([1, 0])), ag.asarray(np.array([2, 0]))
+    operands = [ag.asarray(np.array([np.inf, np.inf])), e, leaps, steps, lengths]
+    assert not bind(ctc_alignment_slope_p, operands, {}).numpy().any()
+    assert not ctc_alignment_slope_p.composed(*operands).numpy().any()
+
+
+def test_second_derivatives_at_probabilities_of_zero() -> None:
+    with np.errstate(divide="ignore"):
+        values = np.log(np.array([[[0.5, 0.5, 0.0]], [[0.25, 0.0, 0.75]], [[0.5, 0.25, 0.25]]]))
+
+    def loss(x: ag.Tensor) -> ag.Tensor:
+        return ctc_loss(x, np.array([[1, 2]]), (3,), (2,), reduction="sum")
+
+    found = ag.hessian(loss)(ag.tensor(values)).numpy().reshape(9, 9)
+    near = ag.hessian(loss)(ag.tensor(np.maximum(values, -300.0))).numpy().reshape(9, 9)
+    np.testing.assert_allclose(found, near, atol=1e-12)
+    assert np.abs(near).max() > 0.1

@@ -249,3 +249,12 @@ def test_the_gradient_of_cross_entropy_is_softmax_minus_one_hot():
     x = ag.tensor(np.random.default_rng(1).standard_normal((2, 3)), requires_grad=True)
     cross_entropy(x, [2, 0], reduction="sum").backward()
     np.testing.assert_allclose(x.grad.numpy(), softmax(x).detach().numpy() - np.eye(3)[[2, 0]], rtol=1e-12)
+
+
+def test_slopes_of_cross_entropy_stay_numbers_in_half_precision() -> None:
+    # 1e-12 is 0 in 16 bits: there the slope's denominator is at least 1e-7, two of the smallest steps
+    smallest = float(np.finfo("float16").smallest_subnormal)
+    x = ag.tensor(np.array([0.0, 1.0, smallest], "float16"), requires_grad=True)
+    binary_cross_entropy(x, ag.tensor(np.array([0.0, 1.0, 0.0], "float16")), reduction="sum").backward()
+    assert x.grad.dtype == "float16"
+    assert x.grad.tolist() == [0.0, 0.0, 0.5]
