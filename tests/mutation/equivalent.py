@@ -18,6 +18,13 @@ MODULUS = "only its modulus is looked at"
 OTHER_WAY = "it chooses between two ways to the same product or solution"
 EXCHANGED = "moving the first of two axes last exchanges them, as moving the last first does"
 LAST_OF_TWO = "of two axes the second is the last"
+LAST_OF_FOUR = "of four axes the third is the last but one"
+NOT_VISITED = "times the probability of an impossible alignment, which is 0"
+SAME_GRADIENT_SHAPE = "a gradient has its parameter's shape"
+SLOPE = "ctc.ctc_alignment_slope_p composed"
+CONCATENATED = "concat([x.astype(DEFAULT_FLOAT) if x.dtype.itemsize == 2 else x for x in rows], axis=1)"
+BROADCAST = "x.broadcast_to((size, *x.shape))"
+ROW = f"(x if b else {BROADCAST}).reshape((size, -1))"
 SQUARE = "of square matrices both axes are as long"
 NO_COMPLEMENT = "a square matrix has no complement, and the term is 0"
 
@@ -105,6 +112,23 @@ EQUIVALENT: dict[str, str] = {
     "normalization.moving_average_p batch: (1,) * (len(running.shape) - 1) -> (1,)": "running statistics are vectors",
     "optimizer_updates.global_norm_p batch: 1 -> -1": LAST_OF_TWO,
     "optimizer_updates.global_norm_p batch: 1 -> -1 (place 2)": LAST_OF_TWO,
+    "optimizer_updates.sgd_update_p batch: 0 -> 1": SAME_GRADIENT_SHAPE,
+    "optimizer_updates.sgd_update_p batch: 0 -> 1 (place 2)": SAME_GRADIENT_SHAPE,
+    f"optimizer_updates.global_norm_p batch: {BROADCAST} -> -{BROADCAST}": MODULUS,
+    f"optimizer_updates.global_norm_p batch: {ROW} -> -{ROW}": MODULUS,
+    f"optimizer_updates.global_norm_p batch: {CONCATENATED} -> -{CONCATENATED}": MODULUS,
+    "ctc._shifted: by > 0 -> by >= 0": "nothing is moved by 0 places",
+    "ctc._shifted: 1 -> -1": LAST_OF_TWO,
+    "ctc._alphas_composed: 1 -> -1 (place 3)": LAST_OF_TWO,
+    "ctc._ends_composed: 1 -> -1": LAST_OF_TWO,
+    **{f"{SLOPE}: 1 -> -1{place}": LAST_OF_TWO for place in ("", *(f" (place {n})" for n in (2, 3, 4, 9, 10)))},
+    f"{SLOPE}: total > _POSSIBLE -> total >= _POSSIBLE": "no total is the limit itself, far from all that occur",
+    f"{SLOPE}: 0 -> 1 (place 3)": NOT_VISITED,
+    f"{SLOPE}: 0 -> 1 (place 4)": NOT_VISITED,
+    f"{SLOPE}: _shifted(leaps.astype(e.dtype), -2) > 0.5 -> _shifted(leaps.astype(e.dtype), -2) >= 0.5": (
+        "what is compared is 0, 1 or far below"
+    ),
+    "ctc._folded: 2 -> -2": LAST_OF_FOUR,
 }
 
 # Where every survivor of a function has one reason.

@@ -46,7 +46,6 @@ SUBJECTS = dict.fromkeys(LINEAR_ALGEBRA.split(), "linear_algebra") | {
     "_recurrent_composed": "recurrent",
     "_windows": "conv",
     "arithmetic": "elementwise",
-    "casting": "backends",
     "cross_entropy": "losses",
     "exponential": "elementwise",
     "normal_distribution": "special",
