@@ -183,3 +183,8 @@ def test_per_sample_gradients_of_normalization_are_those_of_single_samples() -> 
 def test_normalization_says_what_would_fit(call: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_examples_with_weights_of_their_own_may_be_empty() -> None:
+    x, weight, bias = ag.zeros((2, 3, 0, 4)), ag.zeros((2, 0)), ag.zeros(0)
+    assert ag.vmap(lambda x, weight: F.instance_norm(x, weight=weight, bias=bias))(x, weight).shape == x.shape
