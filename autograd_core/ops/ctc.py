@@ -10,7 +10,8 @@ two different labels. With e[t, s] the log-probability of state s at step t,
 and the derivative of the loss by e[t, s] is minus the probability that the alignment is in state s at step t, which the
 same recursion run backwards gives. All sequences of a batch take each step together.
 
-Impossible states have the finite logarithm ``NEVER``: infinities would turn into NaN where they are subtracted.
+Impossible states have the finite logarithm ``NEVER``: infinities would turn into NaN where they are subtracted. The
+composed form, whose ``logsumexp`` guards against that itself, takes probabilities of 0 as they are.
 """
 
 from __future__ import annotations
@@ -145,7 +146,6 @@ def _ends_composed(lengths: Any, like: Any) -> Any:
 def _slope_composed(g: Any, e: Any, leaps: Any, steps: Any, lengths: Any) -> Any:
     if not e.shape[0]:
         return e.new_zeros(e.shape)
-    e = maximum(e, NEVER)
     alphas = _alphas_composed(e, leaps, steps)
     ends = _ends_composed(lengths, e)
     total = expand_dims(logsumexp(where(ends, alphas[-1], NEVER), axis=1), axis=1)
