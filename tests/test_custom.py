@@ -370,3 +370,16 @@ def test_tangents_that_do_not_fit_are_refused(result, error, message):
         ag.jvp(f, (x,), (x,))
     with pytest.raises(error, match=message):
         f(x).sum().backward()
+
+
+def test_what_a_rule_keeps_is_what_it_was_when_the_function_ran() -> None:
+    product = ag.custom_vjp(lambda x, c: x * c)
+    product.defvjp(lambda x, c: (x * c, (c, "a note")), lambda kept, g: (g * kept[0], None))
+    x = ag.tensor([1.0, 2.0], requires_grad=True)
+    parameter, constant = ag.Variable(ag.tensor([3.0, 4.0]).data, x.device), ag.tensor([3.0, 4.0])
+    y = product(x, parameter) + product(x, constant)
+    parameter.assign_(ag.zeros(2))
+    with pytest.raises(ag.GradientError, match="has kept this tensor"):
+        constant[0] = 0.0
+    y.sum().backward()
+    assert x.grad.tolist() == [6.0, 8.0]

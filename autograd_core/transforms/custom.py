@@ -130,7 +130,8 @@ class custom_vjp(_Custom):
             outputs, _ = tree.flatten(below)
         pullback = Pullback(Primitive(self.name, None, None, operands=()), (), pull, needs_avals=False)
         shapes = tuple(y.aval for y in outputs) if several else outputs[0].shape
-        node = Node(pullback, parents, (residuals,), {}, None, shapes)
+        kept_residuals = tree.tree_map(lambda r: r.snapshot() if isinstance(r, Tensor) else r, residuals)
+        node = Node(pullback, parents, (kept_residuals,), {}, None, shapes)
         pieces = [Piece(node, i) if several else node for i in range(len(outputs))]
         connected = [y.with_node(p if is_inexact(y.dtype) else None) for y, p in zip(outputs, pieces, strict=True)]
         observer = context.current().observer
