@@ -1,0 +1,52 @@
+"""The machine that code is generated for: which instructions the host has, and how wide its vectors are."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+
+
+class Machine(NamedTuple):
+    """cpu, features: as LLVM names them. vector_bytes: of one register; ``registers``: how many there are."""
+
+    cpu: str
+    features: str
+    vector_bytes: int
+    registers: int
+
+    def lanes(self, dtype: np.dtype | str) -> int:
+        """How many elements one register holds; 1 where code is to be scalar."""
+        return max(1, self.vector_bytes // np.dtype(dtype).itemsize)
+
+
+@cache
+def host() -> Machine:
+    """What this machine offers: AVX-512, AVX2, or 16-byte vectors (SSE2, NEON)."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+    known = llvm.get_host_cpu_features()
+    features = known.flatten()
+    cpu = llvm.get_host_cpu_name()
+    if all(known.get(f) for f in ("avx512f", "avx512vl", "avx512dq", "avx512bw")):
+        # LLVM prefers 32-byte vectors on most processors, and would split ours
+        return Machine(cpu, features + ",-prefer-256-bit", 64, 32)
+    if known.get("avx2") and known.get("fma"):
+        return Machine(cpu, features, 32, 16)
+    return Machine(cpu, features, 16, 32 if "aarch64" in llvm.get_process_triple() else 16)
+
+
+def limited(level: str) -> Machine:
+    """The host with fewer features, for tests: ``"avx2"`` or ``"scalar"``; ``"host"`` is the host itself."""
+    machine = host()
+    if level == "host":
+        return machine
+    if level == "avx2":
+        without = [f for f in machine.features.split(",") if not f.startswith(("+avx512", "+avx10"))]
+        return Machine("x86-64-v3" if machine.vector_bytes >= 32 else machine.cpu, ",".join(without), 32, 16)
+    if level == "scalar":
+        return Machine(machine.cpu, machine.features, 1, 16)
+    raise ValueError(f"limited: level is 'host', 'avx2' or 'scalar', got {level!r}")
