@@ -344,8 +344,9 @@ class Variable(Tensor):
             raise GradientError(
                 f"assign_: a value inside {value.interpreter.name} would escape; return it from the function instead"
             )
-        tape = context.current().tape
-        if tape is None or not tape.replaying:  # what runs a second time assigned the first time
+        state = context.current()
+        if state.tape is None or not state.tape.replaying:  # what runs a second time assigned the first time
+            state.interpreter.base.assigning(self)
             self.data = value.data
 
 

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import context
 from ..batching import expanded
 from ..errors import BatchingError
 from ..graph import AnyNode, Hook
-from ..ops._generator import Generator
 from ..primitive import Elementwise, Primitive, bind
 from ..tensor import Tensor
 from .level import Opened, Wrapper
@@ -99,41 +97,6 @@ class Batch(Opened):
         return Batched(self, inner)
 
 
-class PerExample(Generator):
-    """The generator of a ``vmap`` in which examples get numbers of their own: keys that are batched.
-
-    Drawn with one key, the numbers of example i are row i of one draw for all examples.
-    """
-
-    __slots__ = ("batch", "outer")
-
-    def __init__(self, batch: Batch, outer: Generator):
-        self.batch = batch
-        self.outer = outer
-
-    def take(self, device: Any) -> Any:
-        key = self.outer.take(device)
-        return Batched(self.batch, key.broadcast_to((self.batch.size, *key.shape)))
-
-    def _next(self) -> tuple[int, int]:
-        return self.outer._next()
-
-
-class NoDraws(Generator):
-    """The generator of a ``vmap`` in which it was not said what random numbers mean."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        pass
-
-    def _next(self) -> tuple[int, int]:
-        raise BatchingError(
-            "vmap: the function draws random numbers; say randomness='different' (every example its own) or "
-            "'same' (all examples the same); a function with derivatives of its own must get its numbers as arguments"
-        )
-
-
 def run_batched(
     f: Callable[..., Any], operands: Sequence[Tensor], batched: Sequence[bool], size: int, **scope: Any
 ) -> list[Tensor]:
@@ -145,9 +108,3 @@ def run_batched(
     with batch.scope(**scope):
         outputs = f(*[Batched(batch, x) if b else x for x, b in zip(operands, batched, strict=True)])
     return [batch.enter(y).inner for y in outputs]
-
-
-def generator_for(batch: Batch, randomness: str) -> Any:
-    """The default generator inside ``batch`` under the policy ``randomness``."""
-    outer = context.current().generator
-    return {"error": NoDraws, "same": lambda: outer, "different": lambda: PerExample(batch, outer)}[randomness]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class Eager:
     primitives (composed forms) call back into."""
 
     level = 0
+    in_place = True  # whether tensors hold arrays, which a sweep may add up in place
     transforms: Any = None
 
     @property
@@ -97,6 +98,18 @@ class Eager:
         if dtype is not None and obj.dtype.kind == "c" and dtype.kind not in "cb":
             raise DTypeError(f"{op}: {obj.dtype} to {dtype} would lose the imaginary part; pass abs(data) or data.real")
         return Tensor(device.asarray(obj, dtype), device)
+
+
+    def random_key(self, generator: Any, device: Any) -> Tensor:
+        """The next call of ``generator`` as an operand: its seed and number."""
+        return self.constant(np.array(generator.next(), np.uint64), dtype=None, device=device, op="random")
+
+    def examine(self, x: Tensor, ask: Callable[[np.ndarray], Any]) -> Any:
+        """``ask`` of the values of ``x``: raises for values that are wrong, or answers what they decide."""
+        return ask(x.numpy())
+
+    def assigning(self, variable: Tensor) -> None:
+        """``variable`` is about to get another value."""
 
 
 def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:

@@ -112,7 +112,8 @@ def _complete(pieces: list[Tensor | None], node: Node) -> tuple[Tensor, ...]:
 
 def _accumulate(old: Tensor, new: Tensor, owned: bool, create_graph: bool) -> Tensor:
     """Borrow the first cotangent, allocate for the second, add in place from the third on."""
-    if owned and not create_graph and old.level == 0 == new.level and old.dtype == new.dtype:
+    plain = old.level == 0 == new.level and old.dtype == new.dtype
+    if owned and plain and not create_graph and context.current().interpreter.base.in_place:
         old.device.backend.xp.add(old.data, new.data, out=old.data)
         return old
     return old + new

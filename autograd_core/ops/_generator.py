@@ -62,8 +62,7 @@ class Generator:
 
         An operand, not a parameter: a compiled step makes its keys on the device and is never compiled again for them.
         """
-        key = np.array(self._next(), np.uint64)
-        return context.current().interpreter.base.constant(key, dtype=None, device=device, op="random")
+        return context.current().interpreter.base.random_key(self, device)
 
     def spawn(self, n: int) -> list[Generator]:
         """``n`` generators whose streams are independent of this one's and of each other's; takes one call.
@@ -76,7 +75,7 @@ class Generator:
         """
         if not hasattr(n, "__index__") or n < 0:
             raise ArgumentError(f"random.Generator.spawn: n is a number of generators, got {n!r}")
-        return [Generator(seed) for seed in philox.random_words(np, *self._next(), int(n)).tolist()]
+        return [Generator(seed) for seed in philox.random_words(np, *self.next(), int(n)).tolist()]
 
     def state_dict(self) -> dict[str, int]:
         """``{"seed": ..., "call": ...}``: all that there is to know of the stream's future."""
@@ -95,7 +94,8 @@ class Generator:
         with _COUNTING:
             self._seed, self._call = seed, call
 
-    def _next(self) -> tuple[int, int]:
+    def next(self) -> tuple[int, int]:
+        """Take one call: its seed and number; while a checkpoint runs again, that of the first run."""
         tape = context.current().tape
         return self.advance() if tape is None else tape.draw(self)
 

@@ -10,12 +10,13 @@ from .. import context, tree
 from ..aval import Aval, is_inexact
 from ..errors import ArgumentError, GradientError, ShapeError
 from ..graph import AnyNode, Leaf, Node, Piece
-from ..interpreters.batch import Batch, Batched, NoDraws, run_batched
+from ..interpreters.batch import Batch, Batched, run_batched
 from ..interpreters.reverse import captured, fresh, main_node, pull_back
 from ..ops import creation
 from ..primitive import Primitive, bind
 from ..rules import Pullback
 from ..tensor import Tensor
+from .randomness import NoDraws
 
 
 class _Custom:

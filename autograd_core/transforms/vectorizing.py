@@ -9,12 +9,13 @@ from typing import Any
 from .. import context, tree
 from ..aval import normalize_axis
 from ..errors import ArgumentError, BatchingError, GradientError, ShapeError
-from ..interpreters.batch import Batch, Batched, generator_for
+from ..interpreters.batch import Batch, Batched
 from ..interpreters.reverse import initial_cotangent, pull_back
 from ..ops._apply import as_tensor
 from ..ops.shaping import moveaxis
 from ..tensor import Tensor
 from .derivatives import grad
+from .randomness import generator_for
 
 Function = Callable[..., Any]
 Axes = Any  # an int or None for all leaves of an argument, or a container of such in its structure

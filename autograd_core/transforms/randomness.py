@@ -1,0 +1,51 @@
+"""What random numbers mean inside ``vmap``: the generators that stand for its policies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import context
+from ..errors import BatchingError
+from ..interpreters.batch import Batch, Batched
+from ..ops._generator import Generator
+
+
+class PerExample(Generator):
+    """The generator of a ``vmap`` in which examples get numbers of their own: keys that are batched.
+
+    Drawn with one key, the numbers of example i are row i of one draw for all examples.
+    """
+
+    __slots__ = ("batch", "outer")
+
+    def __init__(self, batch: Batch, outer: Generator):
+        self.batch = batch
+        self.outer = outer
+
+    def take(self, device: Any) -> Any:
+        key = self.outer.take(device)
+        return Batched(self.batch, key.broadcast_to((self.batch.size, *key.shape)))
+
+    def next(self) -> tuple[int, int]:
+        return self.outer.next()
+
+
+class NoDraws(Generator):
+    """The generator of a ``vmap`` in which it was not said what random numbers mean."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        pass
+
+    def next(self) -> tuple[int, int]:
+        raise BatchingError(
+            "vmap: the function draws random numbers; say randomness='different' (every example its own) or "
+            "'same' (all examples the same); a function with derivatives of its own must get its numbers as arguments"
+        )
+
+
+def generator_for(batch: Batch, randomness: str) -> Any:
+    """The default generator inside ``batch`` under the policy ``randomness``."""
+    outer = context.current().generator
+    return {"error": NoDraws, "same": lambda: outer, "different": lambda: PerExample(batch, outer)}[randomness]()
