@@ -81,5 +81,9 @@ class StateDictError(AutogradError, KeyError):
         return self.args[0] if self.args else ""
 
 
+class CompileError(AutogradError, RuntimeError):
+    """A function does something that compiled code could not repeat, or would repeat wrongly."""
+
+
 class CheckpointError(AutogradError, ValueError):
     """A saved file is malformed, truncated or hostile."""

@@ -136,6 +136,7 @@ class Tensor(Methods, Exchange):
     def grad(self, value: Tensor | None) -> None:
         if type(self.node) is not Leaf:
             raise GradientError("grad can be set on leaves that require gradients only")
+        context.current().interpreter.base.assigning(self)
         if value is not None:
             _check_fits("grad", value, self)
         elif self.node.grad is not None:

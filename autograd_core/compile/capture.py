@@ -1,0 +1,347 @@
+"""Capture: run a Python function once on tensors that stand for arrays, and keep the equations that it caused.
+
+The interpreter of plain tensors is replaced by a ``Capture``. Tensors then hold ``Symbol`` objects instead of arrays; all
+else is as ever: the graph for backward is recorded, rules run, optimizers assign, so that forward, backward and update
+end up in one list of equations. Python runs only now, so whatever it decides is decided for good: ``Capture`` notes what
+the decisions rested on (arguments, variables, generators, values that were looked at), and the compiled function checks
+these in every call.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+from weakref import WeakSet
+
+import numpy as np
+
+from .. import context
+from ..aval import Aval
+from ..backend import Device, get_device
+from ..errors import CompileError, DeviceError
+from ..graph import Leaf
+from ..interpreters.eager import EAGER, Eager
+from ..primitive import Primitive
+from ..tensor import Tensor, Variable
+from .ir import Equation, Graph, Var
+
+PACKAGE = __name__.partition(".")[0]
+
+
+class Symbol:
+    """What a tensor holds in place of an array while a function is captured: shape, dtype, and which value it is."""
+
+    __slots__ = ("__weakref__", "capture", "dtype", "shape", "var")
+
+    def __init__(self, var: Var, capture: Capture):
+        self.var = var
+        self.shape = var.aval.shape
+        self.dtype = var.aval.dtype
+        self.capture = capture
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def view(self) -> Any:
+        """The values on the host, if they are known beforehand; backends' ``to_numpy`` ends here."""
+        known = self.capture.constants.get(self.var)
+        if known is None:
+            _refuse_look(self)
+        return known.view()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__array_") and name != "__array__":
+            raise AttributeError(name)
+        _refuse_look(self)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.view()
+
+
+def _refuse_look(symbol: Symbol) -> NoReturn:
+    raise CompileError(
+        f"a value ({symbol.dtype}{list(symbol.shape)}) is looked at inside the compiled function, {user_line()}. It is "
+        "computed only when the compiled code runs, so Python cannot decide by it: choose with ag.where, or return the "
+        "value and look at it outside"
+    )
+
+
+def user_line() -> str:
+    """``at train.py:12 in step``: the innermost line on the stack outside this package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] != PACKAGE:
+            return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "at an unknown line"
+
+
+# ------------------------------------------------------------------------------ where inputs come from
+
+
+class Argument(NamedTuple):
+    """The tensor that is leaf ``index`` of the arguments."""
+
+    index: int
+
+
+class Outer(NamedTuple):
+    """A tensor that the function found elsewhere: a parameter, a buffer, an optimizer's state, a constant of its module."""
+
+    tensor: Tensor
+
+
+class Gradient(NamedTuple):
+    """What ``variable.grad`` held before the call."""
+
+    variable: Tensor
+
+
+class Key(NamedTuple):
+    """The next call of a random generator."""
+
+    generator: Any
+
+
+Source = Argument | Outer | Gradient | Key
+
+
+class Look(NamedTuple):
+    """``ask`` of the values of ``var`` answered ``answer``, and Python went on from there."""
+
+    var: Var
+    ask: Callable[[np.ndarray], Any]
+    answer: Any
+
+
+# ------------------------------------------------------------------------------------- the interpreter
+
+
+class Capture(Eager):
+    """One function being captured. ``sources`` says where each input of the graph comes from."""
+
+    in_place = False
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.transforms = EAGER.transforms
+        self.inputs: list[Var] = []
+        self.sources: list[Source] = []
+        self.values: dict[Var, Any] = {}  # of the inputs, in this call
+        self.constants: dict[Var, Any] = {}
+        self.equations: list[Equation] = []
+        self.looks: list[Look] = []
+        self.before: dict[int, Before] = {}  # of variables and leaves, by id, in the order in which they were met
+        self.symbols: WeakSet[Symbol] = WeakSet()
+        self._known: dict[int, tuple[Any, Var]] = {}  # arrays from outside, kept alive, so that ids stay theirs
+        self._literals: dict[tuple[Any, ...], Var] = {}
+        self._keys: dict[tuple[int, int], Var] = {}
+
+    # ---------------------------------------------------------------------------------- values
+
+    def argument(self, x: Tensor, index: int) -> Tensor:
+        """A tensor that stands for ``x``, leaf ``index`` of the arguments."""
+        self._check_device("the argument", x)
+        if isinstance(x, Variable):  # it may be assigned to, and must be the same object that a module holds
+            return x
+        stand_in = Tensor(self._symbol(self._input(x.aval, Argument(index), x.data)), self.device, x.node)
+        return stand_in
+
+    def _input(self, aval: Aval, source: Source, array: Any) -> Var:
+        var = Var(Aval(tuple(aval.shape), np.dtype(aval.dtype)))
+        self.inputs.append(var)
+        self.sources.append(source)
+        self.values[var] = array
+        return var
+
+    def _symbol(self, var: Var) -> Symbol:
+        symbol = Symbol(var, self)
+        self.symbols.add(symbol)
+        return symbol
+
+    def _var_of(self, x: Tensor) -> Var:
+        """The graph's value that ``x`` holds; a tensor from outside becomes an input."""
+        data = x.data
+        if type(data) is Symbol:
+            if data.capture is not self:
+                raise CompileError(
+                    f"a tensor ({x.dtype}{list(x.shape)}) made while another call was captured is used {user_line()}; "
+                    "return it from the compiled function instead of keeping it"
+                )
+            return data.var
+        if isinstance(x, Variable):
+            self._check_device("the tensor", x)
+            self._meet(x)
+            var = self._input(x.aval, Outer(x), data)
+            x.data = self._symbol(var)  # what is saved of it from here on is this value, whatever is assigned later
+            return var
+        known = self._known.get(id(data))
+        if known is None:
+            self._check_device("the tensor", x)
+            var = self._input(x.aval, self._source(x), data)
+            self._known[id(data)] = known = (data, var)
+        return known[1]
+
+    def _source(self, x: Tensor) -> Source:
+        for before in self.before.values():
+            if type(before.node) is Leaf and before.node.grad is x:
+                return Gradient(before.tensor)
+        if type(x.node) is Leaf:
+            self._meet(x)
+        return Outer(x)
+
+    def _meet(self, x: Tensor) -> Before:
+        return self.before.setdefault(id(x), Before(x))
+
+    def _check_device(self, what: str, x: Tensor) -> None:
+        if x.device is not self.device:
+            raise DeviceError(
+                f"compile: {what} {x.dtype}{list(x.shape)} lies on {x.device}, the function was captured for "
+                f"{self.device}; a compiled function runs on one device: move the tensor before the call"
+            )
+
+    def constant(self, obj: Any, *, dtype: np.dtype | None, device: str | Device | None, op: str) -> Tensor:
+        """Numbers become constants of the graph. Arrays do not: what they hold may differ in the next call."""
+        if isinstance(obj, np.ndarray) and obj.size > 1:
+            raise CompileError(
+                f"{op}: an array ({obj.dtype}{list(obj.shape)}) becomes a tensor inside the compiled function, "
+                f"{user_line()}. Its values would be those of this call for ever: pass it as an argument, or make the "
+                "tensor outside"
+            )
+        made = super().constant(obj, dtype=dtype, device=self.device if device is None else device, op=op)
+        self._check_device("the constant", made)
+        array = made.data
+        key = (array.dtype.str, array.shape, self.device.backend.to_numpy(array).tobytes())
+        var = self._literals.get(key)
+        if var is None:
+            var = self._literals[key] = Var(made.aval)
+            self.constants[var] = array
+        return Tensor(self._symbol(var), self.device)
+
+    def random_key(self, generator: Any, device: Any) -> Tensor:
+        key = generator.next()
+        var = self._keys.get(key)
+        if var is None:
+            array = self.device.asarray(np.array(key, np.uint64))
+            var = self._keys[key] = self._input(Aval(array.shape, array.dtype), Key(generator), array)
+        return Tensor(self._symbol(var), self.device)
+
+    # -------------------------------------------------------------------------------- operations
+
+    def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
+        if primitive.device_param is not None:
+            self._check_target(primitive, params[primitive.device_param])
+        if primitive.forward is None and self.device.kernels[primitive] is None:
+            return self._run_composed(primitive, inputs, params)
+        operands = [self._var_of(x) for x in inputs]
+        try:
+            declared = primitive.output_aval(*[v.aval for v in operands], **params)
+        except NotImplementedError:
+            raise CompileError(
+                f"{primitive.name}: the shape of the result depends on values, {user_line()}; a compiled function needs "
+                "fixed shapes: use a mask and ag.where, or run this part outside"
+            ) from None
+        several = isinstance(declared, tuple) and not isinstance(declared, Aval)
+        outputs = [Var(Aval(tuple(a.shape), np.dtype(a.dtype))) for a in (declared if several else (declared,))]
+        self.equations.append(Equation(primitive, operands, params, outputs, user_line()))
+        tensors = tuple([Tensor(self._symbol(v), self.device) for v in outputs])
+        return tensors if several else tensors[0]
+
+    def _check_target(self, primitive: Primitive, target: Any) -> None:
+        if get_device(target) is not self.device:
+            raise DeviceError(
+                f"compile: {primitive.name} makes a tensor on {target}, the function was captured for {self.device}; "
+                "move tensors outside the compiled function"
+            )
+
+    def examine(self, x: Tensor, ask: Callable[[np.ndarray], Any]) -> Any:
+        """The answer for this call's values, which is asked for again in every call."""
+        var = self._var_of(x)
+        answer = ask(self.known_value(var))
+        if var not in self.constants:
+            self.looks.append(Look(var, ask, answer))
+        return answer
+
+    def known_value(self, var: Var) -> np.ndarray:
+        """The value in this call, of something computed from the inputs in few steps."""
+        return self.device.backend.to_numpy(evaluate(self.slice([var]), self.device, self.values)[0])
+
+    def slice(self, outputs: Sequence[Var]) -> Graph:
+        """The part of what was captured that ``outputs`` are computed from."""
+        wanted, kept = set(outputs), []
+        for equation in reversed(self.equations):
+            if not wanted.isdisjoint(equation.outputs):
+                kept.append(equation)
+                wanted.update(equation.inputs)
+        inputs = [v for v in self.inputs if v in wanted]
+        constants = {v: array for v, array in self.constants.items() if v in wanted}
+        return Graph(inputs, kept[::-1], outputs, constants)
+
+    def assigning(self, tensor: Tensor) -> None:
+        if type(tensor.data) is not Symbol:
+            self._meet(tensor)
+
+    def restore(self) -> None:
+        """Everything that the function assigned has its old value again."""
+        for before in self.before.values():
+            before.restore()
+
+
+class Before:
+    """A variable, or another leaf, as it was before the call."""
+
+    __slots__ = ("data", "grad", "node", "tensor")
+
+    def __init__(self, tensor: Tensor):
+        self.tensor = tensor
+        self.data = tensor.data
+        self.node: Any = tensor.node
+        self.grad = tensor.node.grad if type(tensor.node) is Leaf else None
+
+    def restore(self) -> None:
+        self.tensor.data = self.data
+        if type(self.node) is Leaf:
+            self.node.grad = self.grad
+
+
+# ------------------------------------------------------------------------------------- running a graph
+
+
+def evaluate(graph: Graph, device: Device, values: Any) -> list[Any]:
+    """The outputs, as arrays, by the device's own kernels one after another: what compiled code is compared with.
+
+    values: the array of every input, by Var.
+    """
+    arrays = dict(graph.constants)
+    for v in graph.inputs:
+        arrays[v] = values[v]
+    with context.scope(interpreter=EAGER, recording=False, tape=None, observer=None):
+        for e in graph.equations:
+            result = EAGER.run(e.primitive, [Tensor(arrays[v], device) for v in e.inputs], e.params)
+            for v, y in zip(e.outputs, result if type(result) is tuple else (result,), strict=True):
+                arrays[v] = y.data
+    return [arrays[v] for v in graph.outputs]
+
+
+def trace(f: Callable[..., Any], avals: Sequence[Aval], device: str | Device = "numpy") -> Graph:
+    """The graph of a function of tensors that has no effects: ``f(*tensors)`` returns a tensor or a tuple of such.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core.aval import Aval
+    >>> print(trace(lambda x: (x * x).sum(), [Aval((3,), ag.float32)]))
+    inputs v0: float32[3]
+    v1: float32[3] = multiply(v0, v0)
+    v2: float32[] = sum(v1) axis=(0,) keepdims=False
+    outputs v2
+    """
+    chosen = get_device(device)
+    capture = Capture(chosen)
+    inputs = [capture._input(aval, Argument(i), None) for i, aval in enumerate(avals)]
+    tensors = [Tensor(capture._symbol(v), chosen) for v in inputs]
+    with context.scope(interpreter=capture, recording=False):
+        result = f(*tensors)
+    outputs = [capture._var_of(y) for y in (result if isinstance(result, tuple) else (result,))]
+    return Graph(capture.inputs, capture.equations, outputs, capture.constants)
