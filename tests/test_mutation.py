@@ -9,6 +9,7 @@ from mutation import __main__ as program
 from mutation import equivalent, killing, mutants, rules
 from op_table import CASES
 
+from autograd_core.ops.optimizer_updates import adam_update_p, scaled_p, sgd_update_p
 from autograd_core.ops.trigonometric import sin_p
 
 SAMPLE = [
@@ -52,6 +53,17 @@ def test_a_mutant_is_put_in_and_taken_out(every_rule):
     with mutant.applied():
         assert sin_p.partials[0].__code__ is mutant.code
     assert sin_p.partials[0].__code__ is before
+
+
+def test_rules_that_a_factory_made_change_together(every_rule):
+    (rule,) = named(every_rule, "optimizer_updates.sgd_update_p batch")
+    batches = [primitive.batch for primitive in (sgd_update_p, adam_update_p, scaled_p)]
+    assert len({id(f) for f in batches}) == len(batches)
+    mutant = next(iter(mutants.of(*rule[:3])))
+    before = rule.code
+    with mutant.applied():
+        assert {f.__code__ for f in batches} == {mutant.code}
+    assert {f.__code__ for f in batches} == {before}
 
 
 def test_a_sample_of_rules_has_no_survivors(every_rule):

@@ -48,19 +48,18 @@ def main(arguments: list[str]) -> int:
 
 
 def by_hand(chosen: list[rules.Rule], survivors: list[str]) -> list[str]:
-    """Those of ``survivors`` that outlive the tests written by hand, too."""
+    """Those of ``survivors`` that outlive the tests written by hand, too: a reason given is no reason not to try."""
     family = rules.family(chosen[0])
     files = killing.tests_of(family)
-    waiting = {name for name in survivors if not equivalent.reason(name)}
-    if not waiting or not files or killing.run_tests(files) != 0:
+    if not survivors or not files or killing.run_tests(files) != 0:
         return survivors
     killed = {
         mutant.name
         for rule in chosen
-        for mutant in mutants.of(rule.function, rule.label, rule.module)
-        if mutant.name in waiting and killing.fails_by_hand(mutant, files)
+        for mutant in mutants.of(*rule[:3])
+        if mutant.name in survivors and killing.fails_by_hand(mutant, files)
     }
-    print(f"{family}: tests written by hand find {len(killed)} of {len(waiting)} more", flush=True)
+    print(f"{family}: tests written by hand find {len(killed)} of {len(survivors)} more", flush=True)
     return [name for name in survivors if name not in killed]
 
 
@@ -73,9 +72,9 @@ def mutate(chosen: list[rules.Rule], cases: list[OpCase] = CASES) -> dict[str, A
             by_code[code].append(run)
     made, survivors = 0, []
     for rule in chosen:
-        order = killing.in_order(by_code[rule.function.__code__])
+        order = killing.in_order(by_code[rule.code])
         last = None
-        for mutant in mutants.of(rule.function, rule.label, rule.module):
+        for mutant in mutants.of(*rule[:3]):
             made += 1
             # what killed the last mutant of the function mostly kills the next
             order.sort(key=lambda run: run is not last)

@@ -11,12 +11,10 @@ SAME_SHAPE = "a reshape to the shape it has already"
 LENGTH_1 = "the sum over an axis of length 1, or over no axis, is the value itself"
 ROUNDING = "equal to within rounding"
 
-UNUSED = "the composed form's log-sums are saved for the fused backward pass, which it does not take"
-
 LARGEST = "np.abs(host_values(x)).max(initial=0.0)"
 MODULUS = "only its modulus is looked at"
 OTHER_WAY = "it chooses between two ways to the same product or solution"
-EXCHANGED = "moving the first of two axes last exchanges them, as moving the last first does"
+EXCHANGED = "neighbouring axes change places whichever of the two is moved to the other's"
 LAST_OF_TWO = "of two axes the second is the last"
 LAST_OF_FOUR = "of four axes the third is the last but one"
 NOT_VISITED = "times the probability of an impossible alignment, which is 0"
@@ -25,6 +23,13 @@ SLOPE = "ctc.ctc_alignment_slope_p composed"
 CONCATENATED = "concat([x.astype(DEFAULT_FLOAT) if x.dtype.itemsize == 2 else x for x in rows], axis=1)"
 BROADCAST = "x.broadcast_to((size, *x.shape))"
 ROW = f"(x if b else {BROADCAST}).reshape((size, -1))"
+OF_ALL = "name.startswith(('weight', 'bias'))"
+ANY = "any((b and of_all for b, of_all in zip(batched, shared)))"
+RECURRENT = "_recurrent_composed"
+ROWS = "x.reshape(x.shape[0] * x.shape[1], x.shape[2])"
+PARTED = "y.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1:])"
+BY_INDEX = "a tensor's entries are its slices along the first axis, unstacked or not"
+FOUR_PLACES = ("", " (place 2)", " (place 3)", " (place 4)")
 SQUARE = "of square matrices both axes are as long"
 NO_COMPLEMENT = "a square matrix has no complement, and the term is 0"
 
@@ -69,9 +74,10 @@ EQUIVALENT: dict[str, str] = {
     "indexing.overwrite_p transposes[0]: g -> -g (place 2)": MINUS_ZERO,
     "indexing.put_p transposes[0]: g -> -g (place 2)": MINUS_ZERO,
     "_elements._zeros: broadcast_to(like.new_zeros(()), shape) -> -broadcast_to(like.new_zeros(()), shape)": MINUS_ZERO,
-    "attention._composed: _log_sums(scores, blind) -> -_log_sums(scores, blind)": UNUSED,
-    "attention._composed: _log_sums(scores, blind) -> scores": UNUSED,
     "attention._composed: 0 -> 1 (place 2)": NOT_CHOSEN,
+    "attention._log_sums: 0 -> 1": NOT_CHOSEN,
+    "attention._log_sums: 0.0 -> 1.0": NOT_CHOSEN,
+    "attention._public_scores: 1 -> -1": LAST_OF_TWO,
     "fft._weighted: 2 -> -2 (place 2)": "of two axes the last but one is the first",
     "products.matmul_summed: 1 -> -1 (place 2)": LAST_OF_TWO,
     "products.matmul_summed: len(shape) == 2 and batch and (x2.shape[:-2] == batch) -> len(shape) == 2": OTHER_WAY,
@@ -79,7 +85,20 @@ EQUIVALENT: dict[str, str] = {
     "solving._solved: len(x1.shape) != 2 or n == 2 -> len(x1.shape) != 2": OTHER_WAY,
     "solving._solved: moveaxis(y, 0, -2) -> moveaxis(y, -2, 0)": EXCHANGED,
     "solving.solve_triangular_p vjp: int(unitriangular) -> unitriangular": "True counts as 1",
+    f"recurrent._folded: {OF_ALL} -> -{OF_ALL}": "True with a sign is true",
+    f"recurrent._folded: {ANY} -> -{ANY}": "True with a sign is true",
+    "recurrent._folded: zip(batched, shared) -> zip(shared, batched)": SYMMETRIC,
     "recurrent._fold: moveaxis(x, 0, axis) -> moveaxis(x, axis, 0)": EXCHANGED,
+    f"recurrent._unfold: moveaxis({PARTED}, axis, 0) -> moveaxis({PARTED}, 0, axis)": EXCHANGED,
+    "recurrent.rnn_vjp_p composed: 1 -> -1": "of two names the second is the last",
+    f"{RECURRENT}._run: unstack(within(p['lengths'], length, z.device)) -> within(p['lengths'], length, z.device)": (
+        BY_INDEX
+    ),
+    f"{RECURRENT}._run: unstack(z) -> z": BY_INDEX,
+    f"{RECURRENT}._run: unstack(p['addend']) -> p['addend']": BY_INDEX,
+    f"{RECURRENT}.rnn_composed: -1 -> 1": LAST_OF_TWO,
+    **{f"{RECURRENT}.{op}_composed: -1 -> 1{place}": LAST_OF_TWO for op in ("lstm", "gru") for place in FOUR_PLACES},
+    f"{RECURRENT}._rows: {ROWS} -> -{ROWS}": "both factors of a product change their sign",
     "searching.searchsorted_p batch: unstack(x) -> x": "iterating over a tensor takes it apart, too",
     "singular_values.svd_p vjp[0]: diagonal(turn_u + turn_v) -> -diagonal(turn_u + turn_v)": MODULUS,
     "singular_values.svd_p vjp[0]: imag(diagonal(turn_u + turn_v)) -> -imag(diagonal(turn_u + turn_v))": MODULUS,
@@ -112,7 +131,6 @@ EQUIVALENT: dict[str, str] = {
     "normalization.moving_average_p batch: (1,) * (len(running.shape) - 1) -> (1,)": "running statistics are vectors",
     "optimizer_updates.global_norm_p batch: 1 -> -1": LAST_OF_TWO,
     "optimizer_updates.global_norm_p batch: 1 -> -1 (place 2)": LAST_OF_TWO,
-    "optimizer_updates.sgd_update_p batch: 0 -> 1": SAME_GRADIENT_SHAPE,
     "optimizer_updates.sgd_update_p batch: 0 -> 1 (place 2)": SAME_GRADIENT_SHAPE,
     f"optimizer_updates.global_norm_p batch: {BROADCAST} -> -{BROADCAST}": MODULUS,
     f"optimizer_updates.global_norm_p batch: {ROW} -> -{ROW}": MODULUS,
@@ -135,12 +153,10 @@ EQUIVALENT: dict[str, str] = {
 # Where every survivor of a function has one reason.
 FUNCTIONS: dict[str, str] = {
     "_matrices.over_gaps": "the diagonal is 0: that of a skew-Hermitian matrix from which phases are refused",
-    "attention._log_sums": UNUSED,
     "factorizations.complement_p vjp[0]": f"it decides whether to refuse: {MODULUS}",
     "normal_distribution.erfcx_p partials[0]": (
         "below 1e-11 where it is taken, or at the limit where both formulas agree, or not chosen"
     ),
-    "recurrent._folded": "it chooses between one run and the composed form, which give the same",
     "spectra._require_no_phase": MODULUS,
 }
 

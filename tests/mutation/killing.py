@@ -156,7 +156,7 @@ def relevant(rules: Sequence[Rule], cases: Sequence[OpCase]) -> list[OpCase]:
 
 def runs(rules: Sequence[Rule], cases: Sequence[OpCase]) -> list[Run]:
     """The checks that run these rules and pass as things are, and which of them each runs."""
-    wanted = {rule.function.__code__ for rule in rules}
+    wanted = {rule.code for rule in rules}
     found = []
     for case in relevant(rules, cases):
         for check in CHECKS:

@@ -1,6 +1,6 @@
 """Every change of one place in a function: its syntax tree with one node replaced, compiled.
 
-The changed code is put into the function object that the primitives already hold, so nothing is imported again.
+The changed code is put into the function objects that the primitives already hold, so nothing is imported again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ast
 import copy
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
@@ -47,25 +47,28 @@ METADATA = {"shape", "dtype", "ndim", "device", "size"}  # the same for -g as fo
 
 
 class Mutant(NamedTuple):
-    """One change of one function. ``name`` says which, in words that survive edits elsewhere in the file."""
+    """One change of one code. ``name`` says which, in words that survive edits elsewhere in the file."""
 
-    function: FunctionType
+    functions: Sequence[FunctionType]
     name: str
     line: int
     code: CodeType
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        original = self.function.__code__
-        self.function.__code__ = self.code
+        original = self.functions[0].__code__
+        for function in self.functions:
+            function.__code__ = self.code
         try:
             yield
         finally:
-            self.function.__code__ = original
+            for function in self.functions:
+                function.__code__ = original
 
 
-def of(function: FunctionType, label: str, module: ModuleType) -> Iterator[Mutant]:
-    """Every mutant of ``function``, which ``module`` defines and the report calls ``label``."""
+def of(functions: Sequence[FunctionType], label: str, module: ModuleType) -> Iterator[Mutant]:
+    """Every mutant of the code that ``functions`` share, which ``module`` defines and the report calls ``label``."""
+    function = functions[0]
     node = syntax(function, module)
     for i, child in enumerate(ast.walk(node)):
         child._place = i
@@ -81,7 +84,7 @@ def of(function: FunctionType, label: str, module: ModuleType) -> Iterator[Mutan
             name = f"{label}: {ast.unparse(target)} -> {ast.unparse(replacement)}"
             named[name] += 1
             again = f" (place {named[name]})" if named[name] > 1 else ""
-            yield Mutant(function, name + again, target.lineno, code)
+            yield Mutant(functions, name + again, target.lineno, code)
 
 
 @cache

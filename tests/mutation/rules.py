@@ -21,12 +21,19 @@ PLUMBING = {f"autograd_core.ops.{name}" for name in ("_apply", "_composed", "_ge
 
 
 class Rule(NamedTuple):
-    """A function to mutate, what the report calls it, and the primitives with a rule that is it or calls it."""
+    """What to mutate, what the report calls it, and the primitives with a rule that is it or calls it.
 
-    function: FunctionType
+    ``functions``: those that share one code, as what a factory of rules returns each time does. They change together.
+    """
+
+    functions: list[FunctionType]
     label: str
     module: ModuleType
     primitives: set[Primitive]
+
+    @property
+    def code(self) -> CodeType:
+        return self.functions[0].__code__
 
 
 def stated(primitive: Primitive) -> Iterator[tuple[str, FunctionType]]:
@@ -45,15 +52,19 @@ def all_rules() -> list[Rule]:
     for primitive, place in primitives().items():
         name = place.removeprefix("autograd_core.").removeprefix("ops.")
         waiting = [(f"{name} {slot}", rule) for slot, rule in stated(primitive)]
+        met: set[FunctionType] = set()
         while waiting:
             label, function = waiting.pop()
-            code = function.__code__
-            if not is_ours(function) or (code in found and primitive in found[code].primitives):
+            if not is_ours(function) or function in met:
                 continue
-            rule = found.setdefault(code, Rule(function, label, sys.modules[function.__module__], set()))
+            met.add(function)
+            module = sys.modules[function.__module__]
+            rule = found.setdefault(function.__code__, Rule([], label, module, set()))
+            if function not in rule.functions:
+                rule.functions.append(function)
             rule.primitives.add(primitive)
             waiting += [(_label(f), f) for f in called(function)]
-    return sorted(found.values(), key=lambda rule: (rule.module.__name__, rule.function.__code__.co_firstlineno))
+    return sorted(found.values(), key=lambda rule: (rule.module.__name__, rule.code.co_firstlineno))
 
 
 def is_ours(function: FunctionType) -> bool:
