@@ -236,17 +236,17 @@ def barrier_function(module: ir.Module) -> ir.Function:
     spins = b.phi(I64)
     spins.add_incoming(i64(0), together)
     now = b.load_atomic(generation, "acquire", 8, typ=I64)
-    opened, again, tired, pause = (b.append_basic_block(n) for n in ("opened", "again", "tired", "pause"))
+    opened, again, tired, rest = (b.append_basic_block(n) for n in ("opened", "again", "tired", "rest"))
     b.cbranch(b.icmp_signed("!=", now, before), opened, again)
     b.position_at_end(again)
-    b.cbranch(b.icmp_signed(">", spins, i64(SPINS_BEFORE_YIELD)), tired, pause)
+    b.cbranch(b.icmp_signed(">", spins, i64(SPINS_BEFORE_YIELD)), tired, rest)
     b.position_at_end(tired)
     give_way = module.globals.get("sched_yield") or ir.Function(module, ir.FunctionType(I32, []), "sched_yield")
     b.call(give_way, [])
     spins.add_incoming(spins, b.block)
     b.branch(wait)
-    b.position_at_end(pause)
-    b.asm(ir.FunctionType(VOID, []), "pause" if _is_x86(module) else "yield", "~{memory}", [], True)
+    b.position_at_end(rest)
+    b.asm(ir.FunctionType(VOID, []), pause(module.triple), "~{memory}", [], True)
     spins.add_incoming(b.add(spins, i64(1)), b.block)
     b.branch(wait)
     b.position_at_end(opened)
@@ -254,5 +254,8 @@ def barrier_function(module: ir.Module) -> ir.Function:
     return function
 
 
-def _is_x86(module: ir.Module) -> bool:
-    return module.triple.startswith(("x86_64", "i"))
+def pause(triple: str) -> str:
+    """The instruction that tells a core that its thread is only waiting."""
+    if triple.startswith(("x86_64", "amd64", "i386", "i486", "i586", "i686")):
+        return "pause"
+    return "yield" if triple.startswith(("aarch64", "arm")) else ""

@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from .emit import SHARED_BYTES, Kernel
+from .emit import I64, POINTER, SHARED_BYTES, VOID, Kernel, element
 from .machine import Machine, host
 
 
@@ -19,7 +19,7 @@ class KernelSpec(NamedTuple):
     """One kernel: ``emit(builder, machine)`` writes its body; specs with equal keys are the same code.
 
     name: readable, of letters, digits and underscores. operands: how many pointers it takes. scratch: bytes of
-    workspace for the team. flops, bytes: what it computes and moves, for reports.
+    workspace for the team. flops, bytes: what it computes and moves; may_fail: whether it can store an error code.
     """
 
     name: str
@@ -29,6 +29,7 @@ class KernelSpec(NamedTuple):
     scratch: int = 0
     flops: int = 0
     bytes: int = 0
+    may_fail: bool = False
 
 
 def build(specs: Sequence[KernelSpec], machine: Machine | None = None) -> ir.Module:
@@ -40,6 +41,23 @@ def build(specs: Sequence[KernelSpec], machine: Machine | None = None) -> ir.Mod
         builder = Kernel(module, spec.name, spec.operands)
         spec.emit(builder, machine)
         builder.finish()
+    return module
+
+
+def entry(spec: KernelSpec, machine: Machine, symbol: str) -> ir.Module:
+    """A module in which the one function to call, ``void symbol(ptr operands, ptr scratch, ptr team)``, is a kernel.
+
+    Its operands' pointers are an array, so that kernels of any number of operands are called alike.
+    """
+    module = build([spec], machine)
+    kernel = module.globals[spec.name]
+    kernel.linkage = "internal"
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER] * 3), symbol)
+    operands, scratch, team = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    pointers = [builder.load(element(builder, operands, i, I64), typ=POINTER) for i in range(spec.operands)]
+    builder.call(kernel, [*pointers, scratch, team])
+    builder.ret_void()
     return module
 
 

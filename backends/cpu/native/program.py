@@ -1,0 +1,188 @@
+"""Many kernels as one native call: ``assemble(calls) -> Program``, ``program.run(table)``.
+
+What a program works on is given by a table of pointers: parameters, data, an arena for what lives between. Every
+operand of a call is a place in one of them. All threads of the team walk through the same calls; they wait for each
+other only where a call depends on an earlier one that others may still be at.
+
+Little work is not shared out: a program of less than ALONE_BELOW microseconds runs on the caller's thread, and a call
+of less than SERIAL_BELOW on thread 0 of the team, so that chains of such calls need no waiting.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Hashable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from . import runtime as rt
+from .engine import Code, KernelSpec, compiled, entry
+from .machine import Machine, host
+from .team import TEAM
+
+ALONE_BELOW = 40.0  # microseconds on one thread, by ``estimate``: what waking a sleeping worker costs, and some
+SERIAL_BELOW = 0.5  # about two barriers
+FLOPS_PER_MICROSECOND = 30e3  # a third of what one core's vector units do
+BYTES_PER_MICROSECOND = 20e3
+
+
+class Operand(NamedTuple):
+    """``bytes`` bytes from ``offset`` on, in what entry ``base`` of the table points to."""
+
+    base: int
+    offset: int
+    bytes: int
+
+
+class Call(NamedTuple):
+    """One kernel on its operands. writes: the positions of those it writes; scratch: its workspace."""
+
+    spec: KernelSpec
+    operands: tuple[Operand, ...]
+    writes: tuple[int, ...]
+    scratch: Operand | None = None
+
+
+def estimate(call: Call) -> float:
+    """Microseconds on one thread: arithmetic or memory, whichever takes longer, as the kernel declares them."""
+    moved = call.spec.bytes or sum(o.bytes for o in call.operands)
+    return max(call.spec.flops / FLOPS_PER_MICROSECOND, moved / BYTES_PER_MICROSECOND)
+
+
+class Program:
+    """What ``assemble`` makes. It may be run from several Python threads at once, with different tables.
+
+    calls: what it runs. barriers: for each call, whether the team waits before it; ``serial``: whether thread 0 alone
+    runs it. microseconds: the estimate for one thread. threads: the most that it uses; None: as many as the team has.
+    """
+
+    def __init__(
+        self, calls: Sequence[Call], addresses: Sequence[int], code: Any, barriers: Sequence[bool], threads: int | None
+    ):
+        self.calls = tuple(calls)
+        self.barriers = tuple(barriers)
+        self.serial = tuple(is_serial(c) for c in calls)
+        self.microseconds = sum(map(estimate, calls))
+        self.threads = 1 if self.microseconds < ALONE_BELOW else threads
+        self._code = code  # the addresses are good for as long as it lives
+        self._record = (ctypes.c_int64 * (rt.HEADER + sum(rt.CALL_WORDS + 2 * len(c.operands) for c in calls)))()
+        self._write(addresses)
+        self._address = ctypes.addressof(self._record)
+        self._version = -1
+        self._native = rt.runtime()
+        # for so short a time, to give up the interpreter's lock costs more than to keep it
+        self._run = self._native.run_short if self.microseconds < ALONE_BELOW else self._native.run
+
+    def _write(self, addresses: Sequence[int]) -> None:
+        words = [0, 1, len(self.calls), max((len(c.operands) for c in self.calls), default=0)]
+        for call, address, waits, serial in zip(self.calls, addresses, self.barriers, self.serial):
+            flags = rt.BARRIER * waits | rt.SERIAL * serial | rt.MAY_FAIL * call.spec.may_fail
+            scratch = call.scratch or Operand(0, 0, 0)
+            words += [address, flags, len(call.operands), scratch.base, scratch.offset]
+            for operand in call.operands:
+                words += [operand.base, operand.offset]
+        self._record[:] = words
+
+    def run(self, table: Any) -> int:
+        """Run all calls; 0, or the error code that a kernel stored, after which no further call has run.
+
+        table: the pointers, an array of ctypes (``pointers``) or the address of one, which costs less.
+        """
+        if self._version != TEAM.version:
+            self._join()
+        return self._run(self._address, table)
+
+    def profile(self, table: Any) -> list[float]:
+        """Run all calls and return the seconds that each took; those after an error count as 0."""
+        self._join()
+        stamps = (ctypes.c_int64 * (len(self.calls) + 1))()
+        self._native.profile(self._address, table, ctypes.addressof(stamps))
+        seconds = rt.seconds_per_tick()
+        return [max(0, after - before) * seconds for before, after in pairwise(stamps)]
+
+    def _join(self) -> None:
+        """Note where the team is, and how many of it to use."""
+        self._version = TEAM.version
+        size = TEAM.size if self.threads is None else min(self.threads, TEAM.size)
+        if size > 1:
+            size = TEAM.start(size)
+        self._record[rt.SIZE] = size
+        self._record[rt.CONTROL] = TEAM.control
+
+
+def pointers(addresses: Sequence[int]) -> ctypes.Array:
+    """A table for ``Program.run``: entries may be assigned; ``ctypes.addressof(table)`` is its address."""
+    return (ctypes.c_int64 * max(1, len(addresses)))(*addresses)
+
+
+def assemble(calls: Sequence[Call], machine: Machine | None = None, *, threads: int | None = None) -> Program:
+    """One program of these calls, in this order.
+
+    Different bases are taken not to overlap: that is the caller's promise. Kernels with equal keys are compiled once.
+    """
+    machine = machine or host()
+    names: dict[Hashable, str] = {}
+    objects = []
+    for call in calls:
+        _check(call)
+        if call.spec.key not in names:
+            names[call.spec.key] = symbol = f"{call.spec.name}_{len(names)}"
+            objects.append(compiled(entry(call.spec, machine, symbol), machine))
+    code = Code(objects)
+    addresses = [code.address(names[call.spec.key]) for call in calls]
+    return Program(calls, addresses, code, barriers(calls), threads)
+
+
+def _check(call: Call) -> None:
+    spec = call.spec
+    if len(call.operands) != spec.operands:
+        raise ValueError(f"{spec.name} takes {spec.operands} operands, got {len(call.operands)}")
+    if not all(0 <= w < spec.operands for w in call.writes):
+        raise ValueError(f"{spec.name} has {spec.operands} operands, and is said to write {call.writes}")
+    if spec.scratch and (call.scratch is None or call.scratch.bytes < spec.scratch):
+        raise ValueError(f"{spec.name} needs {spec.scratch} bytes of scratch, got {call.scratch}")
+
+
+# ------------------------------------------------------------------------------------ who waits for whom
+
+
+def is_serial(call: Call) -> bool:
+    """Whether sharing the call out costs more than it gives."""
+    return estimate(call) < SERIAL_BELOW
+
+
+def barriers(calls: Sequence[Call]) -> list[bool]:
+    """For each call, whether threads must wait before it.
+
+    They must if, since they last waited, a call wrote what this one reads or writes, or read what this one writes,
+    unless thread 0 alone did both. Workspace is read and written.
+    """
+    needed = []
+    reads: list[tuple[Operand, bool]] = []
+    writes: list[tuple[Operand, bool]] = []
+    for call in calls:
+        serial = is_serial(call)
+        own_writes = [call.operands[w] for w in call.writes]
+        if call.scratch is not None:
+            own_writes.append(call.scratch)
+        own_reads = [o for i, o in enumerate(call.operands) if i not in call.writes]
+        waits = _meets([*own_reads, *own_writes], writes, serial) or _meets(own_writes, reads, serial)
+        if waits:
+            reads, writes = [], []
+        needed.append(waits)
+        reads += [(o, serial) for o in own_reads]
+        writes += [(o, serial) for o in own_writes]
+        if call.spec.may_fail:  # the threads wait after it
+            reads, writes = [], []
+    return needed
+
+
+def _meets(operands: Sequence[Operand], earlier: Sequence[tuple[Operand, bool]], serial: bool) -> bool:
+    return any(
+        o.base == e.base
+        and o.offset < e.offset + e.bytes
+        and e.offset < o.offset + o.bytes
+        and not (serial and earlier_serial)
+        for o in operands
+        for e, earlier_serial in earlier
+    )
