@@ -1,12 +1,13 @@
-"""``python -m autograd_core.benchmarks NAME``: run one benchmark."""
+"""``python -m autograd_core.benchmarks [NAME]``: run one benchmark, the suite unless another is named."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 
-from . import imports, overhead
+from . import imports, overhead, suite
 
-BENCHMARKS = {"overhead": overhead, "imports": imports}
+BENCHMARKS = {"suite": suite, "overhead": overhead, "imports": imports}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -18,6 +19,9 @@ def main(argv: list[str] | None = None) -> None:
         command.add_argument("--json", metavar="FILE", help="write the figures there too")
         command.add_argument("--quick", action="store_true", help="few repeats: shows that it runs, not how fast")
         module.add_arguments(command)
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv = ["suite", *argv]
     args = parser.parse_args(argv)
     args.run(args)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
+
+import numpy as np
 
 Contestant = Callable[[], Any]
 
@@ -39,9 +43,27 @@ def interleaved(contestants: Mapping[str, Contestant], *, repeats: int, target: 
     }
 
 
-def machine() -> dict[str, str]:
-    """What a figure was measured on."""
-    return {"python": sys.version.split()[0], "platform": platform.platform(), "processor": _processor()}
+def quartiles(times: Sequence[float]) -> dict[str, float]:
+    """minimum, quartiles and median of seconds."""
+    lower, median, upper = np.quantile(times, (0.25, 0.5, 0.75))
+    return {
+        "minimum": min(times),
+        "lower_quartile": float(lower),
+        "median": float(median),
+        "upper_quartile": float(upper),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What a figure was measured on, when, and how busy it was with other things (the load of the last minute)."""
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
 
 
 def _processor() -> str:

@@ -40,7 +40,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "cupy": ("backends.cuda",),
     "numba": ("backends.cpu", "backends.cuda", "benchmarks"),
     "llvmlite": ("backends.cpu", "benchmarks"),
-    "matplotlib": (),
+    "matplotlib": ("benchmarks",),
     "sklearn": ("nn.data",),
     "torch": ("benchmarks",),
     "jax": ("benchmarks",),

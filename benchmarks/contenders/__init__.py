@@ -1,0 +1,93 @@
+"""Who takes part: ours on every device, eager and compiled, and the peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import autograd_core as ag
+
+from ..workloads import Workload
+
+REFERENCE_DEVICE = "numpy"  # correct rather than fast: takes part when it is named
+
+
+class Contender(NamedTuple):
+    """One way to run the rows. ``library`` names the module here that builds it, ``distribution`` what is installed."""
+
+    name: str
+    library: str
+    distribution: str
+    device: str = "cpu"
+    compiled: bool = False
+
+    @property
+    def is_peer(self) -> bool:
+        return self.library != "ours"
+
+    def abstains(self, row: Workload) -> str:
+        """Why it does not run a row, or an empty string."""
+        if row.new_graph_every_step and (self.compiled or self.library == "jax"):
+            return "another graph every step: eager by nature"
+        return ""
+
+
+PEERS = {
+    "torch": Contender("torch", "torch", "torch"),
+    "torch-compile": Contender("torch-compile", "torch", "torch", compiled=True),
+    "jax": Contender("jax", "jax", "jax", compiled=True),
+}
+MODES = ("eager", "compiled")
+
+
+class Absence(NamedTuple):
+    """A contender that was asked for and cannot take part."""
+
+    name: str
+    reason: str
+
+
+def choose(
+    devices: Sequence[str] | None, modes: Iterable[str], peers: Iterable[str]
+) -> tuple[list[Contender], list[Absence]]:
+    """Contenders as asked for, and those that cannot be had here. ``devices`` None: all that work, but the reference.
+
+    ValueError for names that nothing has.
+    """
+    known = {info.name: info for info in ag.devices()}
+    if devices is None:
+        devices = [info.name for info in known.values() if info.name != REFERENCE_DEVICE]
+    _check("device", devices, known)
+    _check("mode", modes, MODES)
+    _check("peer", peers, PEERS)
+    chosen: list[Contender] = []
+    absent: list[Absence] = []
+    for device in devices:
+        if not known[device].available:
+            absent.append(Absence(device, known[device].reason))
+            continue
+        for mode in modes:
+            name = f"{device} {mode}"
+            if mode == "compiled" and not hasattr(ag, "compile"):
+                absent.append(Absence(name, "this version of autograd_core has no ag.compile"))
+            else:
+                chosen.append(Contender(name, "ours", "autograd_core", device, mode == "compiled"))
+    for name in peers:
+        peer = PEERS[name]
+        if find_spec(peer.distribution) is None:
+            absent.append(Absence(name, f"not installed: pip install {peer.distribution}"))
+        else:
+            chosen.append(peer)
+    return chosen, absent
+
+
+def _check(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no {kind} is named {', '.join(unknown)}; there are {', '.join(known)}")
+
+
+def versions(contenders: Iterable[Contender]) -> dict[str, str]:
+    distributions = dict.fromkeys(["numpy", *(contender.distribution for contender in contenders)])
+    return {name: version(name) for name in distributions}

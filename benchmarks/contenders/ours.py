@@ -1,0 +1,63 @@
+"""A row in autograd_core, run operation by operation or as one compiled step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import autograd_core as ag
+from autograd_core import nn, optim
+from autograd_core.backend import get_device
+from autograd_core.tensor import Tensor
+
+from ..workloads import Workload
+from .contestant import Contestant
+
+
+def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contestant:
+    """``threads`` is obeyed through the environment that the worker was started with."""
+    arrays, parameters = row.problem()
+    data = {name: ag.tensor(x, device=device, requires_grad=name in row.leaves) for name, x in arrays.items()}
+    with ag.default_device(device):
+        model = row.model(ag)
+    trained: list[Tensor] = []
+    if model is not None:
+        _copy_into(model, parameters)
+        trained = list(model.parameters())
+    leaves = [data[name] for name in row.leaves] + trained
+    optimizer = optim.Adam(trained, lr=1e-3) if row.trains else None
+
+    def step() -> Any:
+        if optimizer is None:
+            for leaf in leaves:
+                leaf.grad = None
+        else:
+            optimizer.zero_grad()
+        loss = row.loss(ag, model, data)
+        loss.backward()
+        if optimizer is not None:
+            optimizer.step()
+        return loss
+
+    run = ag.compile(step) if compiled else step
+    synchronize = get_device(device).synchronize
+
+    def finished() -> Any:
+        loss = run()
+        synchronize()
+        return loss
+
+    def values(loss: Any) -> list[float]:
+        gradients = [] if row.trains else [leaf.grad for leaf in leaves]
+        return [loss.item(), *(float(np.linalg.norm(g.numpy())) for g in gradients)]
+
+    return Contestant(finished, values)
+
+
+def _copy_into(model: nn.Module, parameters: dict[str, np.ndarray]) -> None:
+    """By name, all of them; buffers stay as they are."""
+    own = dict(model.named_parameters())
+    if own.keys() != parameters.keys():
+        raise ValueError(f"the model has the parameters {sorted(own)}, the row draws {sorted(parameters)}")
+    model.load_state_dict({**model.state_dict(), **parameters})

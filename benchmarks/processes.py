@@ -1,0 +1,112 @@
+"""Workers: started with the same threads on the same cores, spoken to by lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class WorkerError(Exception):
+    """A worker could not do what was asked, in its own words."""
+
+
+class Worker:
+    """One process. ``ask("burst", seconds=0.2)`` waits for the answer; it computes only while it is being asked."""
+
+    def __init__(self, environment: Mapping[str, str]):
+        self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            # -P: the folder that this runs in may hold a module by any name
+            [sys.executable, "-P", "-m", f"{__package__}.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
+            env={**os.environ, **environment},
+        )
+
+    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+        """WorkerError if it fails or ends."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerError(f"its process ended with status {self._process.wait()}: {self._last_words()}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def _last_words(self) -> str:
+        self._complaints.seek(0)
+        lines = self._complaints.read().strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def close(self) -> None:
+        """End it and wait until it has gone, so that its memory and cores are free."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(timeout=10)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._complaints.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def environment(threads: int, cache: Path) -> dict[str, str]:
+    """The same threads for everyone, and every compiler's cache in the folder ``cache``."""
+    caches = {
+        "XDG_CACHE_HOME": cache,
+        "NUMBA_CACHE_DIR": cache / "numba",
+        "TORCHINDUCTOR_CACHE_DIR": cache / "inductor",
+        "JAX_COMPILATION_CACHE_DIR": cache / "jax",
+    }
+    return {
+        **dict.fromkeys(THREADS, str(threads)),
+        **{name: str(folder) for name, folder in caches.items()},
+        # keep whatever was compiled, however small and quick
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+@contextmanager
+def on_cores(count: int) -> Iterator[None]:
+    """This process, and those that it starts, on ``count`` cores: for XLA, the only way to say how many threads.
+
+    ValueError where there are fewer cores. Systems without affinity (macOS) leave XLA all its threads.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    if count > len(allowed):
+        raise ValueError(f"{count} threads were asked for, and there are {len(allowed)} cores to run on")
+    os.sched_setaffinity(0, sorted(allowed)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)

@@ -1,0 +1,111 @@
+"""Training steps against PyTorch and JAX: every row, on every device, eager and compiled, interleaved in one run.
+
+What the rows are: ``--list``. How they are measured, and what the figures mean: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from . import contenders as taking_part
+from .measure import machine, write_json
+from .processes import on_cores
+from .rounds import Limits, Plan, run_row
+from .tables import tables
+from .verdicts import judge
+from .workloads import WORKLOADS
+
+NONE = "none"
+ALL_PEERS = ",".join(taking_part.PEERS)
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--list", action="store_true", help="name the rows and stop")
+    command.add_argument("--rows", metavar="NAME,...", help="only these rows")
+    command.add_argument(
+        "--peers", metavar="NAME,...", default=ALL_PEERS, help=f"of {ALL_PEERS} (default: all), or {NONE}"
+    )
+    command.add_argument(
+        "--devices",
+        metavar="NAME,...",
+        help=f"ours on these (default: all that work, but {taking_part.REFERENCE_DEVICE!r}, the reference)",
+    )
+    command.add_argument("--modes", metavar="NAME,...", default=",".join(taking_part.MODES), help="(default: both)")
+    command.add_argument("--threads", type=int, default=2, help="of everyone (default: 2)")
+    command.add_argument("--rounds", type=int, default=9, help="bursts of each contender (default: 9)")
+    command.add_argument("--seconds", type=float, default=0.2, help="that a burst lasts (default: 0.2)")
+    command.add_argument("--plot", metavar="FILE", help="draw the times there; needs matplotlib")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the tables. SystemExit 1 if a contender failed or its numbers disagree."""
+    if args.list:
+        _list(args.quick)
+        return
+    try:
+        rows = _rows(args.rows)
+        peers = [] if args.peers == NONE else args.peers.split(",")
+        devices = args.devices.split(",") if args.devices else None
+        chosen, absent = taking_part.choose(devices, args.modes.split(","), peers)
+    except ValueError as error:
+        raise SystemExit(f"suite: {error}") from None
+    for name, reason in absent:
+        print(f"{name}: not available ({reason})")
+    if not chosen:
+        raise SystemExit("suite: nobody is left to measure")
+    picture = args.plot
+    if picture and find_spec("matplotlib") is None:
+        print("no plot: matplotlib is not installed (pip install matplotlib)")
+        picture = None
+    plan = Plan.quick(args.threads) if args.quick else Plan(args.threads, args.rounds, args.seconds)
+    figures: dict = {
+        "machine": machine(),
+        "versions": taking_part.versions(chosen),
+        "plan": plan._asdict(),
+        "absent": dict(absent),
+        "limits": {},
+        "rows": {},
+    }
+    try:
+        with on_cores(args.threads), Limits(plan) as limits:
+            for name in rows:
+                figures["limits"] = limits.measure()
+                row = figures["rows"][name] = run_row(WORKLOADS[name](args.quick), chosen, plan)
+                judge(row, chosen, figures["limits"])
+                _progress(name, row)
+                write_json(args.json, figures)  # what is measured stays, whatever comes next
+    except ValueError as error:
+        raise SystemExit(f"suite: {error}") from None
+    print(tables(figures))
+    if picture:
+        from .plot import draw  # imports matplotlib
+
+        draw(figures, Path(picture))
+    if bad := [f"{row}: {name}" for row, of in figures["rows"].items() for name in of["problems"]]:
+        raise SystemExit(f"suite: not measured because of errors or other numbers: {'; '.join(bad)}")
+
+
+def _rows(names: str | None) -> list[str]:
+    if names is None:
+        return list(WORKLOADS)
+    wanted = names.split(",")
+    if unknown := [name for name in wanted if name not in WORKLOADS]:
+        raise ValueError(f"no row is named {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
+    return wanted
+
+
+def _list(quick: bool) -> None:
+    for name, kind in WORKLOADS.items():
+        row = kind(quick)
+        sizes = ", ".join(f"{size} {value}" for size, value in row.actual_sizes.items()) or "fixed sizes"
+        kind_of_step = "forward, backward, Adam" if row.trains else "forward, backward"
+        print(f"{name}  ({sizes}; {kind_of_step}; {row.flops() / 1e9:.3f} GFLOP in products)")
+        print(f"    {(kind.__doc__ or '').splitlines()[0]}")
+
+
+def _progress(name: str, row: dict) -> None:
+    times = [f"{who} {1e3 * of['median']:.3f} ms" for who, of in row["contenders"].items() if "median" in of]
+    print(f"{name}: {', '.join(times) or 'nothing measured'}", file=sys.stderr, flush=True)

@@ -1,0 +1,116 @@
+"""The process that one contender has to itself for one row: it does what lines of JSON ask for, and answers in JSON.
+
+It draws data and parameters itself, from the row's seed: nothing but names and numbers goes over the pipe. Whoever is
+not asked computes nothing, so processes on the same cores leave one another alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+from time import perf_counter, process_time
+from typing import Any
+
+from .contenders import limits
+from .contenders.contestant import Contestant
+from .workloads import WORKLOADS
+
+MOST_CALLS = 2000  # in a burst: a step of microseconds needs no more
+
+
+class _Session:
+    """What a worker knows between two requests; a method for each request."""
+
+    def __init__(self) -> None:
+        self.contestant: Contestant | None = None
+
+    def load(self, row: str, library: str, device: str, compiled: bool, threads: int, quick: bool) -> dict[str, Any]:
+        """Import the library, note the memory, state the row."""
+        if library == "limits":
+            base = memory()
+            self.contestant = limits.build(row, quick=quick)
+        else:
+            module = import_module(f".contenders.{library}", __package__)
+            base = memory()
+            workload = WORKLOADS[row](quick)
+            self.contestant = module.build(workload, device=device, compiled=compiled, threads=threads)
+        return {"base_bytes": base}
+
+    def first(self, steps: int) -> dict[str, Any]:
+        """The first steps: the seconds of the very first one, in which compilers compile, and every step's values."""
+        values = []
+        start = perf_counter()
+        result = self._contestant.step()
+        seconds = perf_counter() - start
+        values.append(self._contestant.values(result))
+        for _ in range(steps - 1):
+            values.append(self._contestant.values(self._contestant.step()))
+        return {"first_call": seconds, "values": values}
+
+    def burst(self, warm: float, seconds: float) -> dict[str, Any]:
+        """Seconds of every call, after ``warm`` seconds and at least one call that are not counted.
+
+        The uncounted calls bring the data back into the caches that others have used meanwhile, and wake threads.
+        """
+        step = self._contestant.step
+        end = perf_counter() + warm
+        step()
+        while perf_counter() < end:
+            step()
+        times = []
+        cpu, begin = process_time(), perf_counter()
+        while True:
+            start = perf_counter()
+            step()
+            now = perf_counter()
+            times.append(now - start)
+            if now - begin >= seconds or len(times) == MOST_CALLS:
+                return {"times": times, "wall": now - begin, "cpu": process_time() - cpu}
+
+    def finish(self) -> dict[str, Any]:
+        return {"peak_bytes": memory(peak=True)}
+
+    @property
+    def _contestant(self) -> Contestant:
+        if self.contestant is None:
+            raise RuntimeError("nothing is loaded")
+        return self.contestant
+
+
+def memory(peak: bool = False) -> int:
+    """Resident bytes of this process, now or at their peak.
+
+    Linux says both of this process image; elsewhere only the peak is known, and includes what lay there before exec.
+    """
+    try:
+        with open("/proc/self/status") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        return 1024 * int(fields["VmHWM" if peak else "VmRSS"].split()[0])
+    except (OSError, KeyError):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
+
+
+def main() -> None:
+    # libraries may print: what they write must not end up between the answers
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    session = _Session()
+    requests = {"load": session.load, "first": session.first, "burst": session.burst, "finish": session.finish}
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = requests[request.pop("do")](**request)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
