@@ -2,8 +2,8 @@
 
 A ``Correlation`` says it for the operation itself, whose source is the input, and for the input's gradient, whose
 source is the output's gradient: there one for each residue of positions modulo the stride, since positions with
-different residues see different taps. Along each axis separately, target position start + step * t sums source positions
-origin + source_step * t + tap_step * i over its taps i.
+different residues see different taps. Along each axis separately, target position start + step * t sums over the source
+positions origin + source_step * t + tap_step * i, its taps i.
 """
 
 from __future__ import annotations
