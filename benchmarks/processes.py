@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -76,18 +75,18 @@ class Worker:
         self.close()
 
 
-def environment(threads: int, cache: Path) -> dict[str, str]:
-    """The same threads for everyone, and every compiler's cache in the folder ``cache``."""
-    caches = {
-        "XDG_CACHE_HOME": cache,
-        "NUMBA_CACHE_DIR": cache / "numba",
-        "TORCHINDUCTOR_CACHE_DIR": cache / "inductor",
-        "JAX_COMPILATION_CACHE_DIR": cache / "jax",
-    }
+def environment(threads: int) -> dict[str, str]:
+    """The same threads for everyone."""
+    return dict.fromkeys(THREADS, str(threads))
+
+
+def caches_in(folder: str) -> dict[str, str]:
+    """Every compiler's cache in a folder of its own, and whatever was compiled kept there, however small and quick."""
     return {
-        **dict.fromkeys(THREADS, str(threads)),
-        **{name: str(folder) for name, folder in caches.items()},
-        # keep whatever was compiled, however small and quick
+        "XDG_CACHE_HOME": folder,
+        "NUMBA_CACHE_DIR": os.path.join(folder, "numba"),
+        "TORCHINDUCTOR_CACHE_DIR": os.path.join(folder, "inductor"),
+        "JAX_COMPILATION_CACHE_DIR": os.path.join(folder, "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }

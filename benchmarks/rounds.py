@@ -7,12 +7,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from .contenders import Contender, limits
 from .measure import quartiles
-from .processes import Worker, WorkerError, environment
+from .processes import Worker, WorkerError, caches_in, environment
 from .workloads import Workload
 
 STEPS = 3  # compared before anything is timed
@@ -94,8 +93,10 @@ def _prepare(
     row: Workload, contender: Contender, plan: Plan, start: Start, stack: ExitStack
 ) -> tuple[Asked, dict[str, Any]]:
     """A worker that has taken the first steps, and what it reported."""
-    cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-cache-")))
-    variables = environment(plan.threads, cache)
+    twice = contender.compiled and plan.first_calls
+    variables = environment(plan.threads)
+    if twice:
+        variables |= caches_in(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-caches-")))
     figures: dict[str, Any] = {}
 
     def begin(within: ExitStack) -> tuple[Asked, dict[str, Any], dict[str, Any]]:
@@ -112,7 +113,7 @@ def _prepare(
         )
         return worker, loaded, worker.ask("first", steps=STEPS)
 
-    if contender.compiled and plan.first_calls:
+    if twice:
         with ExitStack() as only:
             figures["first_call_cold"] = begin(only)[2]["first_call"]
     worker, loaded, first = begin(stack)
@@ -184,9 +185,8 @@ class Limits:
         self._times: dict[str, list[float]] = {limits.GEMM: [], limits.COPY: []}
 
     def __enter__(self) -> Limits:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-cache-")))
         for name in self._times:
-            worker = self._stack.enter_context(Worker(environment(self.plan.threads, folder)))
+            worker = self._stack.enter_context(Worker(environment(self.plan.threads)))
             worker.ask(
                 "load",
                 row=name,

@@ -70,7 +70,7 @@ def choose(
             continue
         for mode in modes:
             name = f"{device} {mode}"
-            if mode == "compiled" and not hasattr(ag, "compile"):
+            if mode == "compiled" and not callable(getattr(ag, "compile", None)):
                 absent.append(Absence(name, "this version of autograd_core has no ag.compile"))
             else:
                 chosen.append(Contender(name, "ours", "autograd_core", device, mode == "compiled"))
