@@ -26,7 +26,7 @@ CACHE_LINE = 64
 TEAM = ir.LiteralStructType([I64, I64, POINTER])
 SHARED_BYTES = 3 * CACHE_LINE
 GENERATION, ERROR = CACHE_LINE, 2 * CACHE_LINE  # offsets in the shared struct; the count of arrivals is at 0
-SPINS_BEFORE_YIELD = 4096
+SPINS_BEFORE_YIELD = 1000
 
 TYPES: dict[str, ir.Type] = {
     "float32": F32,

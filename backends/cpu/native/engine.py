@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -11,8 +12,15 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
+from . import identity
+from .cache import default_cache
 from .emit import I64, POINTER, SHARED_BYTES, VOID, Kernel, element
-from .machine import Machine, host
+from .machine import Machine, default_threads, host
+
+ENTRY = "the.entry.of.this.kernel"  # stands for a symbol that is known only when the text is
+
+# Vectors are written as such: LLVM's own search for them costs time, and rearranges what is already in order.
+PIPELINE = {"speed_level": 2, "loop_vectorization": False, "slp_vectorization": False, "loop_unrolling": False}
 
 
 class KernelSpec(NamedTuple):
@@ -62,18 +70,94 @@ def entry(spec: KernelSpec, machine: Machine, symbol: str) -> ir.Module:
 
 
 def compiled(module: ir.Module | str, machine: Machine | None = None) -> bytes:
-    """The object code of a module."""
-    machine = machine or host()
-    parsed = llvm.parse_assembly(str(module))
-    parsed.verify()
-    target = _target(machine)
-    # vectors are written as such: LLVM's own search for them costs time, and rearranges what is already in order
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-    llvm.create_pass_builder(target, options).getModulePassManager().run(
-        parsed, llvm.create_pass_builder(target, options)
-    )
-    return target.emit_object(parsed)
+    """The object code of a module. Several threads may compile at once."""
+    target = _target(machine or host())
+    # a context of its own: llvmlite guards the one that all share by a lock, which the long calls below go round
+    with llvm.create_context() as context, llvm.parse_assembly(str(module), context) as parsed:
+        parsed.verify()
+        options = llvm.create_pipeline_tuning_options(speed_level=PIPELINE["speed_level"])
+        options.loop_vectorization = PIPELINE["loop_vectorization"]
+        options.slp_vectorization = PIPELINE["slp_vectorization"]
+        options.loop_unrolling = PIPELINE["loop_unrolling"]
+        passes = llvm.create_pass_builder(target, options)
+        _unlocked("LLVMPY_RunNewModulePassManager")(passes.getModulePassManager(), parsed, passes)
+        return _emitted(target, parsed)
+
+
+def _emitted(target: Any, parsed: Any) -> bytes:
+    with llvm.ffi.OutputString() as error:
+        buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(target, parsed, 1, error)
+        if not buffer:
+            raise RuntimeError(f"LLVM generates no code: {error}")
+    try:
+        return ctypes.string_at(llvm.ffi.lib.LLVMPY_GetBufferStart(buffer), llvm.ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def _unlocked(name: str) -> Any:
+    """The function of llvmlite's library without the lock that llvmlite puts around each, if it can be had."""
+    function = getattr(llvm.ffi.lib, name)
+    return getattr(function, "_cfn", function)
+
+
+def kept(text: str, machine: Machine) -> bytes:
+    """The object code of a module's text, from the cache if it is there."""
+    cache, name = default_cache(), identity.of_text(text, _platform(machine))
+    data = cache.get(name)
+    if data is None:
+        data = compiled(text, machine)
+        cache.put(name, data)
+    return data
+
+
+def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[int]]:
+    """All these kernels' code, and where each one's ``entry`` is; from the cache, or compiled by several threads."""
+    objects: dict[Hashable, Future[tuple[str, bytes]]] = {}
+    keys = [_distinct(spec) for spec in specs]
+    with ThreadPoolExecutor(default_threads(), "autograd_core compiler") as compilers:
+        for key, spec in zip(keys, specs):
+            if key not in objects:
+                objects[key] = _object(spec, machine, compilers)
+    code = Code([future.result()[1] for future in objects.values()])
+    return code, [code.address(objects[key].result()[0]) for key in keys]
+
+
+def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -> Future[tuple[str, bytes]]:
+    """The symbol and object code of a kernel's entry. Its text is written here: threads gain only in LLVM."""
+    cache, platform = default_cache(), _platform(machine)
+    name = identity.of_key((spec.key, spec.name, spec.operands), spec.emit, platform)
+    data = None if name is None else cache.get(name)
+    text = ""
+    if data is None:
+        text = str(entry(spec, machine, ENTRY))
+        if name is None:
+            name = identity.of_text(text, platform)
+            data = cache.get(name)
+    symbol = f"{spec.name}_{name[:16]}"
+    done: Future[tuple[str, bytes]] = Future()
+    if data is not None:
+        done.set_result((symbol, data))
+        return done
+
+    def work() -> tuple[str, bytes]:
+        made = compiled(text.replace(ENTRY, symbol), machine)
+        cache.put(name, made)
+        return symbol, made
+
+    return compilers.submit(work)
+
+
+def _distinct(spec: KernelSpec) -> Hashable:
+    """The key, but so that 1 and 1.0 differ, which are equal in Python and not the same code."""
+    try:
+        return identity.spelling(spec.key)
+    except TypeError:
+        return spec.key
+
+
+def _platform(machine: Machine) -> str:
+    return identity.platform(machine, str(PIPELINE))
 
 
 def _target(machine: Machine) -> Any:

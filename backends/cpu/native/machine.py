@@ -1,12 +1,15 @@
-"""The machine that code is generated for: which instructions the host has, and how wide its vectors are."""
+"""The machine that code is generated for: its instructions, how wide its vectors are, how many cores it has."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
+
+MOST_THREADS = 256
 
 
 class Machine(NamedTuple):
@@ -50,3 +53,13 @@ def limited(level: str) -> Machine:
     if level == "scalar":
         return Machine(machine.cpu, machine.features, 1, 16)
     raise ValueError(f"limited: level is 'host', 'avx2' or 'scalar', got {level!r}")
+
+
+def default_threads() -> int:
+    """NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, which the other kernels obey too, else the cores to run on."""
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "")
+        if value.isdecimal() and int(value) > 0:
+            return min(int(value), MOST_THREADS)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_THREADS)

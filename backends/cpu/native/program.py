@@ -11,12 +11,12 @@ of less than SERIAL_BELOW on thread 0 of the team, so that chains of such calls 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from . import runtime as rt
-from .engine import Code, KernelSpec, compiled, entry
+from .engine import KernelSpec, library
 from .machine import Machine, host
 from .team import TEAM
 
@@ -120,16 +120,9 @@ def assemble(calls: Sequence[Call], machine: Machine | None = None, *, threads: 
 
     Different bases are taken not to overlap: that is the caller's promise. Kernels with equal keys are compiled once.
     """
-    machine = machine or host()
-    names: dict[Hashable, str] = {}
-    objects = []
     for call in calls:
         _check(call)
-        if call.spec.key not in names:
-            names[call.spec.key] = symbol = f"{call.spec.name}_{len(names)}"
-            objects.append(compiled(entry(call.spec, machine, symbol), machine))
-    code = Code(objects)
-    addresses = [code.address(names[call.spec.key]) for call in calls]
+    code, addresses = library([call.spec for call in calls], machine or host())
     return Program(calls, addresses, code, barriers(calls), threads)
 
 

@@ -18,7 +18,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from .emit import CACHE_LINE, ERROR, SHARED_BYTES, barrier_function, pause
-from .engine import Code, compiled
+from .engine import Code, kept
+from .machine import host
 
 OWNER = SHARED_BYTES
 JOB = OWNER + CACHE_LINE  # {ptr function, ptr argument, i64 size}
@@ -403,7 +404,7 @@ def runtime() -> Runtime:
     module = ir.Module("runtime")
     module.triple = llvm.get_process_triple()
     barrier_function(module)
-    code = Code([compiled(_text(module))])
+    code = Code([kept(_text(module), host())])
     i64, pointer = ctypes.c_int64, ctypes.c_void_p
 
     def function(name: str, result: Any, *arguments: Any, prototype: Any = ctypes.CFUNCTYPE) -> Any:

@@ -15,20 +15,10 @@ from threading import Lock, Thread
 from time import perf_counter_ns
 
 from .emit import CACHE_LINE
+from .machine import MOST_THREADS, default_threads
 from .runtime import MAILBOXES, Runtime, runtime
 
-MOST_THREADS = 256
 SPIN_MICROSECONDS = 70  # of an idle worker before it sleeps
-
-
-def default_threads() -> int:
-    """NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, which the other kernels obey too, else the cores to run on."""
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(name, "")
-        if value.isdecimal() and int(value) > 0:
-            return min(int(value), MOST_THREADS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_THREADS)
 
 
 class Team:
