@@ -230,6 +230,7 @@ class Tensor(Methods, Exchange):
 
     def numpy(self) -> np.ndarray:
         """The values as a read-only NumPy array (a view where they are on the host): copy it to write to it."""
+        context.current().interpreter.base.looking_at(self)
         array = self.device.backend.to_numpy(self.data).view()
         array.flags.writeable = False
         return array

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from autograd_core.aval import as_dtype, is_inexact
 from autograd_core.backend import Device, get_device
+from autograd_core.compile import changes
 from autograd_core.errors import ArgumentError, AutogradError, DTypeError
 from autograd_core.tensor import Tensor
 
@@ -130,6 +131,7 @@ class Module:
             for path, parameter in value.named_parameters(prefix=name):
                 parameter.rename(path)
         object.__setattr__(self, name, value)
+        changes.note()
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """``self.<name> = param``, for names that are computed."""

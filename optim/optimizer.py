@@ -230,6 +230,7 @@ class Optimizer:
         if closure is not None:
             with context.enable_grad():
                 loss = closure()
+        context.current().interpreter.base.uses(self)
         with context.scope(recording=False):
             for i, group in enumerate(self.param_groups):
                 self._notice_changes(i, group)
@@ -313,6 +314,18 @@ class Optimizer:
                 known[1].assign_(value)
             self._rates[index] = (lr, known[1])
         return known[1]
+
+    def compile_guard(self) -> list[Any]:
+        """What a compiled step was compiled for: all options but learning rates that are numbers, which it is given."""
+        seen: list[Any] = []
+        for i, group in enumerate(self.param_groups):
+            lr = group["lr"]
+            is_number = not (callable(lr) or isinstance(lr, Tensor))
+            if is_number and i in self._rates:
+                self._rate(i, lr)
+            seen.append(["a number" if is_number else id(lr), len(group["params"])])
+            seen[-1] += [group[name] for name in self.defaults if name != "lr"]
+        return seen
 
     def _warn_no_gradients(self) -> None:
         if self._warned:

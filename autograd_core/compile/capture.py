@@ -1,17 +1,17 @@
 """Capture: run a Python function once on tensors that stand for arrays, and keep the equations that it caused.
 
-The interpreter of plain tensors is replaced by a ``Capture``. Tensors then hold ``Symbol`` objects instead of arrays; all
-else is as ever: the graph for backward is recorded, rules run, optimizers assign, so that forward, backward and update
-end up in one list of equations. Python runs only now, so whatever it decides is decided for good: ``Capture`` notes what
-the decisions rested on (arguments, variables, generators, values that were looked at), and the compiled function checks
-these in every call.
+The interpreter of plain tensors is replaced by a ``Capture``. Tensors then hold ``Symbol`` objects instead of arrays;
+all else is as ever: the graph for backward is recorded, rules run, optimizers assign, so that forward, backward and
+update end up in one list of equations. Python runs only now, so whatever it decides is decided for good: ``Capture``
+notes what the decisions rested on (arguments, variables, generators, values that were looked at), and the compiled
+function checks these in every call.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
@@ -45,38 +45,20 @@ class Symbol:
         return len(self.shape)
 
     def view(self) -> Any:
-        """The values on the host, if they are known beforehand; backends' ``to_numpy`` ends here."""
-        known = self.capture.constants.get(self.var)
-        if known is None:
-            _refuse_look(self)
-        return known.view()
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__array_") and name != "__array__":
-            raise AttributeError(name)
-        _refuse_look(self)
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.view()
-
-
-def _refuse_look(symbol: Symbol) -> NoReturn:
-    raise CompileError(
-        f"a value ({symbol.dtype}{list(symbol.shape)}) is looked at inside the compiled function, {user_line()}. It is "
-        "computed only when the compiled code runs, so Python cannot decide by it: choose with ag.where, or return the "
-        "value and look at it outside"
-    )
+        """The values on the host, of a constant; backends' ``to_numpy`` ends here."""
+        return self.capture.constants[self.var].view()
 
 
 def user_line() -> str:
     """``at train.py:12 in step``: the innermost line on the stack outside this package."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] != PACKAGE:
-            return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "at an unknown line"
+    frame: Any = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}" if frame else "in this package"
+
+
+def _is_ours(frame: Any) -> bool:
+    return frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE
 
 
 # ------------------------------------------------------------------------------ where inputs come from
@@ -89,7 +71,7 @@ class Argument(NamedTuple):
 
 
 class Outer(NamedTuple):
-    """A tensor that the function found elsewhere: a parameter, a buffer, an optimizer's state, a constant of its module."""
+    """A tensor that the function found elsewhere: a parameter, a buffer, an optimizer's state, a module's constant."""
 
     tensor: Tensor
 
@@ -134,6 +116,8 @@ class Capture(Eager):
         self.constants: dict[Var, Any] = {}
         self.equations: list[Equation] = []
         self.looks: list[Look] = []
+        self.things: list[Any] = []  # objects that Python's decisions rest on, with a ``compile_guard``
+        self.arguments: dict[int, int] = {}  # id of a tensor among the arguments -> which leaf
         self.before: dict[int, Before] = {}  # of variables and leaves, by id, in the order in which they were met
         self.symbols: WeakSet[Symbol] = WeakSet()
         self._known: dict[int, tuple[Any, Var]] = {}  # arrays from outside, kept alive, so that ids stay theirs
@@ -145,10 +129,15 @@ class Capture(Eager):
     def argument(self, x: Tensor, index: int) -> Tensor:
         """A tensor that stands for ``x``, leaf ``index`` of the arguments."""
         self._check_device("the argument", x)
+        self.arguments[id(x)] = index
+        if type(x.node) is Leaf:
+            self._meet(x)
         if isinstance(x, Variable):  # it may be assigned to, and must be the same object that a module holds
             return x
-        stand_in = Tensor(self._symbol(self._input(x.aval, Argument(index), x.data)), self.device, x.node)
-        return stand_in
+        var = self._input(x.aval, Argument(index), None if x.level else x.data)
+        # what came before the arguments is not part of the function: backward inside it must not go on there
+        node = x.node if x.node is None or type(x.node) is Leaf else Leaf()
+        return Tensor(self._symbol(var), self.device, node)
 
     def _input(self, aval: Aval, source: Source, array: Any) -> Var:
         var = Var(Aval(tuple(aval.shape), np.dtype(aval.dtype)))
@@ -162,7 +151,7 @@ class Capture(Eager):
         self.symbols.add(symbol)
         return symbol
 
-    def _var_of(self, x: Tensor) -> Var:
+    def var_of(self, x: Tensor) -> Var:
         """The graph's value that ``x`` holds; a tensor from outside becomes an input."""
         data = x.data
         if type(data) is Symbol:
@@ -174,8 +163,8 @@ class Capture(Eager):
             return data.var
         if isinstance(x, Variable):
             self._check_device("the tensor", x)
-            self._meet(x)
-            var = self._input(x.aval, Outer(x), data)
+            before = self._meet(x)
+            before.var = var = self._input(x.aval, Outer(x), data)
             x.data = self._symbol(var)  # what is saved of it from here on is this value, whatever is assigned later
             return var
         known = self._known.get(id(data))
@@ -204,8 +193,11 @@ class Capture(Eager):
             )
 
     def constant(self, obj: Any, *, dtype: np.dtype | None, device: str | Device | None, op: str) -> Tensor:
-        """Numbers become constants of the graph. Arrays do not: what they hold may differ in the next call."""
-        if isinstance(obj, np.ndarray) and obj.size > 1:
+        """Numbers become constants of the graph, and arrays that an operation of ours makes from its parameters.
+
+        Arrays of the user's do not: what they hold may differ in the next call.
+        """
+        if isinstance(obj, np.ndarray) and obj.size > 1 and not (op == "asarray" and _is_ours(sys._getframe(3))):
             raise CompileError(
                 f"{op}: an array ({obj.dtype}{list(obj.shape)}) becomes a tensor inside the compiled function, "
                 f"{user_line()}. Its values would be those of this call for ever: pass it as an argument, or make the "
@@ -236,13 +228,13 @@ class Capture(Eager):
             self._check_target(primitive, params[primitive.device_param])
         if primitive.forward is None and self.device.kernels[primitive] is None:
             return self._run_composed(primitive, inputs, params)
-        operands = [self._var_of(x) for x in inputs]
+        operands = [self.var_of(x) for x in inputs]
         try:
             declared = primitive.output_aval(*[v.aval for v in operands], **params)
         except NotImplementedError:
             raise CompileError(
-                f"{primitive.name}: the shape of the result depends on values, {user_line()}; a compiled function needs "
-                "fixed shapes: use a mask and ag.where, or run this part outside"
+                f"{primitive.name}: the shape of the result depends on values, {user_line()}; a compiled function "
+                "needs fixed shapes: use a mask and ag.where, or run this part outside"
             ) from None
         several = isinstance(declared, tuple) and not isinstance(declared, Aval)
         outputs = [Var(Aval(tuple(a.shape), np.dtype(a.dtype))) for a in (declared if several else (declared,))]
@@ -259,7 +251,7 @@ class Capture(Eager):
 
     def examine(self, x: Tensor, ask: Callable[[np.ndarray], Any]) -> Any:
         """The answer for this call's values, which is asked for again in every call."""
-        var = self._var_of(x)
+        var = self.var_of(x)
         answer = ask(self.known_value(var))
         if var not in self.constants:
             self.looks.append(Look(var, ask, answer))
@@ -281,8 +273,21 @@ class Capture(Eager):
         return Graph(inputs, kept[::-1], outputs, constants)
 
     def assigning(self, tensor: Tensor) -> None:
-        if type(tensor.data) is not Symbol:
-            self._meet(tensor)
+        if type(tensor.data) is not Symbol and id(tensor) not in self.before:
+            self._meet(tensor).cleared = True
+
+    def looking_at(self, x: Tensor) -> None:
+        if type(x.data) is Symbol and x.data.var in self.constants:
+            return
+        raise CompileError(
+            f"a value ({x.dtype}{list(x.shape)}) is looked at inside the compiled function, {user_line()}. It is "
+            "computed only when the compiled code runs, so Python cannot decide by it: choose with ag.where, or return "
+            "the value and look at it outside"
+        )
+
+    def uses(self, thing: Any) -> None:
+        if not any(thing is known for known in self.things):
+            self.things.append(thing)
 
     def restore(self) -> None:
         """Everything that the function assigned has its old value again."""
@@ -291,12 +296,18 @@ class Capture(Eager):
 
 
 class Before:
-    """A variable, or another leaf, as it was before the call."""
+    """A variable, or another leaf, as it was before the call.
 
-    __slots__ = ("data", "grad", "node", "tensor")
+    var: the input that stands for it, once it has been read. cleared: whether it was written to before it was read, so
+    that what its gradient was does not matter.
+    """
+
+    __slots__ = ("cleared", "data", "grad", "node", "tensor", "var")
 
     def __init__(self, tensor: Tensor):
         self.tensor = tensor
+        self.var: Var | None = None
+        self.cleared = False
         self.data = tensor.data
         self.node: Any = tensor.node
         self.grad = tensor.node.grad if type(tensor.node) is Leaf else None
@@ -343,5 +354,5 @@ def trace(f: Callable[..., Any], avals: Sequence[Aval], device: str | Device = "
     tensors = [Tensor(capture._symbol(v), chosen) for v in inputs]
     with context.scope(interpreter=capture, recording=False):
         result = f(*tensors)
-    outputs = [capture._var_of(y) for y in (result if isinstance(result, tuple) else (result,))]
+    outputs = [capture.var_of(y) for y in (result if isinstance(result, tuple) else (result,))]
     return Graph(capture.inputs, capture.equations, outputs, capture.constants)

@@ -99,7 +99,6 @@ class Eager:
             raise DTypeError(f"{op}: {obj.dtype} to {dtype} would lose the imaginary part; pass abs(data) or data.real")
         return Tensor(device.asarray(obj, dtype), device)
 
-
     def random_key(self, generator: Any, device: Any) -> Tensor:
         """The next call of ``generator`` as an operand: its seed and number."""
         return self.constant(np.array(generator.next(), np.uint64), dtype=None, device=device, op="random")
@@ -109,7 +108,13 @@ class Eager:
         return ask(x.numpy())
 
     def assigning(self, variable: Tensor) -> None:
-        """``variable`` is about to get another value."""
+        """``variable`` is about to get another value, or another gradient."""
+
+    def looking_at(self, x: Tensor) -> None:
+        """The values of ``x`` are about to be read on the host."""
+
+    def uses(self, thing: Any) -> None:
+        """Python decides by the options of ``thing``; its ``compile_guard()`` tells whether they are the same."""
 
 
 def _host_array(obj: Any, dtype: np.dtype | None, op: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,17 @@ def host_values(x: Any) -> np.ndarray:
     while x.level:
         x = x.inner
     return x.numpy()
+
+
+def examine(x: Any, ask: Callable[[np.ndarray], Any]) -> Any:
+    """``ask`` of the values of ``x`` on the host: a check that raises, or a decision that values make.
+
+    A compiled function asks again in every call, so ``ask`` uses nothing else that changes, and its answer can be
+    compared. Inside vmap it gets the values of all examples.
+    """
+    while x.level:
+        x = x.inner
+    return context.current().interpreter.base.examine(x, ask)
 
 
 def to_float(x: Any) -> Any:

@@ -14,7 +14,7 @@ from ..aval import DEFAULT_INT, Aval, is_inexact
 from ..batching import shift
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import bind, general
-from ._apply import as_tensor, as_tensors, check_devices, host_values
+from ._apply import as_tensor, as_tensors, check_devices, examine
 from .comparison import equal
 from .creation import arange
 from .linear_algebra import linear
@@ -264,7 +264,7 @@ def _checked_labels(op: str, shape: tuple[int, ...], target: Any, axis: int, ign
     _check_label_kind(op, shape, target, axis)
     n_classes = shape[axis]
     labels = target.astype(DEFAULT_INT)
-    if not _has_ignored(op, host_values(target), n_classes, ignore_index):
+    if not examine(target, lambda labels: _has_ignored(op, labels, n_classes, ignore_index)):
         return labels, None
     ignored = equal(labels, ignore_index)
     return where(ignored, 0, labels), ignored

@@ -23,7 +23,7 @@ import numpy as np
 from ..aval import DEFAULT_FLOAT, DEFAULT_INT, Aval
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import bind, general
-from ._apply import as_tensor, as_tensors, check_devices, host_values
+from ._apply import as_tensor, as_tensors, check_devices, examine
 from .creation import arange, full, zeros
 from .exponential import exp
 from .indexing import take_along_axis
@@ -36,6 +36,7 @@ from .shaping import expand_dims
 __all__ = ["ctc_loss"]
 
 NEVER = -1e30
+UNUSED = -(2**62)  # no label: stands where a target is shorter than others
 _POSSIBLE = -1e29  # what any alignment has, however long it is, and no impossible one
 
 # --------------------------------------------------------------------------- the recursions, on arrays
@@ -262,7 +263,7 @@ def ctc_loss(
         )
     if isinstance(blank, bool) or not isinstance(blank, int) or not 0 <= blank < n_classes:
         raise ArgumentError(f"{op}: blank must be a class, 0 to {n_classes - 1}, got {blank!r}")
-    _check_range(op, "input_lengths", host_values(steps), n_steps, f"log_probs have {n_steps} steps")
+    examine(steps, lambda n: _check_range(op, "input_lengths", n, n_steps, f"log_probs have {n_steps} steps"))
     labels = _padded(op, labels.astype(DEFAULT_INT), lengths, n, n_classes, blank)
     half = x.dtype.itemsize == 2
     states = _states(labels, blank)
@@ -298,32 +299,39 @@ def _check_range(op: str, name: str, values: np.ndarray, highest: int, why: str)
 
 def _padded(op: str, labels: Any, lengths: Any, n: int, n_classes: int, blank: int) -> Any:
     """Labels (N, S), with blanks in what is not used of them."""
-    counts = host_values(lengths)
     if len(labels.shape) == 1:
-        if (counts < 0).any() or (counts.sum(axis=-1) != labels.shape[0]).any():
-            raise DataError(
-                f"{op}: targets in a row hold {labels.shape[0]} labels, target_lengths add up to {counts.sum()}"
-            )
-        longest = int(counts.max(initial=0))
+        longest = examine(lengths, lambda counts: _longest(op, counts, labels.shape[0]))
         places = arange(longest, dtype=DEFAULT_INT, device=labels.device)
         starts = lengths.cumsum(0) - lengths if n else lengths
         index = expand_dims(starts, axis=1) + places
         used = expand_dims(lengths, axis=1) > places
         rows = labels[where(used, index, 0)] if labels.shape[0] else labels.new_zeros((n, longest))
     elif len(labels.shape) == 2 and labels.shape[0] == n:
-        _check_range(op, "target_lengths", counts, labels.shape[1], f"targets have room for {labels.shape[1]}")
+        room = labels.shape[1]
+        examine(
+            lengths, lambda counts: _check_range(op, "target_lengths", counts, room, f"targets have room for {room}")
+        )
         rows = labels
         used = expand_dims(lengths, axis=1) > arange(labels.shape[1], dtype=DEFAULT_INT, device=labels.device)
     else:
         raise ShapeError(f"{op}: targets must be ({n}, S), or all labels in a row, got shape {labels.shape}")
     rows = where(used, rows, blank)
-    given, real = host_values(rows), host_values(used)
-    wrong = np.argwhere(((given < 0) | (given >= n_classes) | (given == blank)) & real)
+    examine(where(used, rows, UNUSED), lambda given: _check_labels(op, given, n_classes, blank))
+    return rows
+
+
+def _longest(op: str, lengths: np.ndarray, total: int) -> int:
+    if (lengths < 0).any() or (lengths.sum(axis=-1) != total).any():
+        raise DataError(f"{op}: targets in a row hold {total} labels, target_lengths add up to {lengths.sum()}")
+    return int(lengths.max(initial=0))
+
+
+def _check_labels(op: str, labels: np.ndarray, n_classes: int, blank: int) -> None:
+    wrong = np.argwhere(((labels < 0) | (labels >= n_classes) | (labels == blank)) & (labels != UNUSED))
     if len(wrong):
         at = tuple(int(i) for i in wrong[0])
-        what = "the blank" if given[at] == blank else f"not one of {n_classes} classes"
-        raise DataError(f"{op}: label {at[-1]} of target {at[-2]} is {given[at]}, which is {what}")
-    return rows
+        what = "the blank" if labels[at] == blank else f"not one of {n_classes} classes"
+        raise DataError(f"{op}: label {at[-1]} of target {at[-2]} is {labels[at]}, which is {what}")
 
 
 def _states(labels: Any, blank: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
-from ._apply import as_tensor, check_devices, host_values, require_integer, to_float
+from ._apply import as_tensor, check_devices, examine, require_integer, to_float
 from .creation import arange, zeros
 from .indexing import take
 from .linear_algebra import norm
@@ -27,11 +27,14 @@ def checked_indices(op: str, input: Any, size: int, of: str, like: Any = None) -
     indices = as_tensor(op, input, like)
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{op}: indices must be integers, got {indices.dtype}; write x.astype('int64')")
-    values = host_values(indices)
-    if values.size and (values.min() < 0 or values.max() >= size):
-        at = tuple(int(i) for i in np.argwhere((values < 0) | (values >= size))[0])
-        place = f" at {at if len(at) != 1 else at[0]}" if at else ""
-        raise DataError(f"{op}: index {values[at]}{place} is outside {of}: use 0 to {size - 1}")
+
+    def check(values: np.ndarray) -> None:
+        if values.size and (values.min() < 0 or values.max() >= size):
+            at = tuple(int(i) for i in np.argwhere((values < 0) | (values >= size))[0])
+            place = f" at {at if len(at) != 1 else at[0]}" if at else ""
+            raise DataError(f"{op}: index {values[at]}{place} is outside {of}: use 0 to {size - 1}")
+
+    examine(indices, check)
     return indices
 
 
@@ -202,7 +205,7 @@ def _reduced_bags(rows: Any, counted: Any, mode: str) -> Any:
 
 def _ragged(op: str, rows: Any, counted: Any, offsets: Any, mode: str, include_last_offset: bool) -> Any:
     n, width = rows.shape
-    longest = _longest_bag(op, host_values(offsets), n, include_last_offset)
+    longest = examine(offsets, lambda values: _longest_bag(op, values, n, include_last_offset))
     starts = offsets[:-1] if include_last_offset else offsets
     n_bags = starts.shape[0]
     if mode == "max":
@@ -270,7 +273,7 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
     if num_classes == -1:
         if not labels.size:
             raise ArgumentError("one_hot: num_classes cannot be taken from labels of no elements; give it")
-        num_classes = int(host_values(labels).max()) + 1
+        num_classes = examine(labels, lambda values: int(values.max())) + 1
     labels = checked_indices("one_hot", labels, num_classes, f"{num_classes} classes")
     classes = arange(num_classes, dtype=labels.dtype, device=labels.device)
     return (expand_dims(labels, axis=-1) == classes).astype(DEFAULT_INT)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import elementwise
-from ._apply import as_tensor, as_tensors, binary, check_devices, host_values, unary
+from ._apply import as_tensor, as_tensors, binary, check_devices, examine, unary
 from .activation import sigmoid
 from .exponential import exp, log, log1p, xlogy
 from .selection import clip, maximum, minimum, where
@@ -225,14 +225,15 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
 
 def _check_unit(op: str, name: str, x: Any, fix: str) -> None:
     """DataError for values outside [0, 1]."""
-    values = host_values(x)
-    if not values.size:
-        return
-    if values.min() >= 0 and values.max() <= 1:
-        return
-    wrong = np.argwhere(~((values >= 0) & (values <= 1)))[0]
-    index = tuple(int(i) for i in wrong)
-    raise DataError(f"{op}: {name}{list(index) or ''} is {values[index]:g}, outside [0, 1]; {fix}")
+
+    def check(values: np.ndarray) -> None:
+        if not values.size or (values.min() >= 0 and values.max() <= 1):
+            return
+        wrong = np.argwhere(~((values >= 0) & (values <= 1)))[0]
+        index = tuple(int(i) for i in wrong)
+        raise DataError(f"{op}: {name}{list(index) or ''} is {values[index]:g}, outside [0, 1]; {fix}")
+
+    examine(x, check)
 
 
 logistic_loss_p = elementwise(
@@ -342,9 +343,12 @@ def gaussian_nll_loss(
         v = v.reshape((*v.shape, 1))
     if v.shape not in ((), x.shape, (*x.shape[:-1], 1)):
         raise ShapeError(f"{op}: var of shape {v.shape} is neither that of every element of {x.shape} nor of every row")
-    values = host_values(v)
-    if (values < 0).any():
-        raise DataError(f"{op}: a variance is negative ({values.min():g}); write var.exp() for its logarithm")
+
+    def check(values: np.ndarray) -> None:
+        if (values < 0).any():
+            raise DataError(f"{op}: a variance is negative ({values.min():g}); write var.exp() for its logarithm")
+
+    examine(v, check)
     v = v + (maximum(v, eps) - v).detach()
     losses = 0.5 * (log(v) + (x - t).square() / v)
     return reduced(losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)

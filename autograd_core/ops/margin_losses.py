@@ -12,7 +12,7 @@ import numpy as np
 
 from ..aval import DEFAULT_INT
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
-from ._apply import as_tensor, as_tensors, check_devices, host_values, promoted
+from ._apply import as_tensor, as_tensors, check_devices, examine, promoted
 from .activation import logsigmoid
 from .creation import arange
 from .distances import pairwise_distance
@@ -42,14 +42,16 @@ def _hinge(x: Any) -> Any:
 
 
 def _check_signs(op: str, target: Any) -> None:
-    values = host_values(target)
-    wrong = np.argwhere((values != 1) & (values != -1))
-    if len(wrong):
-        at = tuple(int(i) for i in wrong[0])
-        raise DataError(
-            f"{op}: target{list(at) or ''} is {values[at]:g}, it must be 1 or -1; "
-            "for labels 0 and 1 write 2 * target - 1"
-        )
+    def check(values: np.ndarray) -> None:
+        wrong = np.argwhere((values != 1) & (values != -1))
+        if len(wrong):
+            at = tuple(int(i) for i in wrong[0])
+            raise DataError(
+                f"{op}: target{list(at) or ''} is {values[at]:g}, it must be 1 or -1; "
+                "for labels 0 and 1 write 2 * target - 1"
+            )
+
+    examine(target, check)
 
 
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:

@@ -17,7 +17,7 @@ from ..backend import Device, get_device
 from ..errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from ..primitive import Primitive, Value, bind, general
 from . import philox
-from ._apply import host_values
+from ._apply import examine
 from ._generator import Generator, default_generator, fork, seed
 from .rounding import round as to_nearest
 from .selection import minimum
@@ -335,9 +335,11 @@ def _device_of(op: str, p: Any, device: str | Device | None) -> Device:
 
 
 def _check_probabilities(op: str, p: Any) -> None:
-    values = host_values(p)
-    wrong = ~((values >= 0) & (values <= 1))  # so that NaN is wrong too
-    if wrong.any():
-        where = np.unravel_index(int(wrong.argmax()), values.shape)
-        place = f" (at index {tuple(map(int, where))})" if where else ""
-        raise ArgumentError(f"{op}: p must lie between 0 and 1, got {values[where]}{place}")
+    def check(values: np.ndarray) -> None:
+        wrong = ~((values >= 0) & (values <= 1))  # so that NaN is wrong too
+        if wrong.any():
+            where = np.unravel_index(int(wrong.argmax()), values.shape)
+            place = f" (at index {tuple(map(int, where))})" if where else ""
+            raise ArgumentError(f"{op}: p must lie between 0 and 1, got {values[where]}{place}")
+
+    examine(p, check)

@@ -16,7 +16,7 @@ from ..aval import DEFAULT_INT, Aval
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import General, bind, general
 from . import _recurrences as formulas
-from ._apply import as_tensor, check_devices, host_values, promoted, require_integer
+from ._apply import as_tensor, check_devices, examine, promoted, require_integer
 from ._recurrent_composed import adjoint_of, cotangents, gru_composed, lstm_composed, rnn_composed, within
 from .selection import where
 from .shaping import broadcast_to, expand_dims, moveaxis
@@ -390,11 +390,14 @@ def _checked_lengths(op: str, lengths: Any, x: Any, sizes: _Sizes) -> Any:
         raise ShapeError(
             f"{op}: lengths must have shape {(sizes.batch,)}, one for each sequence of the batch, got {lengths.shape}"
         )
-    values = host_values(lengths)
-    wrong = (values < 0) | (values > sizes.length)
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(
-            f"{op}: length {values[at]} at {list(at)} is not between 0 and {sizes.length}, the number of steps of x"
-        )
+
+    def check(values: np.ndarray) -> None:
+        wrong = (values < 0) | (values > sizes.length)
+        if wrong.any():
+            at = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise DataError(
+                f"{op}: length {values[at]} at {list(at)} is not between 0 and {sizes.length}, the number of steps of x"
+            )
+
+    examine(lengths, check)
     return lengths.astype(DEFAULT_INT)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, DataError, ShapeError
-from ._apply import as_tensors, host_values, require_integer
+from ._apply import as_tensors, examine, require_integer
 from ._windows import planes, window_arguments
 from .indexing import scatter
 
@@ -49,12 +51,15 @@ def _unpool(ndim: int, input: Any, indices: Any, kernel_size: Any, stride: Any, 
     x, batched = planes(op, ndim, x)
     output = _output_size(op, x.shape[2:], *window_arguments(op, ndim, kernel_size, stride, padding), output_size)
     places = prod(output)
-    values = host_values(index)
-    if values.size and not 0 <= values.min() <= values.max() < places:
-        raise DataError(
-            f"{op}: indices go from {values.min()} to {values.max()}, but the output of size {output} has places 0 to "
-            f"{places - 1}; give output_size, that of the pooling's input"
-        )
+
+    def check(values: np.ndarray) -> None:
+        if values.size and not 0 <= values.min() <= values.max() < places:
+            raise DataError(
+                f"{op}: indices go from {values.min()} to {values.max()}, but the output of size {output} has places 0 "
+                f"to {places - 1}; give output_size, that of the pooling's input"
+            )
+
+    examine(index, check)
     n, c = x.shape[:2]
     flat = (n * c, prod(x.shape[2:]))
     y = scatter(x.new_zeros((n * c, places)), 1, index.reshape(flat), x.reshape(flat))

@@ -1,0 +1,506 @@
+"""``ag.compile``: a function whose later calls run compiled code instead of Python.
+
+A call first looks for a variant, compiled before, whose conditions hold. If there is none, Python runs under a
+``Capture``, once, and what it caused is carried out. A graph that has been captured twice is taken to be what the
+function always does, and is compiled; what differs from call to call (a counter in Python, optimizer state that the
+first step creates) shows up as a difference between the two, and never as a wrong result.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import context, tree
+from ..errors import CompileError
+from ..graph import Leaf, Node, Piece
+from ..interpreters.eager import EAGER
+from ..interpreters.reverse import main_node
+from ..primitive import bind
+from ..tensor import Tensor, Variable
+from . import differentiable
+from .capture import Argument, Capture, Key, Look, Outer, Source, Symbol, evaluate
+from .ir import Graph, Var, check
+from .runner import Runner, runner_for
+from .watch import Watch
+
+log = logging.getLogger("autograd_core.compile")
+RESTLESS = 8  # captures that all differ, after which a function is refused
+
+
+def compile(f: Callable[..., Any], /) -> Compiled:
+    """``f`` compiled: the second or third call for arguments of some shapes and dtypes makes machine code of it.
+
+    f: any function of tensors (arrays, numbers and other objects may be among the arguments, in nested tuples, lists
+    and dicts): a whole training step that calls a model, ``backward`` and ``optimizer.step()``; a loss; a module.
+    Results are those of ``f``, random numbers to the bit; variables are assigned and gradients left as ``f`` does.
+
+    Python runs while the function is captured, which takes a call or two for each combination of shapes and dtypes;
+    after that it does not run. A value that Python would have to look at (``if loss < 1``, ``loss.item()``), an array
+    made into a tensor on the way, and a tensor kept outside instead of returned are CompileErrors that name the line.
+    Numbers among the arguments are part of the program: another number compiles again, so what changes in
+    every call is passed as a tensor. Outer variables, globals and attributes that the function reads are watched: when
+    one changes, the function is captured again. Each such event is one line in the log ``autograd_core.compile``.
+
+    Works under grad, vmap, jvp and checkpoint, and around them. ``report()`` says what was compiled and how fast it is,
+    ``graph()`` what was captured, ``source()`` the generated code. Afterwards ``compiled.function`` is ``f``.
+
+    >>> import autograd_core as ag
+    >>> from autograd_core import nn, optim
+    >>> model = nn.Linear(3, 1)
+    >>> optimizer = optim.SGD(model.parameters(), lr=0.1)
+    >>> @ag.compile
+    ... def step(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = nn.functional.mse_loss(model(x), y)
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> x, y = ag.ones((4, 3)), ag.zeros((4, 1))
+    >>> losses = [step(x, y) for _ in range(5)]
+    >>> bool(losses[4] < losses[0])
+    True
+    """
+    if not callable(f):
+        raise CompileError(f"compile: takes a function, got {type(f).__name__}; write ag.compile(step), not step()")
+    return Compiled(f)
+
+
+class Compiled:
+    """A function, and the variants of it that have been compiled."""
+
+    def __init__(self, f: Callable[..., Any]):
+        self.function = f
+        self.name = getattr(f, "__name__", type(f).__name__)
+        self._signatures: list[Signature] = []
+        functools.update_wrapper(self, f, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        state = context.current()
+        if state.observer is not None or not getattr(state.interpreter, "in_place", False):
+            return self.function(*args, **kwargs)  # being watched operation by operation, or captured by another
+        leaves, structure = tree.flatten((args, kwargs))
+        for signature in self._signatures:
+            if signature.fits(leaves, structure):
+                return signature.call(leaves)
+        signature = Signature(self, leaves, structure)
+        if self._signatures:
+            log.info("%s: captured for %s: %s", self.name, signature, self._signatures[-1].difference(signature))
+        self._signatures.insert(0, signature)
+        try:
+            return signature.call(leaves)
+        except BaseException:
+            if not signature.variants:
+                self._signatures.remove(signature)
+            raise
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A method is compiled for each object that it belongs to."""
+        if instance is None:
+            return self
+        name = f"_compiled_{self.name}"
+        bound = instance.__dict__.get(name)
+        if bound is None:
+            bound = Compiled(self.function.__get__(instance, owner))
+            object.__setattr__(instance, name, bound)
+        return bound
+
+    def __getattr__(self, name: str) -> Any:
+        """What the function has of its own, such as the parameters of a module."""
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.name}: {len(self.variants)} variants>"
+
+    @property
+    def variants(self) -> list[Variant]:
+        """What has been compiled so far, the last used first."""
+        return [v for signature in self._signatures for v in signature.variants if v.runner is not None]
+
+    def _latest(self) -> Variant:
+        if not self.variants:
+            raise CompileError(f"{self.name}: nothing is compiled yet; call it two or three times first")
+        return self.variants[0]
+
+    def graph(self) -> Graph:
+        """The graph of the last used variant; ``print`` shows it, one equation a line."""
+        return self._latest().graph
+
+    def source(self) -> str:
+        """The code that was generated for the last used variant."""
+        return self._latest().runner.source()
+
+    def report(self) -> Any:
+        """What the last used variant consists of: for each kernel its share of time, bytes and operations."""
+        return self._latest().runner.report()
+
+
+# ------------------------------------------------------------------------------------- one set of shapes
+
+
+class Signature:
+    """The shapes, dtypes and Python values of one kind of call, and the variants captured for it."""
+
+    def __init__(self, owner: Compiled, leaves: Sequence[Any], structure: Any):
+        self.owner = owner
+        self.structure = structure
+        self.leaves = [_described(x) for x in leaves]
+        self.variants: list[Variant] = []
+        self._unsteady = 0
+        state = context.current()
+        self._context = (state.recording, state.device, state.strict)
+
+    def __str__(self) -> str:
+        return "(" + ", ".join(map(str, self.leaves)) + ")"
+
+    def fits(self, leaves: Sequence[Any], structure: Any) -> bool:
+        if len(leaves) != len(self.leaves) or structure != self.structure:
+            return False
+        state = context.current()
+        if (state.recording, state.device, state.strict) != self._context:
+            return False
+        return all(map(_fits, leaves, self.leaves))
+
+    def difference(self, other: Signature) -> str:
+        """What makes another call not fit, in words."""
+        for i, (mine, theirs) in enumerate(zip(self.leaves, other.leaves, strict=False)):
+            if mine != theirs:
+                return f"leaf {i} of the arguments was {mine} and is now {theirs}"
+        if self._context != other._context:
+            return "grad mode, default device or strict_dtypes differ"
+        return "the arguments are nested differently"
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        reason = None
+        for i, variant in enumerate(self.variants):
+            reason = variant.unfit(leaves)
+            if reason is None and variant.runner is not None:
+                if i:
+                    self.variants.insert(0, self.variants.pop(i))
+                return variant.call(leaves)
+        if reason is not None:
+            log.info("%s: captured again: %s", self.owner.name, reason)
+        return self._captured(leaves)
+
+    def _captured(self, leaves: Sequence[Any]) -> Any:
+        """Run Python under capture; carry out what it did, by compiled code if it has done the same before."""
+        new, values = captured(self.owner, leaves, self.structure)
+        for variant in self.variants:
+            if variant.identity == new.identity:
+                variant.watch = new.watch
+                if variant.runner is None:
+                    log.info("%s: compiling %d equations for %s", self.owner.name, len(new.graph.equations), self)
+                    variant.compile()
+                self.variants.remove(variant)
+                self.variants.insert(0, variant)
+                self._unsteady = 0
+                return variant.finish(values, leaves)
+        self._unsteady += 1
+        if self._unsteady > RESTLESS:
+            raise CompileError(
+                f"{self.owner.name}: Python did something else in each of {RESTLESS} calls, so there is no program to "
+                f"compile: {new.difference(self.variants[0])}. Pass what changes as a tensor among the arguments"
+            )
+        self.variants.insert(0, new)
+        return new.finish(values, leaves)
+
+
+class _Static:
+    """A Python value among the arguments: part of the program."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and _equal(other.value, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value!r:.40}"
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and isinstance(a, (bool, int, float, complex, str, bytes)) and a == b)
+
+
+class _Described:
+    """A tensor (or array) among the arguments: what the program was made for."""
+
+    def __init__(self, x: Any):
+        self.kind = type(x)
+        self.shape, self.dtype = tuple(x.shape), x.dtype
+        self.device = getattr(x, "device", None) if isinstance(x, Tensor) else None
+        self.node = type(getattr(x, "node", None))
+        self.variable = x if isinstance(x, Variable) else None
+
+    def fits(self, x: Any) -> bool:
+        return (
+            x.shape == self.shape
+            and x.dtype == self.dtype
+            and (self.device is None or (x.device is self.device and type(x.node) is self.node))
+            and (self.variable is None or x is self.variable)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Described) and vars(self) == vars(other)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _described(x: Any) -> _Static | _Described:
+    return _Described(x) if isinstance(x, (Tensor, np.ndarray)) else _Static(x)
+
+
+def _fits(x: Any, described: _Static | _Described) -> bool:
+    if type(described) is _Described:
+        return type(x) is described.kind and described.fits(x)
+    return _equal(x, described.value)  # type: ignore[union-attr]
+
+
+# ------------------------------------------------------------------------------------------ capturing
+
+
+def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Variant, list[Any]]:
+    """What ``owner.function`` does, as a variant, and the arrays that are its graph's inputs in this call."""
+    tensors = {i: _as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
+    device = next((x.device for x in tensors.values()), None)
+    capture = Capture(_default_device() if device is None else device)
+    try:
+        filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
+        args, kwargs = tree.unflatten(structure, filled)
+        with context.scope(interpreter=capture, depth=0):
+            result = owner.function(*args, **kwargs)
+            variant = Variant(owner, capture, result)
+        del result, args, kwargs, filled
+    except BaseException:
+        capture.restore()
+        _realise(capture)
+        raise
+    capture.restore()
+    lost = _realise(capture)
+    if lost is not None:
+        raise CompileError(
+            f"{owner.name}: a tensor ({lost.dtype}{list(lost.shape)}) made inside the compiled function is kept "
+            "outside it. Later calls run no Python and would leave it as it is: return it, or keep it in an nn.Buffer "
+            "and assign_"
+        )
+    return variant, [capture.values[v] for v in capture.inputs]
+
+
+def _default_device() -> Any:
+    from ..backend import get_device
+
+    return get_device(None)
+
+
+def _as_tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else EAGER.constant(x, dtype=None, device=None, op="compile")
+
+
+def _realise(capture: Capture) -> Tensor | None:
+    """Give values to what the function made and somebody still holds: variables, such as an optimizer's state.
+
+    The first tensor that is none, if there is one.
+    """
+    alive = list(capture.symbols)
+    holders = [x for x in gc.get_referrers(*alive) if isinstance(x, Tensor)] if alive else []
+    symbols: list[Any] = [x.data for x in holders]
+    graph = capture.slice([s.var for s in symbols])
+    for x, array in zip(holders, evaluate(graph, capture.device, capture.values), strict=True):
+        x.data = array
+    return next((x for x in holders if not isinstance(x, Variable)), None)
+
+
+class Assign(NamedTuple):
+    """``tensor`` gets the output as its value."""
+
+    tensor: Tensor
+    index: int | None = None
+
+
+class SetGrad(NamedTuple):
+    """``tensor.grad`` becomes the output; None where the function cleared it. ``index``: a leaf of the arguments."""
+
+    tensor: Tensor
+    index: int | None
+
+
+class Variant:
+    """One capture: the graph, where its inputs come from, what becomes of its outputs, and when all that holds."""
+
+    def __init__(self, owner: Compiled, capture: Capture, result: Any):
+        self.owner = owner
+        self.device = capture.device
+        self.runner: Runner | None = None
+        leaves, self.structure = tree.flatten(result)
+        self.results: list[Any] = [_Result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
+        self.effects = _effects(capture)
+        given = [y.var for y in self.results if type(y) is _Result]
+        outputs = [*given, *(var for _, var in self.effects if var is not None)]
+        self.differentiable = any(type(y) is _Result and y.needs_gradient for y in self.results)
+        self.graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
+        self.sources: list[Source] = list(capture.sources)
+        self._touches_gradients = bool(self.effects) and not self.differentiable
+        self.looks = [_look(capture, look) for look in capture.looks]
+        self.before = list(capture.before.values())
+        self.watch = Watch(owner.function, capture.things)
+        self.generator = context.current().generator if any(type(s) is Key for s in self.sources) else None
+        self.identity = self._identity()
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Equal for captures that are the same program with the same surroundings."""
+        array = self.device.backend.to_numpy
+        return (
+            str(self.graph),
+            tuple(array(a).tobytes() for a in self.graph.constants.values()),
+            tuple(_identity(s) for s in self.sources),
+            tuple((type(e).__name__, id(e.tensor) if e.index is None else e.index, v is None) for e, v in self.effects),
+            tuple("" if type(y) is _Result else repr(y) for y in self.results),
+            tuple(repr(look.answer) for _, _, look in self.looks),
+            repr(self.structure),
+            self.differentiable,
+        )
+
+    def difference(self, other: Variant) -> str:
+        """The first thing in which two captures differ, in words."""
+        mine, theirs = str(self.graph).splitlines(), str(other.graph).splitlines()
+        for a, b in zip(mine, theirs, strict=False):
+            if a != b:
+                return f"in the last call it was {a!r}, before that {b!r}"
+        for v, w in zip(self.graph.constants, other.graph.constants, strict=False):
+            a, b = self.graph.constants[v], other.graph.constants[w]
+            if not np.array_equal(a, b, equal_nan=False):
+                return f"a number was {a} in the last call and {b} before"
+        if len(mine) != len(theirs):
+            return f"{len(mine)} equations in the last call, {len(theirs)} before"
+        return "other tensors were used or assigned"
+
+    def compile(self) -> None:
+        self.runner = runner_for(self.graph, self.device, self.owner.name)
+        self.primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, self.runner)
+
+    # ---------------------------------------------------------------------------------- conditions
+
+    def unfit(self, leaves: Sequence[Any]) -> str | None:
+        """Why this variant is not what Python would do now; None if it is, as far as can be seen.
+
+        Raises what the function's own checks of values raise (labels out of range).
+        """
+        reason = self.watch.changed()
+        if reason is not None:
+            return reason
+        if self.generator is not None and context.current().generator is not self.generator:
+            return "the default random generator is another one"
+        for before in self.before:
+            tensor = before.tensor
+            if tensor.node is not before.node:
+                return f"a tensor of shape {tensor.shape} requires gradients now, or no longer"
+            matters = self._touches_gradients and type(before.node) is Leaf and not before.cleared
+            if matters and (before.node.grad is None) != (before.grad is None):
+                return "a gradient exists that did not, or is missing"
+        for source in self.sources:
+            if type(source) is Outer and source.tensor.data.shape != source.tensor.shape:
+                return "a tensor has another shape"
+        for graph, sources, look in self.looks:
+            values = {v: self._value(s, leaves) for v, s in zip(graph.inputs, sources, strict=True)}
+            if look.ask(self.device.backend.to_numpy(evaluate(graph, self.device, values)[0])) != look.answer:
+                return "Python decided by a value that is another now"
+        return None
+
+    # ------------------------------------------------------------------------------------- running
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        return self.finish([self._value(s, leaves) for s in self.sources], leaves)
+
+    def _value(self, source: Source, leaves: Sequence[Any]) -> Any:
+        kind = type(source)
+        if kind is Argument:
+            x = leaves[source.index]
+            return x.data if isinstance(x, Tensor) else _as_tensor(x).data
+        if kind is Outer:
+            return source.tensor.data
+        if kind is Key:
+            return self.device.asarray(np.array(source.generator.next(), np.uint64))
+        return source.tensor.node.grad.data
+
+    def finish(self, values: list[Any], leaves: Sequence[Any]) -> Any:
+        """Compute the outputs from these inputs, carry out the effects, return the results."""
+        if self.differentiable or any(getattr(x, "level", 0) for x in leaves):
+            outputs = self._bound(values, leaves)
+        elif self.runner is None:
+            by_var = dict(zip(self.graph.inputs, values, strict=True))
+            outputs = [Tensor(a, self.device) for a in evaluate(self.graph, self.device, by_var)]
+        else:
+            outputs = [Tensor(a, self.device) for a in self.runner(values)]
+        given = iter(outputs)
+        results = [next(given) if type(y) is _Result else y for y in self.results]
+        for effect, var in self.effects:
+            value = None if var is None else next(given)
+            if type(effect) is Assign:
+                effect.tensor.data = value.data
+            else:
+                target = effect.tensor if effect.index is None else leaves[effect.index]
+                if value is None and target.node.grad is not None:
+                    target.node.cleared = True
+                target.node.grad = value if value is None else value.with_node(None)
+        return tree.unflatten(self.structure, results)
+
+    def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Any]:
+        """The outputs as one operation, which transforms and backward see."""
+        inputs: list[Any] = []
+        for array, source in zip(values, self.sources, strict=True):
+            if type(source) is Argument:
+                inputs.append(_as_tensor(leaves[source.index]))
+            elif type(source) is Outer:
+                inputs.append(source.tensor)
+            else:
+                inputs.append(Tensor(array, self.device))
+        primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, None)
+        outputs = bind(primitive if self.runner is None else self.primitive, inputs, {})
+        return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+
+class _Result:
+    """A tensor among what the function returned."""
+
+    def __init__(self, capture: Capture, y: Tensor):
+        self.var = capture.var_of(y)
+        # a backward pass inside the function has freed what it came from
+        self.needs_gradient = type(y.node) in (Node, Piece) and main_node(y.node).saved is not None
+
+
+def _look(capture: Capture, look: Look) -> tuple[Graph, list[Source], Look]:
+    """What has to be computed before a call to know a value that Python looked at, and from where."""
+    graph = capture.slice([look.var])
+    sources = [capture.sources[capture.inputs.index(v)] for v in graph.inputs]
+    if any(type(s) is Key for s in sources):
+        raise CompileError("a check looks at random numbers that the compiled function draws; make them outside it")
+    return graph, sources, look
+
+
+def _effects(capture: Capture) -> list[tuple[Any, Var | None]]:
+    """What the function did to tensors that were there before: assignments, and gradients set or cleared."""
+    effects: list[tuple[Any, Var | None]] = []
+    for before in capture.before.values():
+        tensor, index = before.tensor, capture.arguments.get(id(before.tensor))
+        if type(tensor.data) is Symbol and tensor.data.var is not before.var:
+            effects.append((Assign(tensor), tensor.data.var))
+        if type(before.node) is Leaf and before.node.grad is not before.grad:
+            grad = before.node.grad
+            effects.append((SetGrad(tensor, index), None if grad is None else capture.var_of(grad)))
+    return effects
+
+
+def _identity(source: Source) -> tuple[Any, ...]:
+    return type(source).__name__, source.index if type(source) is Argument else id(source[0])
