@@ -445,9 +445,11 @@ class _Emitter:
         weights = element(b, b.scratch, panel, kind.scalar)
         sums = summed(b, self.machine, c.dtype, points, plan.vectors, terms, source, weights)
         inside = b.mul(block, i64(plan.block))
+        first = b.add(b.mul(group, i64(c.outputs)), inside)
+        at = b.add(b.mul(b.sub(pixel, self.base_pixel), i64(plan.target_channels)), first)
+        base = element(b, self.base, at, kind.scalar)
         for v in range(plan.vectors):
-            in_group = b.add(inside, i64(v * plan.lanes))
-            channel = b.add(b.mul(group, i64(c.outputs)), in_group)
+            in_group, channel = (b.add(start, i64(v * plan.lanes)) for start in (inside, first))
             mask = None
             if c.outputs % plan.block:
                 mask = first_lanes(b, b.sub(i64(c.outputs), in_group), plan.lanes)
@@ -455,23 +457,18 @@ class _Emitter:
             if self.bias is not None:
                 start = self._load(element(b, self.bias, channel, kind.scalar), mask)
             for point, values in zip(points, sums, strict=True):
-                self._finish(b.add(pixel, i64(point.c)), channel, values[v], start, mask)
+                place = element(b, base, point.c * plan.target_channels + v * plan.lanes, kind.scalar)
+                value = values[v]
+                if start is not None:
+                    value = b.fadd(value, start)
+                if self.fusion is not None:
+                    in_all = b.add(self.image_pixel, b.add(pixel, i64(point.c)))
+                    value = self.fusion.epilogue(b, in_all, channel, value, mask)
+                if mask is None:
+                    store(b, value, place)
+                else:
+                    masked_store(b, value, place, mask)
 
     def _load(self, address: ir.Value, mask: ir.Value | None) -> ir.Value:
         register = self.kind.register
         return load(self.b, address, register) if mask is None else masked_load(self.b, address, mask, register)
-
-    def _finish(
-        self, pixel: ir.Value, channel: ir.Value, value: ir.Value, start: ir.Value | None, mask: ir.Value | None
-    ) -> None:
-        b, plan, kind = self.b, self.plan, self.kind
-        if start is not None:
-            value = b.fadd(value, start)
-        if self.fusion is not None:
-            value = self.fusion.epilogue(b, b.add(self.image_pixel, pixel), channel, value, mask)
-        at = b.add(b.mul(b.sub(pixel, self.base_pixel), i64(plan.target_channels)), channel)
-        address = element(b, self.base, at, kind.scalar)
-        if mask is None:
-            store(b, value, address)
-        else:
-            masked_store(b, value, address, mask)

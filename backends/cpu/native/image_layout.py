@@ -97,32 +97,37 @@ def transpose(
     target_step: int,
     rows: int | Extent,
     columns: int | Extent,
+    lines: Lines | None = None,
 ) -> None:
-    """``target[j * target_step + i] = source[i * source_step + j]`` for i < rows and j < columns."""
-    if columns == 1 and target_step == 1 and source_step == 1 and isinstance(rows, int):
-        copy_run(builder, kind, source, target, rows)
-        return
-    if kind.lanes == 1:
-        with loop(builder, 0, _count(rows)) as i, loop(builder, 0, _count(columns)) as j:
-            value = load(builder, _at(builder, kind, source, i, source_step, j), kind.scalar)
-            store(builder, value, _at(builder, kind, target, j, target_step, i))
-        return
-    # blocks at the far edges overlap their neighbours, so that all of them are of one size
+    """``target[j * target_step + i] = source[i * source_step + j]`` for i < rows and j < columns, for every line.
+
+    Whichever of the two has the longer steps is cut up first, so that few pages are in use at a time.
+    """
     height, width = min(kind.lanes, _least(rows)), min(kind.lanes, _least(columns))
-    with loop(builder, 0, _count(rows), height) as i:
+    lines = lines or Lines(i64(1), 0, 0)
+
+    def block(line: ir.Value, i: ir.Value, j: ir.Value) -> None:
+        # blocks at the far edges overlap their neighbours, so that all of them are of one size
         row = smaller(builder, i, builder.sub(_count(rows), i64(height)))
-        with loop(builder, 0, _count(columns), width) as j:
-            column = smaller(builder, j, builder.sub(_count(columns), i64(width)))
-            _block(
-                builder,
-                kind,
-                _at(builder, kind, source, row, source_step, column),
-                source_step,
-                _at(builder, kind, target, column, target_step, row),
-                target_step,
-                height,
-                width,
-            )
+        column = smaller(builder, j, builder.sub(_count(columns), i64(width)))
+        from_ = _at(builder, kind, source, row, source_step, column)
+        from_ = element(builder, from_, builder.mul(line, i64(lines.source)), kind.scalar)
+        to = _at(builder, kind, target, column, target_step, row)
+        to = element(builder, to, builder.mul(line, i64(lines.target)), kind.scalar)
+        if kind.lanes == 1:
+            store(builder, load(builder, from_, kind.scalar), to)
+        else:
+            _block(builder, kind, from_, source_step, to, target_step, height, width)
+
+    def along(extent: int | Extent, size: int) -> Any:
+        return loop(builder, 0, _count(extent), size)
+
+    if source_step >= target_step:
+        with along(rows, height) as i, loop(builder, 0, lines.count) as line, along(columns, width) as j:
+            block(line, i, j)
+    else:
+        with along(columns, width) as j, loop(builder, 0, lines.count) as line, along(rows, height) as i:
+            block(line, i, j)
 
 
 def _count(extent: int | Extent) -> ir.Value:
@@ -181,6 +186,14 @@ def _exchanged(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, distance: int, l
     return first, second
 
 
+class Lines(NamedTuple):
+    """How many times something is done, and how far apart in elements."""
+
+    count: ir.Value
+    source: int
+    target: int
+
+
 class Window(NamedTuple):
     """Rows [first_row, first_row + rows) and columns [left, right) of an image; what lies outside it is zero."""
 
@@ -204,25 +217,29 @@ def fill(
     height, width = size
     first, last = max(0, window.left), min(width, window.right)
     line = (window.right - window.left) * channels
+    before, after = (first - window.left) * channels, (window.right - last) * channels
+    packed = layout == "NHWC" or channels == 1
     with loop(builder, 0, window.rows) as r:
         row = builder.add(window.first_row, r)
         to = element(builder, target, builder.mul(r, i64(line)), kind.scalar)
-        inside = builder.icmp_unsigned("<", row, i64(height))
-        with builder.if_else(inside) as (then, otherwise):
-            with then:
-                before, after = (first - window.left) * channels, (window.right - last) * channels
+        with builder.if_else(builder.icmp_unsigned("<", row, i64(height))) as (inside, outside):
+            with inside:
                 if before:
                     clear_run(builder, kind, to, before)
                 if after:
                     clear_run(builder, kind, element(builder, to, line - after, kind.scalar), after)
-                start = element(builder, to, before, kind.scalar)
-                if layout == "NHWC":
+                if packed:
                     at = builder.mul(builder.add(builder.mul(row, i64(width)), i64(first)), i64(channels))
                     source = element(builder, image, at, kind.scalar)
-                    copy_run(builder, kind, source, start, (last - first) * channels)
-                else:
-                    at = builder.add(builder.mul(row, i64(width)), i64(first))
-                    source = element(builder, image, at, kind.scalar)
-                    transpose(builder, kind, source, height * width, start, channels, channels, last - first)
-            with otherwise:
+                    copy_run(builder, kind, source, element(builder, to, before, kind.scalar), line - before - after)
+            with outside:
                 clear_run(builder, kind, to, line)
+    if packed:
+        return
+    low = larger(builder, window.first_row, i64(0))
+    high = smaller(builder, builder.add(window.first_row, window.rows), i64(height))
+    source = element(builder, image, builder.add(builder.mul(low, i64(width)), i64(first)), kind.scalar)
+    start = builder.add(builder.mul(builder.sub(low, window.first_row), i64(line)), i64(before))
+    to = element(builder, target, start, kind.scalar)
+    lines = Lines(builder.sub(high, low), width, line)
+    transpose(builder, kind, source, height * width, to, channels, channels, last - first, lines)
