@@ -1,0 +1,230 @@
+"""What a loop nest adds up: in registers over columns, in memory over rows, and at last over the team's threads.
+
+Each thread has a part of the scratch. Parts are combined in the threads' order, so a result depends on how many threads
+there are, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+from llvmlite import ir
+
+from autograd_core.compile.loops import Accumulate, Reduce
+
+from .emit import (
+    I8,
+    POINTER,
+    Kernel,
+    element,
+    first_lanes,
+    i64,
+    load,
+    local,
+    loop,
+    smaller,
+    splat,
+    store,
+    type_of,
+    vector,
+)
+from .loop_plan import PAD, Plan, padded
+from .reductions import combine, identity, narrowed
+from .statements import Point, Value, apply, from_memory, spread, to_memory
+
+SLOT = 8  # bytes of one partial result
+SERIAL_POINTS = 16  # from here on threads share the serial points of a combination, not the columns
+
+Place = tuple[ir.Value, ir.Type, np.dtype]
+
+
+def scratch_layout(planned: Plan) -> tuple[dict[int, int], int]:
+    """Where in a thread's part of the scratch each statement's partial result lies, and how large a part is."""
+    offsets, size = dict[int, int](), 0
+    for position, s in enumerate(planned.kernel.body):
+        if planned.per_point(position):
+            if planned.shape == "rows":
+                offsets[position] = size
+                row = padded(planned.columns) * planned.kernel.operands[s.access.operand].itemsize
+                size += planned.serial.count * row
+        elif isinstance(s, Accumulate) or (isinstance(s, Reduce) and planned.shape == "together"):
+            offsets[position] = size
+            size += SLOT
+    return offsets, padded(size)
+
+
+def buffer(builder: Kernel, dtype: np.dtype, count: int) -> ir.Value:
+    """Memory of this thread's, for as long as the kernel runs."""
+    with builder.goto_entry_block():
+        place = builder.alloca(type_of(dtype), count)
+    place.align = 64
+    place.type = POINTER  # vectors are stored here too
+    return place
+
+
+class Accumulators:
+    def __init__(self, planned: Plan, builder: Kernel, lanes: int):
+        self.plan, self.b, self.lanes, self.body = planned, builder, lanes, planned.kernel.body
+        self.offsets, self.part = scratch_layout(planned)
+        # how many threads take part: as many as have scratch
+        self.active = smaller(builder, builder.size, i64(planned.threads)) if self.offsets else builder.size
+        self.sums: dict[int, Place] = {}
+        self.rows: dict[int, ir.Value] = {}
+
+    def share(self, count: int) -> tuple[ir.Value, ir.Value]:
+        """This thread's part of ``count`` jobs."""
+        b = self.b
+        first, last = (b.udiv(b.mul(i64(count), b.add(b.index, i64(more))), self.active) for more in (0, 1))
+        return smaller(b, first, i64(count)), smaller(b, last, i64(count))
+
+    def dtype(self, position: int) -> np.dtype:
+        s = self.body[position]
+        return np.dtype(self.plan.kernel.operands[s.access.operand] if isinstance(s, Accumulate) else s.dtype)
+
+    def argument(self, position: int, values: Mapping[int, Value], lanes: int = 1) -> Value:
+        """What is to be added, in the dtype that sums have."""
+        value = apply(self.b, "cast", [values[self.body[position].arg]], self.dtype(position))
+        return Value(spread(self.b, value, lanes), value.dtype)
+
+    # ---------------------------------------------------------------------------- in registers
+
+    def local(self, position: int, lanes: int) -> Place:
+        dtype = self.dtype(position)
+        code = splat(self.b, identity(self.body[position].kind, dtype).code, lanes)
+        return local(self.b, code.type, code), code.type, dtype
+
+    def open(self, position: int) -> None:
+        """Start a reduction of columns."""
+        self.sums[position] = self.local(position, self.lanes)
+
+    def add(self, position: int, value: Value) -> None:
+        self.add_to(self.sums[position], self.body[position].kind, value)
+
+    def add_to(self, place: Place, kind: str, value: Value) -> None:
+        self.b.store(combine(self.b, kind, self._read(place), value).code, place[0])
+
+    def fold(self, partial: Place, position: int) -> None:
+        """Add a sum that may have more lanes."""
+        self.add(position, narrowed(self.b, self.body[position].kind, self._read(partial), self.lanes))
+
+    def close(self, positions: Sequence[int]) -> dict[int, Value]:
+        """The results of these reductions; of all threads' columns where they share them."""
+        b = self.b
+        found = {p: narrowed(b, self.body[p].kind, self._read(self.sums[p]), 1) for p in positions}
+        if self.plan.shape != "together" or not positions:
+            return found
+        with self._taking_part():
+            for position, value in found.items():
+                store(b, to_memory(b, value), self._slot(position, b.index))
+        b.barrier()
+        return {p: self._total(p) for p in positions}
+
+    def _read(self, place: Place) -> Value:
+        return Value(self.b.load(place[0], typ=place[1]), place[2])
+
+    # ---------------------------------------------------------------------------- in memory
+
+    def start(self) -> None:
+        for position, s in enumerate(self.body):
+            if not isinstance(s, Accumulate):
+                continue
+            if not self.plan.per_point(position):
+                self.sums[position] = self.local(position, self.lanes if s.over_inner else 1)
+            elif self.plan.shape == "rows":
+                self.rows[position] = self._slot(position, self.b.index)
+                with self._taking_part():
+                    self._clear(position, self.plan.serial.count * padded(self.plan.columns))
+            else:
+                self.rows[position] = buffer(self.b, self.dtype(position), padded(self.plan.block))
+
+    def clear_columns(self) -> None:
+        for position in self.rows:
+            self._clear(position, padded(self.plan.block))
+
+    def _clear(self, position: int, count: int) -> None:
+        b, dtype = self.b, self.dtype(position)
+        memory = splat(b, to_memory(b, identity(self.body[position].kind, dtype)), PAD)
+        with loop(b, 0, count, PAD) as place:
+            store(b, memory, element(b, self.rows[position], place, type_of(dtype)))
+
+    def column(self, position: int, place: ir.Value, lanes: int) -> Value:
+        """The sums at ``place`` and the lanes after it."""
+        return self._load(self.rows[position], position, place, lanes)
+
+    def add_column(self, position: int, place: ir.Value, values: Mapping[int, Value], lanes: int) -> None:
+        b, value = self.b, self.argument(position, values, lanes)
+        added = combine(b, self.body[position].kind, self.column(position, place, lanes), value)
+        store(b, to_memory(b, added), element(b, self.rows[position], place, type_of(value.dtype)))
+
+    def _load(self, rows: ir.Value, position: int, place: ir.Value, lanes: int) -> Value:
+        kind = type_of(self.dtype(position))
+        code = load(self.b, element(self.b, rows, place, kind), vector(kind, lanes))
+        return from_memory(self.b, code, self.dtype(position))
+
+    # ---------------------------------------------------------------------------- over threads
+
+    def finish(self) -> None:
+        """Combine what the threads have, and store it."""
+        accumulates = [p for p, s in enumerate(self.body) if isinstance(s, Accumulate) and p in self.offsets]
+        if not accumulates:
+            return
+        b = self.b
+        totals = [p for p in accumulates if p in self.sums]
+        with self._taking_part():
+            for position in totals:
+                value = narrowed(b, self.body[position].kind, self._read(self.sums[position]), 1)
+                store(b, to_memory(b, value), self._slot(position, b.index))
+        b.barrier()
+        if totals:
+            with b.if_then(b.icmp_signed("==", b.index, i64(0))):
+                point = self._point([None] * len(self.plan.sizes), 1, None)
+                for position in totals:
+                    point.store(self.body[position].access, self._total(position))
+        for position in accumulates:
+            if position in self.rows:
+                self._combine_rows(position)
+
+    def _total(self, position: int) -> Value:
+        """All threads' partial results as one."""
+        b, kind = self.b, self.body[position].kind
+        whole = self.local(position, 1)
+        with loop(b, 0, self.active) as thread:
+            self.add_to(whole, kind, self._load(self._slot(position, thread), position, i64(0), 1))
+        return self._read(whole)
+
+    def _combine_rows(self, position: int) -> None:
+        b, plan = self.b, self.plan
+        by_column = plan.serial.count < SERIAL_POINTS
+        serial = (i64(0), i64(plan.serial.count)) if by_column else b.share(plan.serial.count)
+        columns = b.share(plan.columns, self.lanes) if by_column else (i64(0), i64(plan.columns))
+        with loop(b, *serial) as point:
+            known: list[ir.Value | None] = [None] * len(plan.sizes)
+            rest = point
+            for dim in reversed(plan.serial.dims):
+                known[dim] = b.urem(rest, i64(plan.sizes[dim]))
+                rest = b.udiv(rest, i64(plan.sizes[dim]))
+            with loop(b, *columns, self.lanes) as column:
+                whole = self.local(position, self.lanes)
+                place = b.add(b.mul(point, i64(padded(plan.columns))), column)
+                with loop(b, 0, self.active) as thread:
+                    value = self._load(self._slot(position, thread), position, place, self.lanes)
+                    self.add_to(whole, self.body[position].kind, value)
+                mask = None
+                if plan.columns % self.lanes:
+                    mask = first_lanes(b, b.sub(columns[1], column), self.lanes)
+                known[-1] = column
+                self._point(known, self.lanes, mask).store(self.body[position].access, self._read(whole))
+
+    def _point(self, coordinates: Sequence[ir.Value | None], lanes: int, mask: ir.Value | None) -> Point:
+        dtypes = self.plan.kernel.operands
+        return Point(self.b, self.b.operands, dtypes, coordinates, along=self.plan.along, lanes=lanes, mask=mask)
+
+    def _slot(self, position: int, thread: ir.Value) -> ir.Value:
+        b = self.b
+        offset = b.add(b.mul(thread, i64(self.part)), i64(self.offsets[position]))
+        return b.gep(b.scratch, [offset], source_etype=I8)
+
+    def _taking_part(self) -> AbstractContextManager[None]:
+        return self.b.if_then(self.b.icmp_signed("<", self.b.index, self.active))

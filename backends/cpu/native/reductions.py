@@ -1,0 +1,55 @@
+"""Reductions on vectors: what each kind starts from, how two parts combine, and a vector's lanes into one number."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+
+from .emit import I32, Kernel
+from .statements import BOOL, Value, apply, literal, spread
+from .vector_math import lanes_of
+
+_OPERATION = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
+_OF_BOOLS = {"max": "or", "min": "and", "sum": "or", "prod": "and"}
+
+
+def identity(kind: str, dtype: np.dtype) -> Value:
+    """What combines with any value to that value."""
+    dtype = np.dtype(dtype)
+    if kind in ("max", "min") and dtype != BOOL:
+        if dtype.kind == "f":
+            return literal(-np.inf if kind == "max" else np.inf, dtype)
+        bounds = np.iinfo(dtype)
+        return literal(bounds.min if kind == "max" else bounds.max, dtype)
+    return literal(int(kind in ("prod", "all", "min")), dtype)
+
+
+def combine(builder: Kernel, kind: str, a: Value, b: Value) -> Value:
+    operation = _OF_BOOLS.get(kind, _OPERATION[kind]) if a.dtype == BOOL else _OPERATION[kind]
+    return apply(builder, operation, [a, b], a.dtype)
+
+
+def lanes_that_exist(builder: Kernel, kind: str, value: Value, mask: ir.Value | None) -> Value:
+    """The value with the identity in lanes that are masked out."""
+    if mask is None:
+        return value
+    lanes = lanes_of(mask)
+    neutral = spread(builder, identity(kind, value.dtype), lanes)
+    return Value(builder.select(mask, spread(builder, value, lanes), neutral), value.dtype)
+
+
+def narrowed(builder: Kernel, kind: str, value: Value, lanes: int) -> Value:
+    """The value's lanes combined, half with half, until ``lanes`` are left."""
+    while value.lanes > lanes:
+        half = value.lanes // 2
+        code, undefined = value.code, ir.Constant(value.code.type, ir.Undefined)
+        parts = []
+        for first in (0, half):
+            if half == 1:
+                part = builder.extract_element(code, ir.Constant(I32, first))
+            else:
+                chosen = ir.Constant(ir.VectorType(I32, half), list(range(first, first + half)))
+                part = builder.shuffle_vector(code, undefined, chosen)
+            parts.append(Value(part, value.dtype))
+        value = combine(builder, kind, *parts)
+    return value

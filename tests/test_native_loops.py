@@ -1,0 +1,140 @@
+"""Elementwise loop kernels in machine code against their slow evaluation: any strides, sizes, dtypes, threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="loop kernels are machine code made by llvmlite")
+
+from native_loops import BOOL, F4, F8, I4, I8, at, check
+
+from autograd_core.compile.loops import Constant, Index, Load, LoopKernel, Map, Store
+
+LEVELS = ("host", "avx2", "scalar")
+R = np.random.default_rng(4)
+
+
+def random(*shape: int, dtype: np.dtype = F4) -> np.ndarray:
+    return R.standard_normal(shape).astype(dtype)
+
+
+def add(n: int, dtype: np.dtype = F4) -> LoopKernel:
+    body = (Load(at(0, 1), dtype), Load(at(1, 1), dtype), Map("add", (0, 1), dtype), Store(at(2, 1), 2))
+    return LoopKernel((), (n,), body, (dtype,) * 3, (2,))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 16, 31, 64, 67, 1009])
+def test_sums_of_vectors_of_any_length(n: int, level: str) -> None:
+    for end in (True, False):
+        check(add(n), [random(n), random(n), random(n)], level=level, end=end)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("n", [4999, 20011])
+def test_long_vectors_are_cut_into_blocks_for_threads(n: int, threads: int) -> None:
+    check(add(n, F8), [random(n, dtype=F8) for _ in range(3)], threads=threads)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_every_dtype(dtype: str, level: str) -> None:
+    kind = np.dtype(dtype)
+    arrays = [R.integers(0, 50, 85).astype(kind) for _ in range(3)]
+    check(add(85, kind), arrays, level=level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("columns", [1, 3, 10, 16, 30, 100])
+def test_rows_with_a_bias_and_a_factor_for_each_row(columns: int, level: str) -> None:
+    rows = 11
+    body = (
+        Load(at(0, columns, 1), F4),
+        Load(at(1, 0, 1), F4),
+        Load(at(2, 1, 0), F4),
+        Map("add", (0, 1), F4),
+        Map("mul", (3, 2), F4),
+        Store(at(3, columns, 1), 4),
+    )
+    kernel = LoopKernel((rows,), (columns,), body, (F4,) * 4, (3,))
+    arrays = [random(rows, columns), random(columns), random(rows), random(rows, columns)]
+    for threads in (1, 3):
+        check(kernel, arrays, threads=threads, level=level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("stride", [-1, -3, 2, 5])
+def test_strided_operands_are_read_and_written_where_they_lie(stride: int, level: str) -> None:
+    n = 53
+    offset = 0 if stride > 0 else (n - 1) * -stride
+    size = (n - 1) * abs(stride) + 1
+    for read, write in ((stride, 1), (1, stride), (stride, stride)):
+        accesses = [at(o, step, offset=offset if step == stride else 0) for o, step in enumerate((read, write))]
+        body = (Load(accesses[0], F4), Map("neg", (0,), F4), Store(accesses[1], 1))
+        kernel = LoopKernel((), (n,), body, (F4, F4), (1,))
+        sizes = [size if step == stride else n for step in (read, write)]
+        for end in (True, False):
+            check(kernel, [random(sizes[0]), random(sizes[1])], level=level, end=end)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_transposed_copy(level: str) -> None:
+    body = (Load(at(0, 1, 37), F4), Store(at(1, 50, 1), 0))
+    check(LoopKernel((37, 50), (), body, (F4, F4), (1,)), [random(50, 37), random(37, 50)], level=level, threads=2)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_masks_indices_and_numbers_of_several_sizes(level: str) -> None:
+    rows, columns = 9, 43
+    body = (
+        Load(at(0, columns, 1), F4),
+        Load(at(1, columns, 1), BOOL),
+        Load(at(2, 1, 0), I8),
+        Index(1, 2, 3),
+        Map("eq", (2, 3), BOOL),
+        Map("or", (1, 4), BOOL),
+        Constant(-2.5, F4),
+        Map("select", (5, 0, 6), F4),
+        Map("cast", (7,), F8),
+        Load(at(3, 0, 1), I4),
+        Map("cast", (9,), F8),
+        Map("mul", (8, 10), F8),
+        Store(at(4, columns, 1), 11),
+        Store(at(5, columns, 1), 5),
+        Store(at(6, 1, rows), 3),
+    )
+    kernel = LoopKernel((rows,), (columns,), body, (F4, BOOL, I8, I4, F8, BOOL, I8), (4, 5, 6))
+    arrays = [
+        random(rows, columns),
+        R.random((rows, columns)) < 0.5,
+        R.integers(0, 2 * columns, rows),
+        R.integers(-9, 9, columns).astype(I4),
+        random(rows, columns, dtype=F8),
+        np.zeros((rows, columns), BOOL),
+        np.zeros((columns, rows), I8),
+    ]
+    check(kernel, arrays, level=level, threads=2)
+
+
+def test_no_dimension_at_all_is_one_point() -> None:
+    body = (Load(at(0), F4), Constant(1, F4), Map("add", (0, 1), F4), Store(at(0), 2))
+    check(LoopKernel((), (), body, (F4,), (0,)), [random(1)], threads=3)
+
+
+def test_values_are_updated_in_place() -> None:
+    body = (Load(at(0, 1), F4), Load(at(1, 1), F4), Map("sub", (0, 1), F4), Store(at(0, 1), 2))
+    check(LoopKernel((), (301,), body, (F4, F4), (0,)), [random(301), random(301)], threads=2)
+
+
+def test_a_value_of_each_outer_point_is_written_once_there() -> None:
+    body = (
+        Load(at(0, 1, 0), F4),
+        Map("neg", (0,), F4),
+        Store(at(1, 1, 0), 1),
+        Load(at(2, 20, 1), F4),
+        Map("add", (1, 3), F4),
+        Store(at(3, 20, 1), 4),
+    )
+    kernel = LoopKernel((15,), (20,), body, (F4,) * 4, (1, 3))
+    check(kernel, [random(15), random(15), random(15, 20), random(15, 20)], threads=2)
