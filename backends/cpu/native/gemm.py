@@ -101,7 +101,8 @@ def gemm(
     accumulate: add to what C holds. epilogue: ``(builder, place, vector) -> vector``, what is stored instead of the
     product (bias, activation); with ``accumulate`` it sees the sum. consume: ``(builder, place, vector)`` takes the
     result instead of C, which then does not exist (c is None, and the kernel's operands are A, B and the others).
-    key: stands for the callbacks in the kernel's key: equal only if they write the same code.
+    key: stands for the callbacks in the kernel's key: equal only if they write the same code. Without it they stand
+    for themselves, and no two kernels with callbacks made anew are known to be the same.
     """
     dtype = np.dtype(dtype)
     if (c is None) != (consume is not None):
@@ -117,11 +118,12 @@ def gemm(
     scratch = MOST_THREADS * (product.bytes_of_a + product.bytes_of_b)
     product.partial = scratch if c is None and blocks > 1 else None
     products = prod(d.count for d in batch)
+    callbacks = key if key is not None else (epilogue, consume)
     if product.partial is not None:
         scratch += m * n * products * size
     return KernelSpec(
         name,
-        ("gemm", m, n, k, dtype.name, a, b, c, tuple(batch), accumulate, operands, key),
+        ("gemm", m, n, k, dtype.name, a, b, c, tuple(batch), accumulate, operands, callbacks),
         2 + (c is not None) + operands,
         product.emit,
         scratch,
