@@ -64,18 +64,19 @@ class Program:
         self.serial = tuple(is_serial(c) for c in calls)
         self.microseconds = sum(map(estimate, calls))
         self.threads = 1 if self.microseconds < ALONE_BELOW else threads
+        self._addresses = tuple(addresses)
         self._code = code  # the addresses are good for as long as it lives
         self._record = (ctypes.c_int64 * (rt.HEADER + sum(rt.CALL_WORDS + 2 * len(c.operands) for c in calls)))()
-        self._write(addresses)
+        self._write()
         self._address = ctypes.addressof(self._record)
         self._version = -1
         self._native = rt.runtime()
         # for so short a time, to give up the interpreter's lock costs more than to keep it
         self._run = self._native.run_short if self.microseconds < ALONE_BELOW else self._native.run
 
-    def _write(self, addresses: Sequence[int]) -> None:
+    def _write(self) -> None:
         words = [0, 1, len(self.calls), max((len(c.operands) for c in self.calls), default=0)]
-        for call, address, waits, serial in zip(self.calls, addresses, self.barriers, self.serial):
+        for call, address, waits, serial in zip(self.calls, self._addresses, self.barriers, self.serial):
             flags = rt.BARRIER * waits | rt.SERIAL * serial | rt.MAY_FAIL * call.spec.may_fail
             scratch = call.scratch or Operand(0, 0, 0)
             words += [address, flags, len(call.operands), scratch.base, scratch.offset]
@@ -93,12 +94,16 @@ class Program:
         return self._run(self._address, table)
 
     def profile(self, table: Any) -> list[float]:
-        """Run all calls and return the seconds that each took; those after an error count as 0."""
+        """Run all calls and return the seconds that each took; 0 from the one on that fails."""
         self._join()
         stamps = (ctypes.c_int64 * (len(self.calls) + 1))()
         self._native.profile(self._address, table, ctypes.addressof(stamps))
         seconds = rt.seconds_per_tick()
         return [max(0, after - before) * seconds for before, after in pairwise(stamps)]
+
+    def function(self, call: int) -> int:
+        """The address of a call's machine code."""
+        return self._addresses[call]
 
     def _join(self) -> None:
         """Note where the team is, and how many of it to use."""
