@@ -16,7 +16,7 @@ from llvmlite import ir
 
 from .emit import element, i64, loop
 from .machine import Machine
-from .tile import Segment, TileShape, accumulate, repeated, zeros
+from .tile import LONGEST_BODY, Segment, TileShape, accumulate, repeated, zeros
 
 LONGEST_UNROLLED = 9  # terms of a short innermost sum (the taps of one channel) that stand one after another
 LARGEST_UNROLLED = 288  # fma instructions in such a stretch
@@ -53,8 +53,11 @@ def block_vectors(machine: Machine, dtype: Any, outputs: int) -> int:
 
 
 def most_rows(machine: Machine, vectors: int) -> int:
-    """Rows of a tile that fit into the registers, beside one row of b and one broadcast element."""
-    return min(20, (machine.registers - vectors - 1) // vectors)
+    """Rows of a tile that fit into the registers, beside one row of b and one broadcast element.
+
+    No more accumulators than let two terms stand in the innermost loop.
+    """
+    return min(20, LONGEST_BODY // 2 // vectors, (machine.registers - vectors - 1) // vectors)
 
 
 def collapsed(axes: Sequence[Any]) -> list[Any]:
@@ -106,10 +109,13 @@ def tiles(
 
 
 def _pieces(count: int, most: int) -> list[tuple[int, int, int]]:
+    """Of one size where one divides the count that is not much smaller than it could be: each size is code."""
+    even = next((size for size in range(min(most, count), (most + 1) // 2, -1) if count % size == 0), None)
+    if even:
+        return [(even, 0, count // even)]
     pieces = -(-count // most)
     small, bigger = divmod(count, pieces)
-    split = [(small + 1, 0, bigger), (small, bigger * (small + 1), pieces - bigger)]
-    return [piece for piece in split if piece[2]]
+    return [(small + 1, 0, bigger), (small, bigger * (small + 1), pieces - bigger)]
 
 
 def _times(axis: Axis, count: int, points: list[Point]) -> list[Point]:
@@ -130,8 +136,12 @@ def summed(
     a: ir.Value,
     b: ir.Value,
     mask: ir.Value | None = None,
+    initial: list[ir.Value] | None = None,
 ) -> list[list[ir.Value]]:
-    """The sums of one tile: for each point its registers. mask: lanes of b's last register that may be read."""
+    """The sums of one tile: for each point its registers. mask: lanes of b's last register that may be read.
+
+    initial: registers to add to, point by point.
+    """
     shape = TileShape(dtype, len(points), vectors, machine.lanes(dtype))
     offsets = [point.a for point in points]
     *outer, inner = collapsed(terms)
@@ -151,5 +161,5 @@ def summed(
 
         return repeated(builder, term.count, [a, b, *sums], body)[2:]
 
-    sums = nest(outer, a, b, zeros(shape))
+    sums = nest(outer, a, b, initial or zeros(shape))
     return [sums[row * vectors : (row + 1) * vectors] for row in range(len(points))]

@@ -8,6 +8,7 @@ taps and channels pass; the threads' sums are added in their order, whoever fini
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -23,7 +24,7 @@ from .engine import KernelSpec
 from .image_layout import Elements, Layout, Window, clear_run, elements, fill
 from .machine import Machine
 
-BAND_BYTES = 32 * 1024  # of the output's gradient, for one block of outputs: a first-level cache holds most of it
+BAND_BYTES = 512 * 1024  # of both images: in a second-level cache while all taps and channels pass
 
 
 class WeightGradient(NamedTuple):
@@ -88,8 +89,8 @@ class Plan:
         inside = inside and self.left >= 0 and self.right <= self.width
         self.x_direct = inside and (problem.x_layout == "NHWC" or self.x_channels == 1)
         self.g_direct = problem.g_layout == "NHWC" or self.g_channels == 1
-        per_row = self.across * min(64, shape.outputs) * itemsize
-        self.band_rows = min(self.down, max(1, BAND_BYTES // per_row))
+        per_row = self.across * self.g_channels + self.rows.source_step * (self.right - self.left) * self.x_channels
+        self.band_rows = min(self.down, max(1, BAND_BYTES // (per_row * itemsize)))
         if shape.n % problem.slots and shape.n < 8 * problem.slots:
             self.band_rows = min(self.band_rows, -(-self.down * shape.n // (8 * problem.slots)))
         self.bands = -(-self.down // self.band_rows)
@@ -190,12 +191,19 @@ class _Emitter:
 
             def body(to_x: ir.Value, to_sum: ir.Value, points: list[Point]) -> None:
                 start = element(b, source, to_x, kind.scalar)
-                found = summed(b, self.machine, self.problem.dtype, points, plan.vectors, terms, start, outputs, mask)
                 base = element(b, sums, to_sum, kind.scalar)
-                for point, values in zip(points, found, strict=True):
-                    for v, value in enumerate(values):
-                        place = element(b, base, point.c + v * plan.lanes, kind.scalar)
-                        store(b, b.fadd(load(b, place, kind.register), value), place)
+                places = [
+                    element(b, base, point.c + v * plan.lanes, kind.scalar)
+                    for point in points
+                    for v in range(plan.vectors)
+                ]
+                # loaded first, what was summed before arrives while the first products are computed
+                before = [load(b, place, kind.register) for place in places]
+                after = summed(
+                    b, self.machine, self.problem.dtype, points, plan.vectors, terms, start, outputs, mask, before
+                )
+                for place, value in zip(places, chain.from_iterable(after), strict=True):
+                    store(b, value, place)
 
             tiles(b, axes, most_rows(self.machine, plan.vectors), body)
 
