@@ -39,7 +39,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     axis.grid(axis="x", alpha=0.3)
     axis.set_xlabel("time over the best peer's (left is faster)")
     facts = figures["machine"]
-    axis.set_title(f"{facts['processor']}, {figures['plan']['threads']} threads, {facts['date'][:10]}", fontsize=10)
+    axis.set_title(f"{facts['processor']}, threads: {figures['plan']['threads']}, {facts['date'][:10]}", fontsize=10)
     axis.legend(fontsize=8, loc="best")
     figure.savefig(path, dpi=120)
 

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     except ValueError as error:
         raise SystemExit(f"suite: {error}") from None
     for name, reason in absent:
-        print(f"{name}: not available ({reason})")
+        print(f"{name}: not available ({reason})", file=sys.stderr)
     if not chosen:
         raise SystemExit("suite: nobody is left to measure")
     picture = args.plot

@@ -35,7 +35,7 @@ def _machine(figures: Figures) -> str:
     facts, limits, plan = figures["machine"], figures["limits"], figures["plan"]
     versions = "  ".join(f"{name} {v}" for name, v in figures["versions"].items())
     lines = [
-        f"{facts['processor']}, {facts['cores']} cores, {plan['threads']} threads, {facts['date']}",
+        f"{facts['processor']}, {facts['cores']} cores, threads: {plan['threads']}, {facts['date']}",
         f"Python {facts['python']}  {versions}",
     ]
     if limits:
@@ -93,6 +93,11 @@ def _remarks(figures: Figures) -> list[str]:
     lines = [f"{name}: not available ({reason})" for name, reason in figures["absent"].items()]
     for title, row in figures["rows"].items():
         lines += [f"{title}: {name} {problem}" for name, problem in row["problems"].items()]
+        lines += [
+            f"{title}: {name} is shown, not counted among the peers: the row is defined without it"
+            for name in row["beside"]
+            if "median" in row["contenders"].get(name, {})
+        ]
         lines += [
             f"{title}: not run by {name} ({of['abstains']})"
             for name, of in row["contenders"].items()

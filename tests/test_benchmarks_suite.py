@@ -250,6 +250,20 @@ def test_ratios_shares_and_their_mean():
     assert (mean, count) == (pytest.approx(math.sqrt(2)), 2)
 
 
+def test_a_peer_that_a_row_is_defined_without_is_shown_and_not_counted():
+    jax = contenders.PEERS["jax"]
+    log: list[str] = []
+
+    def start(contender: Contender, environment) -> Scripted:
+        return Scripted(contender.name, log, seconds=1e-6 if contender is jax else 1e-3)
+
+    row = run_row(WORKLOADS[CHAIN](True), [EAGER, PEER, jax], Plan.quick(1), start)
+    verdicts.judge(row, [EAGER, PEER, jax], {"gemm_flops_per_second": 1e9, "copied_bytes_per_second": 1e9})
+    assert row["best_peer"] == "torch"
+    assert row["contenders"]["jax"]["median"] == pytest.approx(1e-6)
+    assert row["contenders"]["cpu eager"]["ratio"] == pytest.approx(1)
+
+
 def test_a_row_without_products_is_measured_against_the_copy():
     row = {"flops": 0, "least_bytes": 3_000}
     limits = {"gemm_flops_per_second": 1e9, "copied_bytes_per_second": 1e6}

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ..workloads import Workload
-from .contestant import Contestant
+from .contestant import Contestant, norm
 from .jax_rows import GRADIENTS, TRAINED, Loss
 
 
@@ -44,13 +44,14 @@ def _training(loss: Loss, parameters: Any) -> Contestant:
     return Contestant(step, lambda value: [float(value)])
 
 
-def _gradients(loss: Loss, operands: tuple[Any, ...]) -> Contestant:
-    operands = jax.tree.map(jnp.asarray, operands)
+def _gradients(loss: Loss, operands: tuple[Any, ...], others: tuple[Any, ...]) -> Contestant:
+    """The gradients of ``loss(*operands, *others)`` with respect to the operands."""
     positions = tuple(range(len(operands)))
+    operands = jax.tree.map(jnp.asarray, (*operands, *others))
     gradient = jax.jit(jax.grad(loss, positions))
 
     def values(gradients: Any) -> list[float]:
-        norms = [float(jnp.linalg.norm(g)) for g in jax.tree.leaves(gradients)]
+        norms = [norm(g) for g in jax.tree.leaves(gradients)]
         return [float(jax.jit(loss)(*operands)), *norms]
 
     return Contestant(lambda: jax.block_until_ready(gradient(*operands)), values)

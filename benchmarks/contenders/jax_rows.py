@@ -16,6 +16,7 @@ from ..workloads.workload import Arrays
 
 Loss = Callable[..., Any]
 Stated = tuple[Loss, Any]
+Differentiated = tuple[Loss, tuple[Any, ...], tuple[Any, ...]]
 
 
 # ------------------------------------------------------------------------------------------------ layers
@@ -196,26 +197,24 @@ def _encoder_row(data: Arrays, parameters: Arrays) -> Stated:
 # ------------------------------------------------------------------------------- rows that end with gradients
 
 
-def _chain_row(data: Arrays, parameters: Arrays) -> Stated:
-    b = data["b"]
-
-    def loss(x: Any) -> Any:
+def _chain_row(data: Arrays, parameters: Arrays) -> Differentiated:
+    def loss(x: Any, b: Any) -> Any:
         for _ in range(50):
             x = x * b + b
         return x.sum()
 
-    return loss, (data["x"],)
+    return loss, (data["x"],), (data["b"],)  # with a constant b the gradient would be a constant
 
 
-def _gelu_row(data: Arrays, parameters: Arrays) -> Stated:
-    return lambda x: (jax.nn.gelu(x) * jax.nn.sigmoid(x) + x).sum(), (data["x"],)
+def _gelu_row(data: Arrays, parameters: Arrays) -> Differentiated:
+    return lambda x: (jax.nn.gelu(x) * jax.nn.sigmoid(x) + x).sum(), (data["x"],), ()
 
 
-def _softmax_row(data: Arrays, parameters: Arrays) -> Stated:
+def _softmax_row(data: Arrays, parameters: Arrays) -> Differentiated:
     def loss(x: Any, p: Any) -> Any:
         return (jax.nn.softmax(_layer_norm(x, p)) ** 2).sum()
 
-    return loss, (data["x"], (parameters["weight"], parameters["bias"]))
+    return loss, (data["x"], (parameters["weight"], parameters["bias"])), ()
 
 
 # Row -> a loss of one tree of parameters, and that tree.
@@ -231,8 +230,8 @@ TRAINED: dict[str, Callable[[Arrays, Arrays], Stated]] = {
     "conv_bn_relu_64x32x32_b32": _batch_norm_row,
 }
 
-# Row -> a loss, and the operands whose gradients are asked for: the leaves, then the parameters.
-GRADIENTS: dict[str, Callable[[Arrays, Arrays], Stated]] = {
+# Row -> a loss, its operands whose gradients are asked for (the leaves, then the parameters), and its other operands.
+GRADIENTS: dict[str, Callable[[Arrays, Arrays], Differentiated]] = {
     "tiny_chain_100ops": _chain_row,
     "elementwise_gelu_4M": _gelu_row,
     "layernorm_softmax_8192x512": _softmax_row,

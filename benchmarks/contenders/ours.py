@@ -12,7 +12,7 @@ from autograd_core.backend import get_device
 from autograd_core.tensor import Tensor
 
 from ..workloads import Workload
-from .contestant import Contestant
+from .contestant import Contestant, norm
 
 
 def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contestant:
@@ -50,7 +50,7 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
 
     def values(loss: Any) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
-        return [loss.item(), *(float(np.linalg.norm(g.numpy())) for g in gradients)]
+        return [loss.item(), *(norm(g.numpy()) for g in gradients)]
 
     return Contestant(finished, values)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..workloads import Workload
-from .contestant import Contestant
+from .contestant import Contestant, norm
 
 
 def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contestant:
@@ -26,7 +26,7 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
 
     def values(loss: torch.Tensor) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
-        return [loss.item(), *(float(torch.linalg.vector_norm(g)) for g in gradients)]
+        return [loss.item(), *(norm(g.cpu()) for g in gradients)]
 
     return Contestant(step, values)
 

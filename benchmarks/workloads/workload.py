@@ -70,7 +70,8 @@ class Workload:
 
     Without ``trains`` a step ends with the gradients, of the data named in ``leaves`` and of the parameters.
     ``sizes`` defines the row; in quick mode those in ``quick_sizes`` take their place. They become attributes, which
-    the class annotates.
+    the class annotates. ``beside`` names peers that run the row without being part of its definition: what they take is
+    shown, and no ratio is to them.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class Workload:
     quick_sizes: ClassVar[dict[str, int]] = {}
     trains: ClassVar[bool] = True
     leaves: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[tuple[str, ...]] = ()
     new_graph_every_step: ClassVar[bool] = False  # nothing that could be compiled once
 
     def __init__(self, quick: bool = False):
