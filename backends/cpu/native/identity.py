@@ -18,7 +18,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
-import autograd_core.compile
+from autograd_core.compile import ir
 
 from . import LOADED
 from .machine import Machine
@@ -85,7 +85,7 @@ def _written_here(emit: Any) -> bool:
 def _sources() -> str | None:
     """A hash of the sources of this package and the core's compiler; None if one has changed since it was loaded."""
     found = sha256()
-    folders = [Path(__file__).parent, Path(autograd_core.compile.__file__).parent]
+    folders = [Path(__file__).parent, Path(ir.__file__).parent]
     for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
         try:
             status = path.stat()

@@ -58,6 +58,8 @@ class Team:
             native = runtime()
             if self._block is None:
                 self._block = ctypes.create_string_buffer(MAILBOXES + (MOST_THREADS + 1) * CACHE_LINE)
+                # never freed: a worker may look at it while the interpreter takes its objects down
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._block))
                 address = ctypes.addressof(self._block)
                 self.control = address + -address % CACHE_LINE
             while len(self._workers) + 1 < size:
