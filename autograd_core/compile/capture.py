@@ -77,9 +77,9 @@ class Outer(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """What ``variable.grad`` held before the call."""
+    """What ``tensor.grad`` held before the call."""
 
-    variable: Tensor
+    tensor: Tensor
 
 
 class Key(NamedTuple):
@@ -130,13 +130,14 @@ class Capture(Eager):
         """A tensor that stands for ``x``, leaf ``index`` of the arguments."""
         self._check_device("the argument", x)
         self.arguments[id(x)] = index
-        if type(x.node) is Leaf:
+        own = type(x.node) is Leaf and not x.level
+        if own:
             self._meet(x)
         if isinstance(x, Variable):  # it may be assigned to, and must be the same object that a module holds
             return x
         var = self._input(x.aval, Argument(index), None if x.level else x.data)
         # what came before the arguments is not part of the function: backward inside it must not go on there
-        node = x.node if x.node is None or type(x.node) is Leaf else Leaf()
+        node = x.node if own or x.node is None else Leaf()
         return Tensor(self._symbol(var), self.device, node)
 
     def _input(self, aval: Aval, source: Source, array: Any) -> Var:
@@ -205,13 +206,16 @@ class Capture(Eager):
             )
         made = super().constant(obj, dtype=dtype, device=self.device if device is None else device, op=op)
         self._check_device("the constant", made)
-        array = made.data
+        return self.known(made.data, self.device)
+
+    def known(self, array: Any, device: Device) -> Tensor:
+        """A constant of the graph."""
         key = (array.dtype.str, array.shape, self.device.backend.to_numpy(array).tobytes())
         var = self._literals.get(key)
         if var is None:
-            var = self._literals[key] = Var(made.aval)
+            var = self._literals[key] = Var(Aval(tuple(array.shape), array.dtype))
             self.constants[var] = array
-        return Tensor(self._symbol(var), self.device)
+        return Tensor(self._symbol(var), device)
 
     def random_key(self, generator: Any, device: Any) -> Tensor:
         key = generator.next()
@@ -259,7 +263,13 @@ class Capture(Eager):
 
     def known_value(self, var: Var) -> np.ndarray:
         """The value in this call, of something computed from the inputs in few steps."""
-        return self.device.backend.to_numpy(evaluate(self.slice([var]), self.device, self.values)[0])
+        graph = self.slice([var])
+        if any(self.values[v] is None for v in graph.inputs):
+            raise CompileError(
+                f"a check looks at values inside a compiled function, {user_line()}, that belong to a transform around "
+                "it; compile the transformed function instead, as in ag.compile(ag.vmap(f))"
+            )
+        return self.device.backend.to_numpy(evaluate(graph, self.device, self.values)[0])
 
     def slice(self, outputs: Sequence[Var]) -> Graph:
         """The part of what was captured that ``outputs`` are computed from."""

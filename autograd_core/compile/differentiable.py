@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import context
 from ..backend import Device
 from ..interpreters.eager import EAGER
 from ..ops.creation import zeros
 from ..primitive import Primitive, bind, general
 from ..tensor import Tensor
-from .capture import evaluate, trace
+from .capture import Capture, evaluate, trace
 from .ir import Graph
 from .runner import runner_for
 
@@ -53,7 +54,9 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None) -> Pr
 
 def replay(graph: Graph, inputs: Sequence[Tensor], device: Device) -> list[Tensor]:
     """The outputs as tensors, each equation run as an operation of its own: recorded, batched, captured again."""
-    values: dict[Any, Any] = {v: Tensor(array, device) for v, array in graph.constants.items()}
+    base = context.current().interpreter.base
+    known = base.known if isinstance(base, Capture) else Tensor
+    values: dict[Any, Any] = {v: known(array, device) for v, array in graph.constants.items()}
     values.update(zip(graph.inputs, inputs, strict=True))
     for e in graph.equations:
         result = bind(e.primitive, [values[v] for v in e.inputs], e.params)
@@ -77,4 +80,4 @@ def _pullback(name: str, graph: Graph, device: Device, composed: Any, wanted: tu
 
     avals = [v.aval for v in (*graph.inputs, *graph.outputs)]
     pulled = trace(pull, avals, device)
-    return primitive_of(f"pullback of {name}", pulled, device, runner_for(pulled, device, f"{name}_pullback"))
+    return primitive_of(f"pullback of {name}", pulled, device, runner_for(pulled, device, f"{name}_pullback", {}))

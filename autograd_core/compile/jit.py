@@ -387,8 +387,19 @@ class Variant:
         return "other tensors were used or assigned"
 
     def compile(self) -> None:
-        self.runner = runner_for(self.graph, self.device, self.owner.name)
+        self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates())
         self.primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, self.runner)
+
+    def _updates(self) -> dict[int, int]:
+        """Which output replaces which input: the new value of a variable its old one."""
+        inputs = {id(s.tensor): i for i, s in enumerate(self.sources) if type(s) is Outer}
+        first = sum(type(y) is _Result for y in self.results)
+        targets = [effect for effect, var in self.effects if var is not None]
+        return {
+            first + k: inputs[id(e.tensor)]
+            for k, e in enumerate(targets)
+            if type(e) is Assign and id(e.tensor) in inputs
+        }
 
     # ---------------------------------------------------------------------------------- conditions
 
@@ -427,7 +438,7 @@ class Variant:
         kind = type(source)
         if kind is Argument:
             x = leaves[source.index]
-            return x.data if isinstance(x, Tensor) else _as_tensor(x).data
+            return None if getattr(x, "level", 0) else _as_tensor(x).data
         if kind is Outer:
             return source.tensor.data
         if kind is Key:
@@ -475,6 +486,11 @@ class _Result:
     """A tensor among what the function returned."""
 
     def __init__(self, capture: Capture, y: Tensor):
+        if y.level:
+            raise CompileError(
+                f"a result ({y.dtype}{list(y.shape)}) depends on a tensor of {y.interpreter.name} around the compiled "
+                "function that is not among its arguments; pass it as an argument"
+            )
         self.var = capture.var_of(y)
         # a backward pass inside the function has freed what it came from
         self.needs_gradient = type(y.node) in (Node, Piece) and main_node(y.node).saved is not None

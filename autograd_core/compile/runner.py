@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..backend import Device
@@ -55,8 +55,12 @@ class KernelRunner:
         return [KernelReport("all equations, one by one", time.perf_counter() - start, size, 0)]
 
 
-def runner_for(graph: Graph, device: Device, name: str) -> Runner:
-    """The fastest way that the device's backend has to run the graph."""
+def runner_for(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> Runner:
+    """The fastest way that the device's backend has to run the graph.
+
+    updates: output -> input that the caller replaces by it. If nobody but the caller and the runner holds that array,
+    the output may take its memory.
+    """
     make = getattr(device.backend, "compile", None)
-    made = None if make is None else make(graph, device, name)
+    made = None if make is None else make(graph, device, name, updates)
     return KernelRunner(graph, device) if made is None else made
