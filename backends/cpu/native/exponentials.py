@@ -26,6 +26,7 @@ class Fit(NamedTuple):
     """exp(r) = 1 + r + r*r * exp(r) for |r| <= ln 2 / 2, in the relative error of exp(r).
 
     expm1, negative: the same in the relative error of exp(r) - 1, for |r| <= ln 2 / 2 and for r from -ln 2 to 0.
+    tanh: (exp(2 r) - 1) / 2 = r + r*r * tanh(r), in its relative error, for r from -0.1 ln 2 to 0.4 ln 2.
     high, low: ln 2 in two parts. lowest, highest: beyond them exp is 0 and infinite.
     one: from there on tanh is 1; minus_one: from there down expm1 is -1.
     erf: erf(x) = 1 - exp(-(x + x * erf(x))) for 0 <= x <= erf_one, where erf becomes 1; in its relative error.
@@ -34,6 +35,7 @@ class Fit(NamedTuple):
     exp: tuple[float, ...]
     expm1: tuple[float, ...]
     negative: tuple[float, ...]
+    tanh: tuple[float, ...]
     high: float
     low: float
     lowest: float
@@ -54,6 +56,7 @@ SINGLE = Fit(
         0.008077781647443771,
         0.0010385707719251513,
     ),
+    tanh=(0.9999997615814209, 0.6666746139526367, 0.3333812952041626, 0.13172410428524017, 0.05306943133473396),
     high=0.693359375,  # 10 bits
     low=-0.00021219444170128554,
     lowest=-105.0,
@@ -111,6 +114,19 @@ DOUBLE = Fit(
         2.7457275654573173e-07,
         2.4069946813224047e-08,
         1.5180643111673715e-09,
+    ),
+    tanh=(
+        1.0,
+        0.6666666666666679,
+        0.3333333333333291,
+        0.1333333333326477,
+        0.04444444444996902,
+        0.012698412790798263,
+        0.0031746019087909756,
+        0.0007054688412440279,
+        0.00014114310297427826,
+        2.5332975684975884e-05,
+        5.057546746326921e-06,
     ),
     high=0.6931471804855391,  # 33 bits
     low=7.440617110012397e-11,
@@ -223,10 +239,18 @@ def cosh(a: Arithmetic, x: ir.Value) -> ir.Value:
 
 
 def tanh(a: Arithmetic, x: ir.Value) -> ir.Value:
-    """With E = exp(2 |x|) - 1:  E / (E + 2), never above 1."""
-    magnitude = a.at_most(a.abs(x), _fit(a).one)
-    e = _expm1_part(a, a.add(magnitude, magnitude), 0)
-    return a.copysign(a.div(e, a.add(e, 2.0)), x)
+    """With E = (exp(2 |x|) - 1) / 2:  E / (E + 1), never above 1.
+
+    2 |x| = n ln 2 + 2 r is rounded to n somewhat downwards: then exp(2 r) - 1 is not far below 0 where n is 1, and
+    the sum of which E consists hardly cancels.
+    """
+    fit = _fit(a)
+    magnitude = a.at_most(a.abs(x), fit.one)
+    n, bits = a.nearest_whole(a.fma(magnitude, 2 * LOG2_E, -0.3), 1.0, a.format.bias)
+    r = a.fma(n, -0.5 * fit.low, a.fma(n, -0.5 * fit.high, magnitude))
+    scale = a.to_exponent(bits)
+    e = a.fma(scale, a.fma(a.mul(r, r), a.polynomial(r, fit.tanh), r), a.fma(scale, 0.5, -0.5))
+    return a.copysign(a.div(e, a.add(e, 1.0)), x)
 
 
 def sigmoid(a: Arithmetic, x: ir.Value) -> ir.Value:

@@ -1,4 +1,4 @@
-"""Arithmetic on floating-point values in LLVM IR, scalars and vectors alike: the elementary functions are written in it.
+"""Arithmetic on floating-point values in LLVM IR, for scalars and vectors alike.
 
 Nothing here branches: where two cases differ, both are computed and one is selected, in every lane by itself.
 """
@@ -113,6 +113,14 @@ class Arithmetic:
 
     def from_bits(self, bits: ir.Value) -> ir.Value:
         return self.builder.bitcast(bits, self.kind)
+
+    def from_integer(self, n: ir.Value) -> ir.Value:
+        """A whole number, not large, as a float."""
+        if self.single:
+            return self.builder.sitofp(n, self.kind)
+        # not every machine converts vectors of 64-bit integers: the sum of n and these bits is 1.5 * 2**52 + n
+        magic = 1.5 * 2.0**52
+        return self.sub(self.from_bits(self.builder.add(n, self.integer(0x4338 << 48))), magic)
 
     def to_exponent(self, bits: ir.Value) -> ir.Value:
         """The float whose exponent field is in the lowest bits: 2 ** (field - bias)."""

@@ -16,13 +16,23 @@ def _sign(a: Arithmetic, x: ir.Value) -> ir.Value:
     return a.select(nonzero, a.select(a.is_nan(x), x, a.copysign(1.0, x)), 0.0)
 
 
+def _is_number(x: ir.Value) -> bool:
+    """Whether x is known now, in every lane, and not NaN."""
+    if isinstance(x, ir.ShuffleVector) and isinstance(x.operands[0], ir.InsertElement):
+        x = x.operands[0].operands[1]  # a scalar that was put into every lane
+    if not isinstance(x, ir.Constant) or x.constant is ir.Undefined:
+        return False
+    lanes = x.constant if isinstance(x.type, ir.VectorType) else [x]
+    return all(isinstance(lane.constant, float | int) and not math.isnan(lane.constant) for lane in lanes)
+
+
 def _extremum(relation: str) -> Callable[[Arithmetic, ir.Value, ir.Value], ir.Value]:
     def emit(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
-        # ``y beats x ? y : x`` is NaN where x is, in one instruction; so a constant is enough as y
-        if isinstance(x, ir.Constant):
+        # ``y beats x ? y : x`` is NaN where x is, in one instruction: enough if y is known not to be NaN
+        if _is_number(x):
             x, y = y, x
         best = a.select(a.compare(relation, y, x), y, x)
-        return best if isinstance(y, ir.Constant) else a.select(a.is_nan(y), y, best)
+        return best if _is_number(y) else a.select(a.is_nan(y), y, best)
 
     return emit
 

@@ -44,7 +44,7 @@ LOG10_E = {True: (0.4342944920063019, -1.0103049952192578e-08), False: (0.434294
 ROOT_HALF = {True: 0x3F3504F3, False: 0x3FE6A09E667F3BCD}
 
 
-def _split(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+def split(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     """x = 2**e * m, m between the square roots of 1/2 and 2; e as an integer. For normal x > 0."""
     builder, fraction = a.builder, a.integer(a.format.fraction)
     bits = a.bits(x)
@@ -56,8 +56,8 @@ def _split_any(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     """The same for subnormal numbers too; e as a float."""
     small = a.compare("<", x, 2.0 ** (1 - a.format.bias))
     up = a.format.fraction + 1
-    e, m = _split(a, a.select(small, a.mul(x, 2.0**up), x))
-    e = a.builder.sitofp(e, a.kind)
+    e, m = split(a, a.select(small, a.mul(x, 2.0**up), x))
+    e = a.from_integer(e)
     return a.select(small, a.sub(e, float(up)), e), m
 
 
@@ -113,14 +113,44 @@ def log10(a: Arithmetic, x: ir.Value) -> ir.Value:
 def _log1p(a: Arithmetic, x: ir.Value) -> ir.Value:
     """log(1 + x) for x > -1 finite: what 1 + x lost to rounding is put back into f."""
     u = a.add(x, 1.0)
-    e, m = _split(a, u)
+    e, m = split(a, u)
     lost = a.sub(x, a.sub(u, 1.0))
     # 4 * 2**-e, which stays a normal number for every e; lost is 0 for large x
     scale = a.to_exponent(a.builder.sub(a.integer(a.format.bias + 2), e))
     f = a.fma(a.mul(lost, scale), 0.25, a.sub(m, 1.0))
-    return _whole(a, f, a.builder.sitofp(e, a.kind))
+    return _whole(a, f, a.from_integer(e))
 
 
 def log1p(a: Arithmetic, x: ir.Value) -> ir.Value:
     result = _edges(a, a.add(x, 1.0), _log1p(a, x))
     return a.copysign(result, x)
+
+
+# ------------------------------------------------------------------------------------ inverse hyperbolic functions
+
+
+def _log1p_or_double(a: Arithmetic, large: ir.Value, u: ir.Value) -> ir.Value:
+    """log(1 + u), or log(2 * u) where ``large``, which is only where 1 + u rounds to u."""
+    return a.add(_edges(a, a.add(u, 1.0), _log1p(a, u)), a.select(large, math.log(2.0), 0.0))
+
+
+def asinh(a: Arithmetic, x: ir.Value) -> ir.Value:
+    magnitude = a.abs(x)
+    large = a.compare(">", magnitude, 2.0 ** (a.format.fraction + 3))
+    square = a.mul(magnitude, magnitude)
+    beyond = a.div(square, a.add(a.call("sqrt", a.add(square, 1.0)), 1.0))
+    u = a.select(large, magnitude, a.add(magnitude, beyond))
+    return a.copysign(_log1p_or_double(a, large, u), x)
+
+
+def acosh(a: Arithmetic, x: ir.Value) -> ir.Value:
+    large = a.compare(">", x, 2.0 ** (a.format.fraction + 3))
+    t = a.sub(x, 1.0)
+    u = a.select(large, x, a.add(t, a.call("sqrt", a.fma(t, t, a.add(t, t)))))
+    return a.select(a.compare("<", x, 1.0), math.nan, _log1p_or_double(a, large, u))
+
+
+def atanh(a: Arithmetic, x: ir.Value) -> ir.Value:
+    magnitude = a.abs(x)
+    u = a.div(a.add(magnitude, magnitude), a.sub(1.0, magnitude))
+    return a.copysign(a.mul(_edges(a, a.add(u, 1.0), _log1p(a, u)), 0.5), x)

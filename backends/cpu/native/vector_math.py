@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from . import exponentials, float_operations, integer_operations, logarithms
+from . import exponentials, float_operations, integer_operations, logarithms, powers, trigonometry
 from .emit import I1, I8, constant, type_of, vector
 from .float_arithmetic import Arithmetic
 
@@ -33,11 +33,24 @@ STATED_ERROR: dict[str, dict[str, float]] = {
     "cosh": {"float32": 1.5, "float64": 1.5},
     "tanh": {"float32": 2.5, "float64": 2.5},
     "sigmoid": {"float32": 2.5, "float64": 2.5},
-    "erf": {"float32": 2.0, "float64": 2.5},
+    "erf": {"float32": 2.0, "float64": 2.0},
     "log": {"float32": 1.0, "float64": 1.0},
     "log2": {"float32": 1.0, "float64": 1.0},
     "log10": {"float32": 1.0, "float64": 1.0},
     "log1p": {"float32": 1.5, "float64": 1.5},
+    "asinh": {"float32": 2.0, "float64": 2.0},
+    "acosh": {"float32": 2.0, "float64": 2.0},
+    "atanh": {"float32": 2.5, "float64": 2.5},
+    "pow": {"float32": 1.0, "float64": 1.0},
+    "cbrt": {"float32": 1.0, "float64": 1.0},
+    "hypot": {"float32": 1.0, "float64": 1.5},
+    "sin": {"float32": 2.0, "float64": 2.0},
+    "cos": {"float32": 2.0, "float64": 2.0},
+    "tan": {"float32": 3.5, "float64": 3.5},
+    "asin": {"float32": 2.0, "float64": 2.0},
+    "acos": {"float32": 1.5, "float64": 1.5},
+    "atan": {"float32": 2.0, "float64": 2.0},
+    "atan2": {"float32": 2.0, "float64": 2.0},
 }
 
 COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -57,6 +70,19 @@ _ELEMENTARY: dict[str, Callable[..., ir.Value]] = {
     "log2": logarithms.log2,
     "log10": logarithms.log10,
     "log1p": logarithms.log1p,
+    "asinh": logarithms.asinh,
+    "acosh": logarithms.acosh,
+    "atanh": logarithms.atanh,
+    "pow": powers.power,
+    "cbrt": powers.cbrt,
+    "hypot": powers.hypot,
+    "sin": trigonometry.sin,
+    "cos": trigonometry.cos,
+    "tan": trigonometry.tan,
+    "asin": trigonometry.asin,
+    "acos": trigonometry.acos,
+    "atan": trigonometry.atan,
+    "atan2": trigonometry.atan2,
 }
 
 

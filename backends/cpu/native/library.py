@@ -1,0 +1,42 @@
+"""Calls of the C library's functions, one a lane, from vector code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from .emit import F32, F64, I32, suffix
+from .float_arithmetic import Arithmetic
+
+
+def library_call(a: Arithmetic, name: str, args: Sequence[ir.Value]) -> ir.Value:
+    """The C function ``name`` (``name + 'f'`` for float32) in every lane."""
+    return a.builder.call(_function(a.builder.module, name, a, len(args)), args)
+
+
+def _function(module: ir.Module, name: str, a: Arithmetic, arity: int) -> ir.Function:
+    """This module's function that calls the C library's once a lane."""
+    own = f"library.{name}.{suffix(a.kind)}"
+    known = module.globals.get(own)
+    if known is not None:
+        return known
+    function = ir.Function(module, ir.FunctionType(a.kind, [a.kind] * arity), own)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    element = F32 if a.single else F64
+    symbol = name + ("f" if a.single else "")
+    scalar = module.globals.get(symbol)
+    if scalar is None:
+        scalar = ir.Function(module, ir.FunctionType(element, [element] * arity), symbol)
+    if a.lanes == 1:
+        builder.ret(builder.call(scalar, function.args))
+        return function
+    result: ir.Value = ir.Constant(a.kind, ir.Undefined)
+    for lane in range(a.lanes):
+        index = ir.Constant(I32, lane)
+        values = [builder.extract_element(arg, index) for arg in function.args]
+        result = builder.insert_element(result, builder.call(scalar, values), index)
+    builder.ret(result)
+    return function
