@@ -27,7 +27,7 @@ PAD = 64  # buffers' rows are a multiple of this many elements: whole vectors on
 ROW_BUFFERS = 32 << 10  # bytes of values kept from one stage to the next
 WORTH_KEEPING = 6  # operations; what costs less is computed again
 LONG = 8192  # inner points that are worth a barrier
-WIDE = 4096  # inner points above which accumulators are not one set a thread
+WIDE, MANY = 4096, 512  # inner points and columns from which threads share columns, not rows
 ACCUMULATORS = 4 << 20  # bytes of accumulators of all threads
 THREADS = 32  # that take part where each has scratch of its own
 
@@ -102,7 +102,7 @@ def plan(kernel: LoopKernel) -> Plan:
         block = width if width <= BLOCK or (width <= 2 * BLOCK and outer_points >= 8) else BLOCK
     elif reduces and outer_points < 8 and inner_points >= LONG and not per_point:
         shape, block = "together", min(width, 2 * BLOCK)
-    elif not reduces and inner_points > WIDE and width >= 512 and _full(kernel):
+    elif not reduces and inner_points > WIDE and width >= MANY and _full(kernel):
         shape, block, firsts, seconds = "columns", min(width, BLOCK), seconds, firsts
     blocks = -(-width // block) if block else 0
     tasks = Group(firsts, prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)

@@ -19,7 +19,7 @@ from .machine import Machine
 from .reductions import lanes_that_exist
 from .statements import Point, Value, from_memory, spread, to_memory
 
-LIGHT = 10  # operations a lane below which a loop takes several vectors at once
+LIGHT = 20  # operations a lane below which a loop takes several vectors at once
 VECTORS_AT_ONCE = 4
 
 Coordinates = Sequence[ir.Value | None]
