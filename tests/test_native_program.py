@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite", reason="native programs are machine code made by llvmlite")
 
@@ -184,6 +188,38 @@ def test_what_does_not_fit_the_kernel_is_refused():
         assemble([Call(axpy(4, 1.0)._replace(scratch=100), p[:2], (1,))])
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.booleans(), st.booleans()), max_size=25),
+    st.integers(2, 4),
+)
+@settings(max_examples=40)
+def test_any_program_computes_what_its_calls_compute_one_by_one(steps, count):
+    """(from, to, which kernel, whether it counts as little work) over five buffers."""
+    n = 40
+    p = places(n, 5)
+    steps = [s for s in steps if s[0] != s[1]]
+    kinds = {
+        (turned, small): (reverse if turned else partial(axpy, factor=0.5))(n, moved=8 if small else LARGE)
+        for turned in (False, True)
+        for small in (False, True)
+    }
+    program = assemble([Call(kinds[turned, small], (p[a], p[b]), (1,)) for a, b, turned, small in steps])
+    start = np.random.default_rng(0).normal(size=(5, n))
+    expected, memory = start.copy(), start.copy()
+    for a, b, turned, _ in steps:
+        expected[b] = expected[a, ::-1] if turned else 0.5 * expected[a] + 1.0
+    table = pointers([memory.ctypes.data])
+    before = team.threads()
+    team.set_threads(count)
+    try:
+        for _ in range(10):
+            memory[:] = start
+            program.run(table)
+            np.testing.assert_allclose(memory, expected)
+    finally:
+        team.set_threads(before)
+
+
 # ------------------------------------------------------------------------------------ who waits for whom
 
 
@@ -241,3 +277,15 @@ def test_ranges_that_overlap_by_a_byte_are_dependent():
 
     assert [waits(o) for o in (0, 1, 64, 127, 128)] == [False, True, True, True, False]
     assert not waits(64, base=3)
+
+
+def test_bases_that_may_be_one_array_are_dependent():
+    """A product reads the parameter (base 0); the update writes its new value (base 1), over the old one."""
+    spec = KernelSpec("k", 0, 2, lambda b, m: None, bytes=LARGE)
+    calls = [
+        Call(spec, (Operand(0, 0, 64), Operand(2, 0, 64)), (1,)),
+        Call(spec, (Operand(3, 0, 64), Operand(1, 0, 64)), (1,)),
+    ]
+    assert barriers(calls) == [False, False]
+    assert barriers(calls, {1: 0}) == [False, True]
+    assert barriers(calls, {0: 4, 4: 1}) == [False, True]

@@ -11,7 +11,7 @@ of less than SERIAL_BELOW on thread 0 of the team, so that chains of such calls 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -120,15 +120,22 @@ def pointers(addresses: Sequence[int]) -> ctypes.Array:
     return (ctypes.c_int64 * max(1, len(addresses)))(*addresses)
 
 
-def assemble(calls: Sequence[Call], machine: Machine | None = None, *, threads: int | None = None) -> Program:
-    """One program of these calls, in this order.
+def assemble(
+    calls: Sequence[Call],
+    machine: Machine | None = None,
+    *,
+    threads: int | None = None,
+    aliases: Mapping[int, int] | None = None,
+) -> Program:
+    """One program of these calls, in this order. Kernels with equal keys are compiled once.
 
-    Different bases are taken not to overlap: that is the caller's promise. Kernels with equal keys are compiled once.
+    aliases: base -> another base that may point to the same array (a parameter and its updated value, say). That other
+    bases do not overlap is the caller's promise.
     """
     for call in calls:
         _check(call)
     code, addresses = library([call.spec for call in calls], machine or host())
-    return Program(calls, addresses, code, barriers(calls), threads)
+    return Program(calls, addresses, code, barriers(calls, aliases), threads)
 
 
 def _check(call: Call) -> None:
@@ -149,8 +156,8 @@ def is_serial(call: Call) -> bool:
     return estimate(call) < SERIAL_BELOW
 
 
-def barriers(calls: Sequence[Call]) -> list[bool]:
-    """For each call, whether threads must wait before it.
+def barriers(calls: Sequence[Call], aliases: Mapping[int, int] | None = None) -> list[bool]:
+    """For each call, whether threads must wait before it. aliases: as in ``assemble``.
 
     They must if, since they last waited, a call wrote what this one reads or writes, or read what this one writes,
     unless thread 0 alone did both. Workspace is read and written.
@@ -160,10 +167,11 @@ def barriers(calls: Sequence[Call]) -> list[bool]:
     writes: list[tuple[Operand, bool]] = []
     for call in calls:
         serial = is_serial(call)
-        own_writes = [call.operands[w] for w in call.writes]
+        operands = [o._replace(base=_first(o.base, aliases or {})) for o in call.operands]
+        own_writes = [operands[w] for w in call.writes]
         if call.scratch is not None:
             own_writes.append(call.scratch)
-        own_reads = [o for i, o in enumerate(call.operands) if i not in call.writes]
+        own_reads = [o for i, o in enumerate(operands) if i not in call.writes]
         waits = _meets([*own_reads, *own_writes], writes, serial) or _meets(own_writes, reads, serial)
         if waits:
             reads, writes = [], []
@@ -173,6 +181,12 @@ def barriers(calls: Sequence[Call]) -> list[bool]:
         if call.spec.may_fail:  # the threads wait after it
             reads, writes = [], []
     return needed
+
+
+def _first(base: int, aliases: Mapping[int, int]) -> int:
+    while base in aliases:
+        base = aliases[base]
+    return base
 
 
 def _meets(operands: Sequence[Operand], earlier: Sequence[tuple[Operand, bool]], serial: bool) -> bool:
