@@ -1,0 +1,65 @@
+"""Graphs from Python functions, and the run of a schedule in NumPy: tools of the tests of the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import autograd_core as ag
+from autograd_core import context
+from autograd_core.aval import Aval
+from autograd_core.backend import get_device
+from autograd_core.compile.capture import Argument, Capture, trace
+from autograd_core.compile.evaluate import evaluate
+from autograd_core.compile.fuse import LoopUnit, Schedule
+from autograd_core.compile.ir import Graph, Var, check
+from autograd_core.interpreters.eager import EAGER
+from autograd_core.tensor import Tensor
+
+__all__ = ["eager", "graph_of", "run", "trace"]
+
+
+def graph_of(f: Callable[..., Any], *arrays: np.ndarray) -> Graph:
+    """What ``f`` does with tensors of these arrays; backward may be part of it."""
+    device = get_device("numpy")
+    capture = Capture(device)
+    inputs = [capture._input(Aval(a.shape, a.dtype), Argument(i), a) for i, a in enumerate(arrays)]
+    tensors = [Tensor(capture._symbol(v), device) for v in inputs]
+    with context.scope(interpreter=capture, device="numpy"):
+        y = f(*tensors)
+    outputs = [capture.var_of(r) for r in (y if isinstance(y, tuple) else (y,))]
+    return check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
+
+
+def eager(f: Callable[..., Any], *arrays: np.ndarray) -> list[np.ndarray]:
+    with ag.default_device("numpy"):
+        y = f(*[ag.tensor(a) for a in arrays])
+    return [r.numpy() for r in (y if isinstance(y, tuple) else (y,))]
+
+
+def run(graph: Graph, plan: Schedule, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a graph, by its schedule: kernels evaluated in NumPy, opaque equations run eagerly."""
+    memory: dict[Var, np.ndarray] = dict(zip(graph.inputs, [np.ascontiguousarray(a) for a in arrays], strict=True))
+    memory.update((v, np.array(a, order="C")) for v, a in graph.constants.items())
+
+    def value(v: Var) -> np.ndarray:
+        if v not in plan.views:
+            return memory[v] if v.aval.size else np.zeros(v.shape, v.dtype)
+        view = plan.views[v]
+        flat = value(view.base).reshape(-1)[view.offset :] if v.aval.size else np.zeros(0, v.dtype)
+        return np.lib.stride_tricks.as_strided(flat, v.shape, [s * flat.itemsize for s in view.strides])
+
+    for unit in plan.units:
+        if isinstance(unit, LoopUnit):
+            for v in unit.outputs:
+                assert v not in memory, "written twice"
+                memory[v] = np.full(v.shape, 77, v.dtype)
+            evaluate(unit.kernel, [memory[v] for v in unit.operands])
+            continue
+        e = unit.equation
+        y = EAGER.run(e.primitive, [ag.tensor(np.array(value(v)), device="numpy") for v in e.inputs], e.params)
+        for v, r in zip(e.outputs, y if type(y) is tuple else (y,), strict=True):
+            memory[v] = np.ascontiguousarray(r.data)
+    return [np.array(value(v)) for v in graph.outputs]
