@@ -145,4 +145,4 @@ def _cycles(cut: Blocking, n: int, k: int, b: MatrixLayout, products: int, lanes
         shared = whole * ceil(cut.row_tiles / PLANNED_THREADS) / cut.row_tiles + packing
     else:
         shared = (whole + packing) * ceil(cut.column_panels / PLANNED_THREADS) / cut.column_panels
-    return (shared + 0.2 * alone) * (1 + 0.01 * variants)
+    return (shared + 0.2 * alone) * (1 + 0.02 * variants)

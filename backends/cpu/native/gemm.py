@@ -16,20 +16,20 @@ from llvmlite import ir
 from .blocking import BLOCK_BYTES, TALLEST, MatrixLayout, choose, depth_of
 from .emit import (
     I8,
+    I32,
     Kernel,
     constant,
     element,
     i64,
     load,
     loop,
-    masked_store,
     smaller,
     store,
     type_of,
 )
 from .engine import KernelSpec
 from .machine import Machine
-from .packing import Panel, copy_rows, lane_mask, load_first, pack
+from .packing import Panel, copy_rows, lane_mask, load_first, pack, store_first
 from .tile import Segment, TileShape, Values, accumulate, zeros
 
 MOST_THREADS = 32  # that work on one product; each has a workspace of its own
@@ -69,10 +69,7 @@ class Place(NamedTuple):
         return load_first(builder, pointer, self.count, self.register)
 
     def store(self, builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
-        if self.mask is None:
-            store(builder, value, pointer)
-        else:
-            masked_store(builder, value, pointer, self.mask)
+        store_first(builder, value, pointer, self.count)
 
 
 Epilogue = Callable[[Kernel, Place, ir.Value], ir.Value]
@@ -112,7 +109,7 @@ def gemm(
     product = _Product(m, n, k, dtype, a, b, c, tuple(batch), accumulate, epilogue, consume)
     depth, blocks = depth_of(k, dtype)
     size = dtype.itemsize
-    packed_b = max(min(BLOCK_BYTES, depth * _rounded(product.n, 64) * size), depth * 64 * size) + SLACK
+    packed_b = max(min(BLOCK_BYTES, depth * (_rounded(product.n, 64) + 64) * size), depth * 64 * size) + SLACK
     packed_a = (depth + 64) * TALLEST * size + SLACK
     product.bytes_of_b, product.bytes_of_a = _rounded(packed_b, 64), _rounded(packed_a, 64)
     scratch = MOST_THREADS * (product.bytes_of_a + product.bytes_of_b)
@@ -269,10 +266,6 @@ class _Product:
 
     # -------------------------------------------------------------------------------- panels of B
 
-    def _width(self, rest: bool) -> int:
-        vectors = ceil(self.cut.rest / self.lanes) if rest else self.cut.vectors
-        return vectors * self.lanes
-
     def _each_panel(self, bounds: tuple[ir.Value, ir.Value], body: Callable[[ir.Value, bool], None]) -> None:
         """body(index, whether it is the rest) for each panel of bounds."""
         builder, cut = self.builder, self.cut
@@ -290,16 +283,41 @@ class _Product:
         return element(builder, self.packed_b, distance, self.scalar)
 
     def _pack_b(self, b: ir.Value, count: int | ir.Value, lowest: ir.Value, highest: ir.Value) -> None:
-        builder, cut = self.builder, self.cut
+        cut, lanes = self.cut, self.lanes
+        if self.b.column_stride == 1:
+            self._each_panel(
+                (lowest, highest),
+                lambda index, rest: self._pack_columns(
+                    b, count, lowest, index, i64(0), cut.rest if rest else cut.vectors * lanes
+                ),
+            )
+            return
+        # one register of columns after another, so that the transposition's code stands here once
+        builder = self.builder
+        begin, end = (builder.mul(bound, i64(cut.vectors)) for bound in (lowest, highest))
+        for bounds, columns in (((0, self.n // lanes), lanes), ((self.n // lanes, 1), self.n % lanes)):
+            if columns and bounds[1]:
+                with loop(builder, *self._clipped((begin, end), *bounds)) as register:
+                    index = builder.sdiv(register, i64(cut.vectors))
+                    within = builder.mul(builder.srem(register, i64(cut.vectors)), i64(lanes))
+                    self._pack_columns(b, count, lowest, index, within, columns)
 
-        def body(index: ir.Value, rest: bool) -> None:
-            width = self._width(rest)
-            column = builder.mul(index, i64(cut.vectors * self.lanes))
-            source = element(builder, b, builder.mul(column, i64(self.b.column_stride)), self.scalar)
-            panel = Panel(self.dtype, self.lanes, width, cut.rest if rest else width)
-            pack(builder, panel, source, self.b.row_stride, self.b.column_stride, count, self._panel(index, lowest))
-
-        self._each_panel((lowest, highest), body)
+    def _pack_columns(
+        self,
+        b: ir.Value,
+        count: int | ir.Value,
+        lowest: ir.Value,
+        index: ir.Value,
+        within: ir.Value,
+        columns: int,
+    ) -> None:
+        """``columns`` of the panel, from the one ``within`` it."""
+        builder, width = self.builder, self.cut.vectors * self.lanes
+        column = builder.add(builder.mul(index, i64(width)), within)
+        source = element(builder, b, builder.mul(column, i64(self.b.column_stride)), self.scalar)
+        target = element(builder, self._panel(index, lowest), within, self.scalar)
+        panel = Panel(self.dtype, self.lanes, width, columns)
+        pack(builder, panel, source, self.b.row_stride, self.b.column_stride, count, target)
 
     # -------------------------------------------------------------------------------- rows of C
 
@@ -329,30 +347,17 @@ class _Product:
             source, offsets, a_step = self.packed_a, [r * stride for r in range(rows)], 1
 
         def body(index: ir.Value, rest: bool) -> None:
-            width = self._width(rest)
+            width = cut.vectors * self.lanes
             valid = cut.rest if rest else width
-            shape = TileShape(self.dtype, rows, width // self.lanes, self.lanes)
-            column = builder.mul(index, i64(cut.vectors * self.lanes))
+            shape = TileShape(self.dtype, rows, ceil(valid / self.lanes), self.lanes)
+            column = builder.mul(index, i64(width))
             if cut.pack_b:
                 segment = Segment(count, source, offsets, a_step, self._panel(index, panels[0]), width)
             else:
                 mask = lane_mask(valid % self.lanes, self.lanes) if valid % self.lanes else None
                 start = element(builder, b, builder.mul(column, i64(self.b.column_stride)), self.scalar)
                 segment = Segment(count, source, offsets, a_step, start, self.b.row_stride, mask=mask)
-            places = [
-                [
-                    Place(
-                        builder.add(row, i64(r)),
-                        builder.add(column, i64(v * self.lanes)),
-                        min(self.lanes, valid - v * self.lanes),
-                        batch,
-                        shape.register,
-                    )
-                    for v in range(shape.vectors)
-                ]
-                for r in range(rows)
-            ]
-            self._tile(shape, segment, [place for line in places for place in line], row, column, target, block)
+            self._tile(shape, segment, (row, column, valid), batch, target, block)
 
         self._each_panel(panels, body)
 
@@ -360,34 +365,47 @@ class _Product:
         self,
         shape: TileShape,
         segment: Segment,
-        places: list[Place],
-        row: ir.Value,
-        column: ir.Value,
+        corner: tuple[ir.Value, ir.Value, int],
+        batch: tuple[ir.Value, ...],
         target: tuple[ir.Value | None, MatrixLayout | None],
         block: ir.Value,
     ) -> None:
+        """One tile: its accumulators from ``target`` if they begin there, the sum, and what becomes of it."""
         builder, cut = self.builder, self.cut
+        row, column, valid = corner
         pointer, layout = target
-        addresses: list = [None] * len(places)
+        counts = [min(self.lanes, valid - v * self.lanes) for v in range(shape.vectors)] * shape.rows
+        addresses: list = [None] * len(counts)
+        stride = layout.column_stride if layout is not None else 1
         if pointer is not None and layout is not None:
-            corner = element(builder, pointer, builder.mul(row, i64(layout.row_stride)), self.scalar)
-            corner = element(builder, corner, builder.mul(column, i64(layout.column_stride)), self.scalar)
+            first = builder.add(builder.mul(row, i64(layout.row_stride)), builder.mul(column, i64(stride)))
+            first = element(builder, pointer, first, self.scalar)
             addresses = [
-                element(builder, corner, r * layout.row_stride + v * self.lanes * layout.column_stride, self.scalar)
+                element(builder, first, r * layout.row_stride + v * self.lanes * stride, self.scalar)
                 for r in range(shape.rows)
                 for v in range(shape.vectors)
             ]
-        stride = layout.column_stride if layout is not None else 1
-        sums = accumulate(builder, shape, self._start(shape, places, addresses, stride, block), segment)
+        spots = list(zip(addresses, counts, strict=True))
+        sums = accumulate(builder, shape, self._start(shape, spots, stride, block), segment)
+
+        def keep() -> None:
+            for value, (address, count) in zip(sums, spots, strict=True):
+                self._store(value, address, count, stride)
 
         def finish() -> None:
-            for place, value, address in zip(places, sums, addresses, strict=True):
+            if self.epilogue is None and self.consume is None:
+                keep()
+                return
+            for number, (value, (address, count)) in enumerate(zip(sums, spots, strict=True)):
+                r, v = divmod(number, shape.vectors)
+                here = builder.add(row, i64(r)), builder.add(column, i64(v * self.lanes))
+                place = Place(*here, count, batch, shape.register)
                 if self.epilogue is not None:
                     value = self.epilogue(builder, place, value)
                 if self.consume is not None:
                     self.consume(builder, place, value)
                 else:
-                    self._store(place, value, address, stride)
+                    self._store(value, address, count, stride)
 
         if cut.blocks == 1 or (self.epilogue is None and self.consume is None):
             finish()
@@ -396,21 +414,18 @@ class _Product:
             with then:
                 finish()
             with otherwise:
-                for place, value, address in zip(places, sums, addresses, strict=True):
-                    self._store(place, value, address, stride)
+                keep()
 
-    def _start(
-        self, shape: TileShape, places: list[Place], addresses: list[ir.Value], stride: int, block: ir.Value
-    ) -> Values:
+    def _start(self, shape: TileShape, spots: list[tuple[ir.Value, int]], stride: int, block: ir.Value) -> Values:
         """What the accumulators hold first: C, or the sum over the blocks along k before this one."""
         builder = self.builder
         if not self.accumulate and self.cut.blocks == 1:
             return zeros(shape)
         if self.accumulate:
-            return [self._load(p, address, stride) for p, address in zip(places, addresses, strict=True)]
+            return [self._load(shape, *spot, stride) for spot in spots]
         before = builder.block
         with builder.if_then(builder.icmp_signed(">", block, i64(0))):
-            loaded = [self._load(p, address, stride) for p, address in zip(places, addresses, strict=True)]
+            loaded = [self._load(shape, *spot, stride) for spot in spots]
             end = builder.block
         values = []
         for value in loaded:
@@ -420,21 +435,21 @@ class _Product:
             values.append(phi)
         return values
 
-    def _load(self, place: Place, address: ir.Value, stride: int) -> ir.Value:
+    def _load(self, shape: TileShape, address: ir.Value, count: int, stride: int) -> ir.Value:
         builder = self.builder
         if stride == 1 or self.lanes == 1:
-            return place.load(builder, address)
-        value = constant(place.register, 0.0)
-        for lane in range(place.count):
+            return load_first(builder, address, count, shape.register)
+        value = constant(shape.register, 0.0)
+        for lane in range(count):
             one = load(builder, element(builder, address, lane * stride, self.scalar), self.scalar)
-            value = builder.insert_element(value, one, ir.Constant(ir.IntType(32), lane))
+            value = builder.insert_element(value, one, ir.Constant(I32, lane))
         return value
 
-    def _store(self, place: Place, value: ir.Value, address: ir.Value, stride: int) -> None:
+    def _store(self, value: ir.Value, address: ir.Value, count: int, stride: int) -> None:
         builder = self.builder
         if stride == 1 or self.lanes == 1:
-            place.store(builder, value, address)
+            store_first(builder, value, address, count)
             return
-        for lane in range(place.count):
-            one = builder.extract_element(value, ir.Constant(ir.IntType(32), lane))
+        for lane in range(count):
+            one = builder.extract_element(value, ir.Constant(I32, lane))
             store(builder, one, element(builder, address, lane * stride, self.scalar))

@@ -11,7 +11,21 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from .emit import I1, I32, constant, element, i64, load, loop, masked_load, smaller, store, type_of, vector
+from .emit import (
+    I1,
+    I32,
+    constant,
+    element,
+    i64,
+    load,
+    loop,
+    masked_load,
+    masked_store,
+    smaller,
+    store,
+    type_of,
+    vector,
+)
 
 
 class Panel(NamedTuple):
@@ -44,6 +58,15 @@ def load_first(builder: ir.IRBuilder, pointer: ir.Value, count: int, kind: ir.Ty
     if count == 0:
         return constant(kind, 0.0)
     return masked_load(builder, pointer, lane_mask(count, lanes), kind)
+
+
+def store_first(builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value, count: int) -> None:
+    """Store the first ``count`` lanes."""
+    lanes = value.type.count if isinstance(value.type, ir.VectorType) else 1
+    if count >= lanes:
+        store(builder, value, pointer)
+    else:
+        masked_store(builder, value, pointer, lane_mask(count, lanes))
 
 
 def pack(
@@ -103,29 +126,19 @@ def _transpose(
     if short and count == 0:
         return
 
-    def block(start: ir.Value, first: ir.Value | int, valid: int) -> None:
-        """The block at k = start of the ``valid`` columns from ``first`` on."""
-        if isinstance(first, int):
-            first = i64(first)
-        corner = element(builder, source, builder.mul(first, i64(column_stride)), panel.scalar)
-        corner = element(builder, corner, start, panel.scalar)
-        place = builder.add(builder.mul(start, i64(panel.width)), first)
-        place = element(builder, target, place, panel.scalar)
-        columns = []
-        for column in range(lanes):
-            address = element(builder, corner, min(column, valid - 1) * column_stride, panel.scalar)
-            columns.append(load_first(builder, address, count if short else lanes, panel.register))
-        for k, row in enumerate(transposed(builder, columns)[: count if short else lanes]):
-            store(builder, row, element(builder, place, k * panel.width, panel.scalar))
-
-    whole, rest = divmod(panel.columns, lanes)
-
     def blocks(start: ir.Value) -> None:
-        if whole:
-            with loop(builder, 0, whole) as index:
-                block(start, builder.mul(index, i64(lanes)), lanes)
-        if rest:
-            block(start, whole * lanes, rest)
+        """The blocks at k = start. Columns past the last are copies of it."""
+        for first in range(0, panel.columns, lanes):
+            corner = element(builder, source, builder.add(start, i64(first * column_stride)), panel.scalar)
+            place = builder.add(builder.mul(start, i64(panel.width)), i64(first))
+            place = element(builder, target, place, panel.scalar)
+            columns = []
+            for column in range(lanes):
+                distance = min(column, panel.columns - first - 1) * column_stride
+                address = element(builder, corner, distance, panel.scalar)
+                columns.append(load_first(builder, address, count if short else lanes, panel.register))
+            for k, row in enumerate(transposed(builder, columns)[: count if short else lanes]):
+                store(builder, row, element(builder, place, k * panel.width, panel.scalar))
 
     if short:
         blocks(i64(0))
