@@ -1,9 +1,9 @@
 """pow, cbrt and hypot, for vectors of float32 and float64.
 
 float32's pow is 2**(y * log2 x) in double precision, both with polynomials just as long as float32 needs (minimax fits
-of the relative error by Remez's exchange), so its error is hardly more than the rounding; float64's calls the C library
-for every lane. cbrt starts from a third of x's bits, taken as an integer, and adds Halley's correction until it is exact
-to the last bits; hypot brings the larger side near 1 before squaring, or squares in double precision.
+of the relative error by Remez's exchange), so its error is hardly more than the rounding; float64's calls the C
+library for every lane. cbrt starts from a third of x's bits, taken as an integer, and adds Halley's correction until
+the last bits are right; hypot brings the larger side near 1 before squaring, or squares in double precision.
 """
 
 from __future__ import annotations

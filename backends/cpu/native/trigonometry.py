@@ -191,9 +191,8 @@ def atan2(a: Arithmetic, y: ir.Value, x: ir.Value) -> ir.Value:
     both = a.builder.and_(a.compare("==", high, math.inf), a.compare("==", wide, math.inf))
     high, wide = (a.select(both, 1.0, v) for v in (high, wide))
     larger = a.select(a.compare(">", high, wide), high, wide)
-    up = a.select(
-        a.compare("<", larger, 2.0 ** (a.format.fraction + 4 - a.format.bias)), 2.0 ** (a.format.fraction + 4), 1.0
-    )
+    lift = a.format.fraction + 4
+    up = a.select(a.compare("<", larger, 2.0 ** (lift - a.format.bias)), 2.0**lift, 1.0)
     scale = a.select(a.compare(">", larger, 2.0 ** (a.format.bias - 2)), 2.0**-4, up)
     high, wide = a.mul(high, scale), a.mul(wide, scale)
     angle = _quadrant_angle(a, high, wide)
