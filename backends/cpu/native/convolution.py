@@ -24,7 +24,7 @@ from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summ
 from .emit import I8, Kernel, constant, element, first_lanes, i64, load, loop, masked_load, masked_store, smaller, store
 from .engine import KernelSpec
 from .image_layout import Elements, Extent, Layout, Window, clear_run, elements, fill, larger, transpose
-from .machine import Machine
+from .machine import Machine, default_threads
 
 SOURCE_BYTES = 400 * 1024  # of the buffer for one band of the source: with the weights in a second-level cache
 RESULT_BYTES = 32 * 1024  # of results on their way into planes
@@ -71,6 +71,7 @@ class Correlation(NamedTuple):
     target_layout: Layout
     slots: int  # threads that have a buffer; more find nothing to do
     bias: bool
+    skips: bool  # taps beyond the source's first and last row, which are not terms of the sum, rather than zeros
 
 
 def supports(dtype: Any, n: int, c_in: int, c_out: int, windows: Windows, groups: int) -> bool:
@@ -97,16 +98,16 @@ def convolution(
     y_layout: Layout = "NCHW",
     bias: bool = False,
     fusion: Fusion | None = None,
-    threads: int = 2,
+    threads: int | None = None,
 ) -> KernelSpec:
     """y = x * w (+ b). Operands: x (N, C_in, H, W), w (C_out, C_in/groups, kH, kW), b (C_out,) if ``bias``, those of
     the fusion, y (N, C_out, H', W'). The layouts say how x and y lie in memory; w is contiguous as written.
     """
-    shape = shape_of(n, c_in, c_out, windows, groups)
+    shape = shape_of(n, c_in, c_out, windows, groups, x_layout == y_layout == "NHWC")
     per_output = shape.channels * shape.taps
     correlation = Correlation(
         np.dtype(dtype),
-        n,
+        shape.n,
         groups,
         shape.channels,
         shape.outputs,
@@ -116,8 +117,9 @@ def convolution(
         Weights(shape.outputs * per_output, shape.taps, per_output, shape.windows.kernel[1]),
         x_layout,
         y_layout,
-        threads,
+        threads or default_threads(),
         bias,
+        False,
     )
     return _spec("convolution", correlation, shape, fusion)
 
@@ -133,16 +135,16 @@ def convolution_input(
     g_layout: Layout = "NCHW",
     x_layout: Layout = "NCHW",
     fusion: Fusion | None = None,
-    threads: int = 2,
+    threads: int | None = None,
 ) -> KernelSpec:
     """The gradient of <g, x * w> with respect to x. Operands: g (N, C_out, H', W'), w, those of the fusion, and the
     result (N, C_in, H, W). An epilogue is not called for positions that no window sees: they are zero.
     """
-    shape = shape_of(n, c_in, c_out, windows, groups)
+    shape = shape_of(n, c_in, c_out, windows, groups, g_layout == x_layout == "NHWC")
     per_output = shape.channels * shape.taps
     correlation = Correlation(
         np.dtype(dtype),
-        n,
+        shape.n,
         groups,
         shape.outputs,
         shape.channels,
@@ -152,8 +154,9 @@ def convolution_input(
         Weights(shape.outputs * per_output, per_output, shape.taps, shape.windows.kernel[1]),
         g_layout,
         x_layout,
-        threads,
+        threads or default_threads(),
         False,
+        True,
     )
     return _spec("convolution_input", correlation, shape, fusion)
 
@@ -418,15 +421,32 @@ class _Emitter:
             per_unit = rows.taps * columns.taps * c.channels * plan.block
             panel = b.add(b.mul(unit, i64(per_unit)), i64(packed))
 
+            taps: int | ir.Value = rows.taps
+            if c.skips and not whole and not (rows.origin >= 0 and rows.last_source < c.source[0]):
+                skipped, taps = self._real_taps(rows, t)
+                a = b.add(a, b.mul(skipped, i64(rows.tap_step * self.pitch)))
+                panel = b.add(panel, b.mul(skipped, i64(columns.taps * c.channels * plan.block)))
+
             def body(to_a: ir.Value, to_pixel: ir.Value, points: list[Point]) -> None:
-                self._tile(rows, columns, b.add(a, to_a), panel, b.add(pixel, to_pixel), group, block, points)
+                place = b.add(pixel, to_pixel)
+                self._tile(rows, columns, taps, b.add(a, to_a), panel, place, group, block, points)
 
             tiles(b, [down, across] if whole else [across], most, body)
+
+    def _real_taps(self, line: Line, t: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """The first tap of position ``t`` that meets the source, and how many do."""
+        b, step = self.b, i64(line.tap_step)
+        at = b.add(b.mul(t, i64(line.source_step)), i64(line.origin))
+        # truncation towards zero is of no matter where the quotient is not positive
+        first = larger(b, b.sdiv(b.sub(i64(line.tap_step - 1), at), step), i64(0))
+        end = smaller(b, b.sdiv(b.sub(i64(self.c.source[0] - 1 + line.tap_step), at), step), i64(line.taps))
+        return first, b.sub(end, first)
 
     def _tile(
         self,
         rows: Line,
         columns: Line,
+        taps: int | ir.Value,
         a: ir.Value,
         panel: ir.Value,
         pixel: ir.Value,
@@ -437,7 +457,7 @@ class _Emitter:
         b, plan, c, kind = self.b, self.plan, self.c, self.kind
         per_tap = c.channels * plan.block
         terms = [
-            Term(rows.taps, rows.tap_step * self.pitch, columns.taps * per_tap),
+            Term(taps, rows.tap_step * self.pitch, columns.taps * per_tap),
             Term(columns.taps, columns.tap_step * plan.source_channels, per_tap),
             Term(c.channels, 1, plan.block),
         ]

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from autograd_core.ops._windows import Windows
 
+SHORTEST_LINE, LONGEST_LINE = 8, 96  # pixels in a line of a rearranged image
+
 
 class Line(NamedTuple):
     """One axis of a pass: ``count`` target positions, ``taps`` source positions for each."""
@@ -55,8 +57,22 @@ class Shape(NamedTuple):
         return self.n * self.windows.outputs * per_pixel
 
 
-def shape_of(n: int, c_in: int, c_out: int, windows: Windows, groups: int) -> Shape:
-    return Shape(n, c_in // groups, c_out // groups, groups, planar(windows))
+def shape_of(n: int, c_in: int, c_out: int, windows: Windows, groups: int, last: bool = False) -> Shape:
+    """last: channels come last in both images, so that for a pointwise convolution all pixels are one sequence."""
+    windows = planar(windows)
+    if last and windows.taps == max(windows.stride) == 1 and windows.padded == windows.output == windows.size:
+        n, windows = _rearranged(n, windows)
+    return Shape(n, c_in // groups, c_out // groups, groups, windows)
+
+
+def _rearranged(n: int, windows: Windows) -> tuple[int, Windows]:
+    """The same pixels as one image with lines that tiles fit into, if their number has a suitable divisor."""
+    pixels = n * windows.outputs
+    width = next((d for d in range(LONGEST_LINE, SHORTEST_LINE - 1, -1) if pixels % d == 0), None)
+    if width is None:
+        return n, windows
+    size = (pixels // width, width)
+    return 1, windows._replace(size=size, output=size)
 
 
 def planar(windows: Windows) -> Windows:

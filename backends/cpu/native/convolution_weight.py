@@ -22,7 +22,7 @@ from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summ
 from .emit import I8, Kernel, constant, element, first_lanes, i64, load, local, loop, smaller, store
 from .engine import KernelSpec
 from .image_layout import Elements, Layout, Window, clear_run, elements, fill
-from .machine import Machine
+from .machine import Machine, default_threads
 
 BAND_BYTES = 512 * 1024  # of both images: in a second-level cache while all taps and channels pass
 
@@ -49,13 +49,14 @@ def convolution_weight(
     x_layout: Layout = "NCHW",
     g_layout: Layout = "NCHW",
     bias: bool = False,
-    threads: int = 2,
+    threads: int | None = None,
 ) -> KernelSpec:
     """The gradient of <g, x * w> with respect to w. Operands: x (N, C_in, H, W), g (N, C_out, H', W'), the result
-    (C_out, C_in/groups, kH, kW) and, if ``bias``, the sums of g over images and pixels, (C_out,).
+    (C_out, C_in/groups, kH, kW) and, if ``bias``, the sums of g over images and pixels, (C_out,). threads: at most so
+    many get work; by default as many as a team has.
     """
-    shape = shape_of(n, c_in, c_out, windows, groups)
-    problem = WeightGradient(np.dtype(dtype), shape, x_layout, g_layout, bias, threads)
+    shape = shape_of(n, c_in, c_out, windows, groups, x_layout == g_layout == "NHWC")
+    problem = WeightGradient(np.dtype(dtype), shape, x_layout, g_layout, bias, threads or default_threads())
     key = ("convolution_weight", problem)
     height, width = shape.windows.size
     x, g = n * c_in * height * width, n * c_out * shape.windows.outputs
