@@ -26,7 +26,7 @@ def draw(*shape: int, seed: int = 0) -> ag.Tensor:
 
 def network() -> nn.Module:
     with ag.random.fork(0):
-        return nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+        return nn.Sequential(nn.Linear(5, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
 
 
 def training(compiled: bool, make=lambda p: optim.Adam(p, lr=0.05), steps: int = 6):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from autograd_core.backend import Availability, Kernel
+from autograd_core.backend import Availability, Device, Kernel
 from autograd_core.backends.numpy import NumpyBackend
 from autograd_core.ops._sampling import resample_p
 from autograd_core.ops.activation import between_p, hardtanh_p, leak_p, leaky_relu_p, relu_p, where_positive_p
@@ -24,6 +26,10 @@ from autograd_core.ops.random import (
 )
 from autograd_core.ops.selection import clip_p, inside_p, share_p, where_p
 from autograd_core.primitive import Primitive
+
+if TYPE_CHECKING:
+    from autograd_core.compile.ir import Graph
+    from autograd_core.compile.runner import Runner
 
 # Each module's KERNELS, by name: importing one imports Numba, which waits until one of its primitives is first run.
 HOMES: dict[Primitive, str] = {
@@ -65,6 +71,7 @@ class CpuBackend(NumpyBackend):
     name = "cpu"
 
     def __init__(self) -> None:
+        self._without_compiler = "" if _installed("llvmlite") else "llvmlite is not installed (pip install numba)"
         self._without_kernels = "" if _installed("numba") else "Numba is not installed (pip install numba)"
 
     def availability(self) -> Availability:
@@ -83,6 +90,18 @@ class CpuBackend(NumpyBackend):
                 self._without_kernels = f"Numba cannot be used here: {error}"
                 warnings.warn(f"{self.name}: {self.availability().reason}", RuntimeWarning, stacklevel=2)
         return super().kernel(primitive)
+
+    def compile(self, graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> Runner | None:
+        """Machine code for a captured graph; None without llvmlite, which comes with Numba."""
+        if not self._without_compiler:
+            try:
+                compiler = import_module(".native.compiler", __package__)
+            except (ImportError, OSError) as error:
+                self._without_compiler = f"llvmlite cannot be used here: {error}"
+                warnings.warn(f"{self.name}: compiled functions run without machine code: {error}", RuntimeWarning)
+            else:
+                return compiler.compile_graph(graph, device, name, updates)
+        return None
 
 
 def _installed(package: str) -> bool:

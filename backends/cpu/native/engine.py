@@ -167,20 +167,25 @@ def _target(machine: Machine) -> Any:
 
 
 class Code:
-    """Loaded object code: ``address(name)`` of its functions, for as long as this object lives."""
+    """Loaded object code: ``address(name)`` of its functions, for as long as this object lives.
+
+    Each object has an engine of its own: MCJIT mixes up the relocations of several objects in one.
+    """
 
     def __init__(self, objects: Sequence[bytes]):
-        empty = llvm.parse_assembly("")
-        self._engine = llvm.create_mcjit_compiler(empty, _target(host()))
+        self._engines = []
         for data in objects:
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-        self._engine.finalize_object()
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(host()))
+            engine.add_object_file(llvm.ObjectFileRef.from_data(data))
+            engine.finalize_object()
+            self._engines.append(engine)
 
     def address(self, name: str) -> int:
-        address = self._engine.get_function_address(name)
-        if not address:
-            raise KeyError(f"no function {name!r} in this code")
-        return address
+        for engine in self._engines:
+            address = engine.get_function_address(name)
+            if address:
+                return address
+        raise KeyError(f"no function {name!r} in this code")
 
 
 def call(spec: KernelSpec, arrays: Sequence[np.ndarray], *, threads: int = 1, machine: Machine | None = None) -> int:

@@ -1,0 +1,282 @@
+"""From a captured graph to something that runs: units, storage, programs.
+
+    simplify -> schedule (loop kernels, opaque equations, views) -> storage -> programs and host calls -> NativeRunner
+
+A value that is a view of another has no memory of its own. Every other value has a home: an array of the caller's (an
+input), one that the runner hands out (an output), a constant, or a place in the runner's arena. What has no native
+kernel is computed by the device's ordinary kernel, a ``host call``, between two programs; the report names each.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_core.backend import Device
+from autograd_core.compile.capture import trace
+from autograd_core.compile.fuse import LoopUnit, OpaqueUnit, View, schedule
+from autograd_core.compile.ir import Equation, Graph, Var
+from autograd_core.compile.loops import Access, Load, LoopKernel, Reduce, Store
+from autograd_core.compile.plan import Unit, plan
+from autograd_core.compile.simplify import simplify
+
+from .loops import loop_kernel
+from .lowerings import LOWERINGS, Copies, Located, lower, row_major
+from .program import Call, Operand, assemble
+from .runner import HostCall, NativeRunner, Output
+
+log = logging.getLogger("autograd_core.compile")
+ARENA = 0  # the table's first entry
+
+
+class Native(NamedTuple):
+    """One kernel and the values it works on, in the order of its operands. writes: which of them it writes."""
+
+    spec: Any
+    operands: tuple[Var, ...]
+    writes: tuple[int, ...]
+    overwrites: frozenset[tuple[Var, Var]] = frozenset()  # (result, operand) that may be the same memory
+
+
+class Host(NamedTuple):
+    """An equation that the device's ordinary kernel computes."""
+
+    equation: Equation
+
+
+def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> NativeRunner:
+    """A runner for ``graph``. updates: output -> input that it replaces, so that it may take its memory."""
+    graph = simplify(graph)
+    fused = schedule(graph, trace=partial(trace, device=device), is_native=LOWERINGS.__contains__)
+    storage = _Storage(graph, fused.views)
+    steps = [step for unit in fused.units for step in _lowered(unit, storage)]
+    hosts = [s.equation.primitive.name for s in steps if isinstance(s, Host)]
+    if hosts:
+        log.info("%s: without native kernels, run by NumPy: %s", name, ", ".join(sorted(set(hosts))))
+    storage.place(steps)
+    segments = [_segment(run, storage) for run in _runs(steps)]
+    return NativeRunner(
+        graph=graph,
+        device=device,
+        segments=segments,
+        table=storage.table,
+        arena=storage.arena,
+        outputs=[_output(v, storage) for v in graph.outputs],
+        updates=_safe(updates, graph, steps, storage),
+    )
+
+
+class _Storage:
+    """Where values lie: which other value's memory holds them, and where that memory is."""
+
+    def __init__(self, graph: Graph, views: Mapping[Var, View]):
+        self.graph = graph
+        self.views = dict(views)
+        self.arena = 0
+        self.table: list[tuple[str, Any]] = [("arena", None)]
+        self._bases: dict[Var, int] = {}
+        self._offsets: dict[Any, int] = {}
+        self.scratch: list[int | None] = []
+        for i, v in enumerate(graph.inputs):
+            self._base(v, "input", i)
+        for v, array in graph.constants.items():
+            self._base(v, "constant", np.ascontiguousarray(array))
+
+    def _base(self, v: Var, kind: str, what: Any) -> None:
+        if v not in self._bases:
+            self._bases[v] = len(self.table)
+            self.table.append((kind, what))
+
+    def root(self, v: Var) -> Var:
+        return self.views[v].base if v in self.views else v
+
+    def located(self, v: Var) -> Located:
+        if v in self.views:
+            view = self.views[v]
+            return Located(v.shape, np.dtype(v.dtype), tuple(view.strides), view.offset)
+        return Located(v.shape, np.dtype(v.dtype), row_major(v.shape))
+
+    def place(self, steps: Sequence[Native | Host]) -> None:
+        """Give every value its home."""
+        for v in self.graph.outputs:
+            self._base(self.root(v), "output", self.root(v))
+        for step in steps:
+            if isinstance(step, Host):
+                for v in step.equation.outputs:
+                    self._base(v, "host", v)
+        units = [self._unit(step) for step in steps]
+        values = {v for u in units for v in (*u.reads, *u.writes)}
+        elsewhere = {v for v in values if v in self._bases}
+        found = plan(units, {v: _bytes(v) for v in values}, elsewhere=elsewhere)
+        self._offsets, self.arena, self.scratch = found.offsets, found.size, list(found.scratch)
+
+    def _unit(self, step: Native | Host) -> Unit:
+        if isinstance(step, Host):
+            return Unit(tuple(self.root(v) for v in step.equation.inputs), tuple(step.equation.outputs))
+        written = tuple(self.root(step.operands[i]) for i in step.writes)
+        read = tuple(self.root(v) for i, v in enumerate(step.operands) if i not in step.writes)
+        return Unit(read, written, step.spec.scratch)
+
+    def operand(self, v: Var, *, start: bool) -> Operand:
+        """Where ``v`` lies; ``start``: where the array begins that holds it, since kernels of loops know the rest."""
+        root = self.root(v)
+        offset = 0 if start or v not in self.views else self.views[v].offset * np.dtype(v.dtype).itemsize
+        base = self._bases.get(root)
+        if base is None:
+            return Operand(ARENA, self._offsets[root] + offset, _bytes(root) - offset)
+        return Operand(base, offset, _bytes(root) - offset)
+
+    def base(self, v: Var) -> int | None:
+        return self._bases.get(v)
+
+
+def _bytes(v: Var) -> int:
+    return v.aval.size * np.dtype(v.dtype).itemsize
+
+
+# ----------------------------------------------------------------------------------------------- kernels
+
+
+def _lowered(unit: LoopUnit | OpaqueUnit, storage: _Storage) -> Iterable[Native | Host]:
+    if isinstance(unit, LoopUnit):
+        return [_loop(unit.kernel, unit.operands)]
+    return _opaque(unit.equation, storage)
+
+
+def _loop(kernel: LoopKernel, operands: Sequence[Var]) -> Native:
+    spec = loop_kernel(kernel, _name(kernel))
+    return Native(spec, tuple(operands), kernel.outputs, _overwrites(kernel, operands))
+
+
+def _name(kernel: LoopKernel) -> str:
+    kinds = [s.op for s in kernel.body if hasattr(s, "op")] + [s.kind for s in kernel.body if hasattr(s, "kind")]
+    told = "_".join(dict.fromkeys(kinds))[:60] or "copy"
+    return f"loop_{told}"
+
+
+def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[Var, Var]]:
+    """What such a kernel may write over what it reads: each element is read, once, where it is written."""
+    if any(isinstance(s, Reduce) for s in kernel.body):
+        return frozenset()
+    reads: dict[int, set[Access]] = {}
+    for s in kernel.body:
+        if isinstance(s, Load):
+            reads.setdefault(s.access.operand, set()).add(s.access._replace(operand=0))
+    writes: dict[int, set[Access]] = {}
+    for s in kernel.body:
+        if isinstance(s, Store):
+            writes.setdefault(s.access.operand, set()).add(s.access._replace(operand=0))
+    return frozenset(
+        (operands[w], operands[r])
+        for w, written in writes.items()
+        for r, read in reads.items()
+        if len(written) == 1 and read == written
+    )
+
+
+def _opaque(equation: Equation, storage: _Storage) -> Iterable[Native | Host]:
+    inputs, outputs = list(equation.inputs), [storage.located(v) for v in equation.outputs]
+    steps: list[Native | Host] = []
+    found = lower(equation, [storage.located(v) for v in inputs], outputs)
+    if isinstance(found, Copies):
+        for i in found.inputs:
+            copy = Var(inputs[i].aval)
+            steps.append(_copy(inputs[i], copy, storage.located(inputs[i])))
+            inputs[i] = copy
+        found = lower(equation, [storage.located(v) for v in inputs], outputs)
+    if found is None or isinstance(found, Copies):
+        return [Host(equation)]
+    operands = tuple((equation.outputs if is_output else inputs)[i] for is_output, i in found.operands)
+    writes = tuple(p for p, (is_output, _) in enumerate(found.operands) if is_output)
+    return [*steps, Native(found.spec, operands, writes)]
+
+
+def _copy(source: Var, target: Var, located: Located) -> Native:
+    """The elements of a view, put together."""
+    dtype = np.dtype(source.dtype)
+    load = Load(Access(0, located.strides, located.offset), dtype)
+    store = Store(Access(1, row_major(source.shape)), 0)
+    kernel = LoopKernel(source.shape[:-1], source.shape[-1:], (load, store), (dtype, dtype), (1,))
+    return _loop(kernel, (source, target))
+
+
+# ------------------------------------------------------------------------------------ programs and host calls
+
+
+def _runs(steps: Sequence[Native | Host]) -> list[list[tuple[int, Native | Host]]]:
+    """Steps with their positions, native ones that follow one another together."""
+    runs: list[list[tuple[int, Native | Host]]] = []
+    for i, step in enumerate(steps):
+        if runs and isinstance(step, Native) and isinstance(runs[-1][0][1], Native):
+            runs[-1].append((i, step))
+        else:
+            runs.append([(i, step)])
+    return runs
+
+
+def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage) -> Any:
+    first = run[0][1]
+    if isinstance(first, Host):
+        e = first.equation
+        inputs = [(storage.operand(v, start=True), storage.located(v)) for v in e.inputs]
+        return HostCall(e, inputs, [_require(storage.base(v)) for v in e.outputs])
+    calls = []
+    for i, step in run:
+        assert isinstance(step, Native)
+        starts = isinstance(step.spec.key, tuple) and _knows_places(step)
+        operands = tuple(storage.operand(v, start=starts) for v in step.operands)
+        place = storage.scratch[i]
+        scratch = None if place is None else Operand(ARENA, place, step.spec.scratch)
+        calls.append(Call(step.spec, operands, step.writes, scratch))
+    return assemble(calls)
+
+
+def _knows_places(step: Native) -> bool:
+    """Loop kernels address views from the start of the array that holds them."""
+    return step.spec.name.startswith("loop_")
+
+
+def _require(base: int | None) -> int:
+    if base is None:
+        raise AssertionError("a host call's result has no home")
+    return base
+
+
+def _output(v: Var, storage: _Storage) -> Output:
+    root, located = storage.root(v), storage.located(v)
+    return Output(_require(storage.base(root)), root.aval, None if v is root else located)
+
+
+def _safe(
+    updates: Mapping[int, int], graph: Graph, steps: Sequence[Native | Host], storage: _Storage
+) -> dict[int, int]:
+    """The updates that may be written over what they replace: nobody reads the old value later."""
+    safe = {}
+    for k, i in updates.items():
+        new, old = graph.outputs[k], graph.inputs[i]
+        if new in storage.views or new is old or storage.base(new) is None:
+            continue
+        writer = next((n for n, s in enumerate(steps) if new in _written(s)), None)
+        if writer is None:
+            continue
+        readers = [n for n, s in enumerate(steps) if any(storage.root(v) is old for v in _read(s))]
+        step = steps[writer]
+        alone = isinstance(step, Native) and (new, old) in step.overwrites
+        others = any(storage.root(v) is old for k2, v in enumerate(graph.outputs) if k2 != k)
+        if not others and all(n < writer or (n == writer and alone) for n in readers):
+            safe[k] = i
+    return safe
+
+
+def _written(step: Native | Host) -> Sequence[Var]:
+    return step.equation.outputs if isinstance(step, Host) else [step.operands[i] for i in step.writes]
+
+
+def _read(step: Native | Host) -> Sequence[Var]:
+    if isinstance(step, Host):
+        return step.equation.inputs
+    return [v for i, v in enumerate(step.operands) if i not in step.writes]
