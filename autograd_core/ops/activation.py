@@ -136,7 +136,8 @@ def silu(input: Any, inplace: bool = False) -> Any:
     return unary(silu_p, input, floating=True)
 
 
-# tanh(softplus(x)) = n / (n + 2) with n = e^x (e^x + 2); beyond 20 it is 1 in double precision, and e^x is kept finite
+# tanh(softplus(x)) = n / (n + 2) with n = e^x (e^x + 2); beyond 20 it is 1 in double precision. What is left of its
+# slope there, kept from underflow with e^x from overflow, must not be multiplied by a large x.
 
 
 def _mish(xp: Any, x: Any) -> Any:
@@ -146,14 +147,16 @@ def _mish(xp: Any, x: Any) -> Any:
 
 
 def _mish_slope(xp: Any, x: Any) -> Any:
-    e = xp.exp(xp.minimum(x, 20.0))
+    x = xp.minimum(x, 20.0)
+    e = xp.exp(x)
     n = e * (e + 2.0)
     m = n + 2.0
     return n / m + 4.0 * x * (e * (e + 1.0) / m / m)
 
 
 def _mish_curvature(x: Any) -> Any:
-    e = exp(clip(x, None, 20.0))
+    x = clip(x, None, 20.0)
+    e = exp(x)
     a, m = e * (e + 1), e * (e + 2) + 2
     first = 4 * a / m / m
     second = 4 * (a + e * e) / m / m - 4 * a * first / m

@@ -373,10 +373,15 @@ def float_power(x1: Any, x2: Any, /) -> Any:
     return pow(*[x.astype(dtype) for x in as_tensors("float_power", x1, x2)])
 
 
+def _direction(x: Any, y: Any) -> Any:
+    # at the origin 0, and so are all its derivatives, as those of abs are at 0
+    return where(y == 0, 0, x) / where(y == 0, 1, y)
+
+
 hypot_p = elementwise(
     "hypot",
     lambda xp, x1, x2: xp.hypot(x1, x2),
-    partials=(lambda x1, y: x1 / where(y == 0, 1, y), lambda x2, y: x2 / where(y == 0, 1, y)),
+    partials=(lambda x1, y: _direction(x1, y), lambda x2, y: _direction(x2, y)),
 )
 
 

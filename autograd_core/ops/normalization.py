@@ -48,7 +48,9 @@ moments_p = general(
 
 def _moving_average_batch(xs: Any, batched: Any, size: int, *, scale: float) -> Any:
     running, value, momentum = [x if b else x.broadcast_to((size, *x.shape)) for x, b in zip(xs, batched, strict=True)]
-    momentum = momentum.reshape((size, *(1,) * (len(running.shape) - 1)))
+    # one number for each example, or, under another vmap, numbers with axes of length 1 for those of the average
+    missing = len(running.shape) - len(momentum.shape)
+    momentum = momentum.reshape((*momentum.shape, *(1,) * missing))
     return bind(moving_average_p, (running, value, momentum), {"scale": scale})
 
 

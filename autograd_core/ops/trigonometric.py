@@ -7,7 +7,7 @@ from typing import Any
 
 from ..primitive import bind, elementwise
 from ._apply import as_tensor, binary, promoted, require_real, to_float, unary
-from .arithmetic import multiply
+from .arithmetic import hypot, multiply
 from .casting import detach
 from .complex_numbers import complex, imag, real
 from .exponential import rsqrt
@@ -113,8 +113,10 @@ def atan(x: Any, /) -> Any:
 
 
 def _over_squared_radius(a: Any, x1: Any, x2: Any) -> Any:
-    squared = x1 * x1 + x2 * x2
-    return a / where(squared == 0, 1, squared)
+    # by the radius twice: its square underflows, or overflows, long before the quotient does
+    radius = hypot(x1, x2)
+    divisor = where(radius == 0, 1, radius)
+    return where(radius == 0, 0, a) / divisor / divisor
 
 
 atan2_p = elementwise(
