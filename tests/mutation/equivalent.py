@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+ERFCX = "normal_distribution.erfcx_p partials[0]"
 ATAN2 = "trigonometric.atan2_p"
 NOT_CHOSEN = "the value that it changes is not chosen"
 MINUS_ZERO = "minus zero is zero"
+ZEROS_LIKE = "zeros like -g are zeros like g"
 ZERO_OVER = "what is divided by it is 0"
+DIVIDES_TWICE = "it divides twice, and twice its sign is none"
+RADIUS = "where(radius == 0, 1, radius)"
 SYMMETRIC = "the function is symmetric in these operands"
 SAME_SHAPE = "a reshape to the shape it has already"
 LENGTH_1 = "the sum over an axis of length 1, or over no axis, is the value itself"
-ROUNDING = "equal to within rounding"
 
 LARGEST = "np.abs(host_values(x)).max(initial=0.0)"
 MODULUS = "only its modulus is looked at"
 OTHER_WAY = "it chooses between two ways to the same product or solution"
 EXCHANGED = "neighbouring axes change places whichever of the two is moved to the other's"
-LAST_OF_TWO = "of two axes the second is the last"
+LAST_OF_TWO = "of two the second is the last"
 LAST_OF_FOUR = "of four axes the third is the last but one"
 NOT_VISITED = "times the probability of an impossible alignment, which is 0"
 SAME_GRADIENT_SHAPE = "a gradient has its parameter's shape"
@@ -31,13 +34,12 @@ PARTED = "y.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1:])
 BY_INDEX = "a tensor's entries are its slices along the first axis, unstacked or not"
 FOUR_PLACES = ("", " (place 2)", " (place 3)", " (place 4)")
 SQUARE = "of square matrices both axes are as long"
-NO_COMPLEMENT = "a square matrix has no complement, and the term is 0"
 
 EQUIVALENT: dict[str, str] = {
-    "arithmetic.hypot_p partials[0]: 1 -> 2": ZERO_OVER,
-    "arithmetic.hypot_p partials[0]: 1 -> -1": ZERO_OVER,
-    "arithmetic.hypot_p partials[1]: 1 -> 2": ZERO_OVER,
-    "arithmetic.hypot_p partials[1]: 1 -> -1": ZERO_OVER,
+    "arithmetic._direction: 1 -> 2": ZERO_OVER,
+    "arithmetic._direction: 1 -> -1": ZERO_OVER,
+    "trigonometric._over_squared_radius: hypot(x1, x2) -> -hypot(x1, x2)": DIVIDES_TWICE,
+    f"trigonometric._over_squared_radius: {RADIUS} -> -{RADIUS}": DIVIDES_TWICE,
     "trigonometric._over_squared_radius: 1 -> 2": ZERO_OVER,
     "trigonometric._over_squared_radius: 1 -> -1": ZERO_OVER,
     f"{ATAN2} partials[0]: _over_squared_radius(x2, x1, x2) -> _over_squared_radius(x2, x2, x1)": SYMMETRIC,
@@ -54,43 +56,35 @@ EQUIVALENT: dict[str, str] = {
     "shaping.sum_to: n == 1 and x.shape[i + added] != 1 -> n == 1": LENGTH_1,
     "shaping.sum_to: 1 -> -1 (place 2)": LENGTH_1,
     "shaping.sum_to: x.sum(axis=axes).reshape(shape) if axes else x -> x.sum(axis=axes).reshape(shape)": LENGTH_1,
-    "trigonometric.acosh_p partials[0]: rsqrt(x - 1) * rsqrt(x + 1) if x.dtype.kind == 'c' else "
-    "rsqrt((x - 1) * (x + 1)) -> rsqrt(x - 1) * rsqrt(x + 1)": ROUNDING,
-    "reductions.std_p vjp[0]: 0 -> 1 (place 2)": "times x - mean, which is 0 there",
-    "norms.norm_p vjp[0]: 0 -> 1 (place 2)": "times x, which is 0 there",
     "complex_numbers.imag_p transposes[0]: g.new_zeros(()).broadcast_to(g.shape) -> "
     "-g.new_zeros(()).broadcast_to(g.shape)": MINUS_ZERO,
     "complex_numbers.imag_p transposes[0]: g.new_zeros(()).broadcast_to(g.shape) -> g.new_zeros(())": (
         "a 0-d operand is broadcast anyway"
     ),
-    "complex_numbers.imag_p transposes[0]: g -> -g": MINUS_ZERO,
+    "complex_numbers.imag_p transposes[0]: g -> -g": ZEROS_LIKE,
     "cross_entropy.softmax_cross_entropy_p composed: _own_score(log_softmax(x, axis=axis), labels, axis) * -1 -> "
     "_own_score(log_softmax(x, axis=axis), labels, axis) / -1": "times -1 is over -1",
-    "losses.huber_p partials[0]: clip(x, -delta, delta) -> clip(-delta, x, delta)": (
-        "min(max(a, b), c) is symmetric in a and b"
-    ),
     "units.elu_p partials[0]: 0.0 -> 1.0": NOT_CHOSEN,
     "units.elu_p partials[0]: clip(x, None, 0.0) -> x": NOT_CHOSEN,
-    "indexing.overwrite_p transposes[0]: g -> -g (place 2)": MINUS_ZERO,
-    "indexing.put_p transposes[0]: g -> -g (place 2)": MINUS_ZERO,
+    "indexing.overwrite_p transposes[0]: g -> -g (place 2)": ZEROS_LIKE,
+    "indexing.put_p transposes[0]: g -> -g (place 2)": ZEROS_LIKE,
     "_elements._zeros: broadcast_to(like.new_zeros(()), shape) -> -broadcast_to(like.new_zeros(()), shape)": MINUS_ZERO,
     "attention._composed: 0 -> 1 (place 2)": NOT_CHOSEN,
     "attention._log_sums: 0 -> 1": NOT_CHOSEN,
     "attention._log_sums: 0.0 -> 1.0": NOT_CHOSEN,
     "attention._public_scores: 1 -> -1": LAST_OF_TWO,
-    "fft._weighted: 2 -> -2 (place 2)": "of two axes the last but one is the first",
+    "fft._weighted: 2 -> -2 (place 2)": "an even number is a multiple of -2, too",
     "products.matmul_summed: 1 -> -1 (place 2)": LAST_OF_TWO,
     "products.matmul_summed: len(shape) == 2 and batch and (x2.shape[:-2] == batch) -> len(shape) == 2": OTHER_WAY,
     "solving._solved: 2 -> -2 (place 2)": OTHER_WAY,
     "solving._solved: len(x1.shape) != 2 or n == 2 -> len(x1.shape) != 2": OTHER_WAY,
-    "solving._solved: moveaxis(y, 0, -2) -> moveaxis(y, -2, 0)": EXCHANGED,
     "solving.solve_triangular_p vjp: int(unitriangular) -> unitriangular": "True counts as 1",
     f"recurrent._folded: {OF_ALL} -> -{OF_ALL}": "True with a sign is true",
     f"recurrent._folded: {ANY} -> -{ANY}": "True with a sign is true",
     "recurrent._folded: zip(batched, shared) -> zip(shared, batched)": SYMMETRIC,
     "recurrent._fold: moveaxis(x, 0, axis) -> moveaxis(x, axis, 0)": EXCHANGED,
     f"recurrent._unfold: moveaxis({PARTED}, axis, 0) -> moveaxis({PARTED}, 0, axis)": EXCHANGED,
-    "recurrent.rnn_vjp_p composed: 1 -> -1": "of two names the second is the last",
+    "recurrent.rnn_vjp_p composed: 1 -> -1": LAST_OF_TWO,
     f"{RECURRENT}._run: unstack(within(p['lengths'], length, z.device)) -> within(p['lengths'], length, z.device)": (
         BY_INDEX
     ),
@@ -105,8 +99,6 @@ EQUIVALENT: dict[str, str] = {
     "singular_values.svd_p vjp[0]: imag(diagonal(turn_u + turn_v)) -> diagonal(turn_u + turn_v)": (
         "the diagonal of a skew-Hermitian matrix has no real part"
     ),
-    "singular_values.svd_p vjp[0]: u.shape[-2] > u.shape[-1] -> u.shape[-2] >= u.shape[-1]": NO_COMPLEMENT,
-    "singular_values.svd_p vjp[0]: vh.shape[-1] > vh.shape[-2] -> vh.shape[-1] >= vh.shape[-2]": NO_COMPLEMENT,
     "_matrices.require_small: host_values(x) -> -host_values(x)": MODULUS,
     f"_matrices.require_small: float({LARGEST}) -> {LARGEST}": "a NumPy scalar compares as a float does",
     "_matrices.aligned: has_axis and n < ndim -> has_axis": SAME_SHAPE,
@@ -128,7 +120,6 @@ EQUIVALENT: dict[str, str] = {
     ),
     "singular_values.svd_p vjp[0]: require_small(imag(diagonal(turn_u + turn_v)), DEPENDS_ON_PHASE, gu, gv) -> "
     "require_small(imag(diagonal(turn_u + turn_v)), DEPENDS_ON_PHASE, gv, gu)": SYMMETRIC,
-    "normalization.moving_average_p batch: (1,) * (len(running.shape) - 1) -> (1,)": "running statistics are vectors",
     "optimizer_updates.global_norm_p batch: 1 -> -1": LAST_OF_TWO,
     "optimizer_updates.global_norm_p batch: 1 -> -1 (place 2)": LAST_OF_TWO,
     "optimizer_updates.sgd_update_p batch: 0 -> 1 (place 2)": SAME_GRADIENT_SHAPE,
@@ -148,19 +139,24 @@ EQUIVALENT: dict[str, str] = {
         "what is compared is 0, 1 or far below"
     ),
     "ctc._folded: 2 -> -2": LAST_OF_FOUR,
-}
-
-# Where every survivor of a function has one reason.
-FUNCTIONS: dict[str, str] = {
-    "_matrices.over_gaps": "the diagonal is 0: that of a skew-Hermitian matrix from which phases are refused",
-    "factorizations.complement_p vjp[0]": f"it decides whether to refuse: {MODULUS}",
-    "normal_distribution.erfcx_p partials[0]": (
-        "below 1e-11 where it is taken, or at the limit where both formulas agree, or not chosen"
-    ),
-    "spectra._require_no_phase": MODULUS,
+    "_matrices.over_gaps: 1 -> 2": SQUARE,
+    "_matrices.over_gaps: gaps.astype(x.dtype) + unit -> gaps.astype(x.dtype) - unit": ZERO_OVER,
+    "factorizations.complement_p vjp[0]: matmul(y.mH, g) -> -matmul(y.mH, g)": MODULUS,
+    "factorizations.complement_p vjp[0]: g -> -g": MODULUS,
+    "factorizations.complement_p vjp[0]: g -> -g (place 2)": MODULUS,
+    "factorizations.complement_p vjp[0]: inner - inner.mH -> inner.mH - inner": MODULUS,
+    "spectra._require_no_phase: imag(diagonal(inner)) -> -imag(diagonal(inner))": MODULUS,
+    "spectra._require_no_phase: diagonal(inner) -> -diagonal(inner)": MODULUS,
+    "spectra._require_no_phase: g -> -g": MODULUS,
+    f"{ERFCX}: where(x > 50, x, 50) -> -where(x > 50, x, 50)": "its power is even",
+    f"{ERFCX}: x > 50 -> x >= 50": "at 50 it chooses between 50 and 50",
+    f"{ERFCX}: 50 -> 51 (place 2)": NOT_CHOSEN,
+    f"{ERFCX}: 50 -> -50 (place 2)": NOT_CHOSEN,
+    f"{ERFCX}: 50 -> 51 (place 4)": NOT_CHOSEN,
+    f"{ERFCX}: 0 -> 1": NOT_CHOSEN,
 }
 
 
 def reason(mutant: str) -> str | None:
     """Why nothing tells a mutant apart, if that is known."""
-    return EQUIVALENT.get(mutant) or FUNCTIONS.get(mutant.partition(": ")[0])
+    return EQUIVALENT.get(mutant)

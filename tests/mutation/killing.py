@@ -208,7 +208,7 @@ def tests_of(family: str) -> list[str]:
     """The test files that name a family or its place in a larger subject: where its hard points are tested by hand."""
     folder = Path(__file__).resolve().parent.parent
     subject = SUBJECTS.get(family, family.strip("_"))
-    return [str(path) for path in [*sorted(folder.glob(f"test_*{subject}*.py")), folder / "test_difficult_points.py"]]
+    return [str(path) for glob in (f"test_*{subject}*.py", "test_difficult_*.py") for path in sorted(folder.glob(glob))]
 
 
 def fails_by_hand(mutant: Mutant, files: Sequence[str]) -> bool:
