@@ -180,8 +180,8 @@ class Body:
                 s = s._replace(access=arranged(s.access))
             elif isinstance(s, Index):
                 s = s._replace(dimension=position[s.dimension])
-            if isinstance(s, Accumulate) and free:  # what is reduced over all points is so over those now inner
-                s = s._replace(over_inner=True)
+            if isinstance(s, Accumulate) and free:  # dimensions have become inner only now
+                s = s._replace(over_inner=not any(s.access.strides[len(merged[0]) :]))
             body.append(s)
         outer_sizes, inner_sizes = (tuple(math.prod(sizes[d] for d in run) for run in group) for group in merged)
         dtypes = tuple(v.dtype for v in self.operands)
