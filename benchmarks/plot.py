@@ -12,7 +12,7 @@ OURS, PEERS = ("#0b5fa5", "#5aa9e6", "#2a9d8f", "#8ac926"), ("#888888", "#bbbbbb
 
 
 def draw(figures: Mapping[str, Any], path: Path) -> None:
-    """A dot for each median, a bar over the quartiles; left of the line is faster than the best peer.
+    """A dot for each median, a bar over the quartiles; left of the line is faster than the best peer that counts.
 
     Without peers the times are over the fastest contender's.
     """
@@ -29,17 +29,22 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
             y = at + 0.6 * (step / max(len(names) - 1, 1) - 0.5)
             quartiles = [of["lower_quartile"] / unit, of["upper_quartile"] / unit]
             axis.plot(quartiles, [y, y], color=colours[name], linewidth=2, alpha=0.5)
-            axis.plot(of["median"] / unit, y, "o", color=colours[name], markersize=5)
+            counted = name not in figures["rows"][title]["beside"]
+            face = colours[name] if counted else "none"
+            axis.plot(of["median"] / unit, y, "o", color=colours[name], markersize=5, markerfacecolor=face)
     for name in names:
         axis.plot([], [], "o", color=colours[name], label=name)
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_yticks(range(len(rows)), list(rows))
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.3)
     axis.set_xlabel("time over the best peer's (left is faster)")
     facts = figures["machine"]
-    axis.set_title(f"{facts['processor']}, threads: {figures['plan']['threads']}, {facts['date'][:10]}", fontsize=10)
+    plan = figures["plan"]
+    title = f"{facts['processor']}, threads: {plan['threads']}, {facts['date'][:10]}"
+    axis.set_title(f"{title} (quick: not a measurement)" if plan["is_quick"] else title, fontsize=10)
     axis.legend(fontsize=8, loc="best")
     figure.savefig(path, dpi=120)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,8 +25,8 @@ class Worker:
     def __init__(self, environment: Mapping[str, str]):
         self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            # -P: the folder that this runs in may hold a module by any name
-            [sys.executable, "-P", "-m", f"{__package__}.worker"],
+            # -P: the folder that this runs in may hold a module by any name; faulthandler: where it crashed, if it does
+            [sys.executable, "-P", "-X", "faulthandler", "-m", f"{__package__}.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -44,16 +45,18 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise WorkerError(f"its process ended with status {self._process.wait()}: {self._last_words()}")
+            raise WorkerError(f"its process {_ending(self._process.wait())}{self._last_words()}")
         answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"])
         return answer
 
     def _last_words(self) -> str:
+        """Where a crash was, innermost first, or what was written last."""
         self._complaints.seek(0)
-        lines = self._complaints.read().strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        lines = [line.strip() for line in self._complaints.read().splitlines() if line.strip()]
+        places = [line for line in lines if line.startswith("File ")]
+        return f": {(places or lines[-1:])[0]}" if lines else ""
 
     def close(self) -> None:
         """End it and wait until it has gone, so that its memory and cores are free."""
@@ -73,6 +76,10 @@ class Worker:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _ending(status: int) -> str:
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from time import perf_counter, process_time
 from typing import Any
@@ -101,7 +102,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     session = _Session()
-    requests = {"load": session.load, "first": session.first, "burst": session.burst, "finish": session.finish}
+    requests: dict[str, Callable[..., dict[str, Any]]] = {
+        "load": session.load,
+        "first": session.first,
+        "burst": session.burst,
+        "finish": session.finish,
+    }
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,19 +41,28 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
             optimizer.step()
         return loss
 
-    run = ag.compile(step) if compiled else step
-    synchronize = get_device(device).synchronize
-
-    def finished() -> Any:
-        loss = run()
-        synchronize()
-        return loss
+    run = _on(device, ag.compile(step) if compiled else step)
 
     def values(loss: Any) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
-        return [loss.item(), *(norm(g.numpy()) for g in gradients)]
+        return [loss.item(), *(norm(g.numpy()) for g in gradients if g is not None)]
 
-    return Contestant(finished, values)
+    return Contestant(run, values)
+
+
+def _on(device: str, step: Callable[[], Any]) -> Callable[[], Any]:
+    """The step on ``device``, done when it returns; on the default device nothing is put around it."""
+    target = get_device(device)
+    if target is get_device(None):
+        return step
+
+    def run() -> Any:
+        with ag.default_device(device):
+            loss = step()
+        target.synchronize()
+        return loss
+
+    return run
 
 
 def _copy_into(model: nn.Module, parameters: dict[str, np.ndarray]) -> None:

@@ -26,7 +26,7 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
 
     def values(loss: torch.Tensor) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
-        return [loss.item(), *(norm(g.cpu()) for g in gradients)]
+        return [loss.item(), *(norm(g.cpu()) for g in gradients if g is not None)]
 
     return Contestant(step, values)
 

@@ -31,7 +31,7 @@ class CharacterModel(Workload):
     def model(self, lib: Any) -> Any:
         nn = lib.nn
 
-        class CharLM(nn.Module):
+        class CharLM(nn.Module):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.e = nn.Embedding(64, 64)
@@ -69,7 +69,7 @@ class Addition(Workload):
     def model(self, lib: Any) -> Any:
         nn = lib.nn
 
-        class Add(nn.Module):
+        class Add(nn.Module):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.enc = nn.LSTM(12, 128, batch_first=True)
