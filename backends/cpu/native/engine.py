@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -103,11 +105,11 @@ def _unlocked(name: str) -> Any:
 
 def kept(text: str, machine: Machine) -> bytes:
     """The object code of a module's text, from the cache if it is there."""
-    cache, name = default_cache(), identity.of_text(text, _platform(machine))
-    data = cache.get(name)
+    store, name = default_cache(), identity.of_text(text, _platform(machine))
+    data = store.get(name)
     if data is None:
         data = compiled(text, machine)
-        cache.put(name, data)
+        store.put(name, data)
     return data
 
 
@@ -125,15 +127,15 @@ def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[i
 
 def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -> Future[tuple[str, bytes]]:
     """The symbol and object code of a kernel's entry. Its text is written here: threads gain only in LLVM."""
-    cache, platform = default_cache(), _platform(machine)
+    store, platform = default_cache(), _platform(machine)
     name = identity.of_key((spec.key, spec.name, spec.operands), spec.emit, platform)
-    data = None if name is None else cache.get(name)
+    data = None if name is None else store.get(name)
     text = ""
     if data is None:
         text = str(entry(spec, machine, ENTRY))
         if name is None:
             name = identity.of_text(text, platform)
-            data = cache.get(name)
+            data = store.get(name)
     symbol = f"{spec.name}_{name[:16]}"
     done: Future[tuple[str, bytes]] = Future()
     if data is not None:
@@ -142,7 +144,7 @@ def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -
 
     def work() -> tuple[str, bytes]:
         made = compiled(text.replace(ENTRY, symbol), machine)
-        cache.put(name, made)
+        store.put(name, made)
         return symbol, made
 
     return compilers.submit(work)
@@ -164,6 +166,13 @@ def _target(machine: Machine) -> Any:
     return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
         cpu=machine.cpu, features=machine.features, opt=3, reloc="pic", codemodel="jitdefault", jit=True
     )
+
+
+@cache
+def _name_system_calls() -> None:
+    if sys.platform == "win32":  # which has the function that barriers call under a name of its own
+        function = ctypes.windll.kernel32.SwitchToThread
+        llvm.add_symbol("sched_yield", ctypes.cast(function, ctypes.c_void_p).value)
 
 
 class Code:

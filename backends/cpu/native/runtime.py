@@ -10,8 +10,8 @@ Layouts, in bytes unless said otherwise:
 from __future__ import annotations
 
 import ctypes
+import time
 from functools import cache
-from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
@@ -372,14 +372,33 @@ following:
 end:
   ret void
 }}
+"""
 
-; A clock that counts steadily, in units of its own.
+CLOCK_MONOTONIC = getattr(time, "CLOCK_MONOTONIC", None)
+TICKS_IR = (
+    """
+; Nanoseconds; cycles on Windows, whose clocks are of another kind.
+define i64 @ticks() {
+  %now = call i64 @llvm.readcyclecounter()
+  ret i64 %now
+}
+declare i64 @llvm.readcyclecounter()
+"""
+    if CLOCK_MONOTONIC is None
+    else f"""
 define i64 @ticks() {{
-  %now = call i64 @llvm.TICKS()
+  %time = alloca [2 x i64]
+  %status = call i32 @clock_gettime(i32 {CLOCK_MONOTONIC}, ptr %time)
+  %seconds = load i64, ptr %time
+  %rest.at = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %rest.at
+  %whole = mul i64 %seconds, 1000000000
+  %now = add i64 %whole, %rest
   ret i64 %now
 }}
-declare i64 @llvm.TICKS()
+declare i32 @clock_gettime(i32, ptr)
 """
+)
 
 
 class Runtime(NamedTuple):
@@ -427,9 +446,7 @@ def _text(module: ir.Module) -> str:
     """The module of the barrier and the functions above, for the machine that the module names."""
     instruction = pause(module.triple)
     resting = f'call void asm sideeffect "{instruction}", "~{{memory}}"()'
-    # what aarch64 has for a cycle counter is not for user programs
-    clock = "readcyclecounter" if instruction == "pause" else "readsteadycounter"
-    return f"{module}{TEAM_IR}{PROGRAM_IR}".replace("PAUSE", resting).replace("TICKS", clock)
+    return f"{module}{TEAM_IR}{PROGRAM_IR}{TICKS_IR}".replace("PAUSE", resting)
 
 
 def _address(function: Any) -> int:
@@ -438,9 +455,11 @@ def _address(function: Any) -> int:
 
 @cache
 def seconds_per_tick() -> float:
-    """How long the unit of ``ticks`` is: measured once, in a few milliseconds."""
+    """How long the unit of ``ticks`` is; where it is not known, it is measured in a few milliseconds."""
+    if CLOCK_MONOTONIC is not None:
+        return 1e-9
     ticks = runtime().ticks
-    start, first = perf_counter(), ticks()
-    sleep(0.005)
-    last, end = ticks(), perf_counter()
+    start, first = time.perf_counter(), ticks()
+    time.sleep(0.005)
+    last, end = ticks(), time.perf_counter()
     return (end - start) / (last - first)
