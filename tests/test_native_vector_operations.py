@@ -92,13 +92,8 @@ def values(dtype: str) -> np.ndarray:
         return np.concatenate([edges, -np.array(edges)]).astype(dtype)
     limits = np.iinfo(dtype)
     edges = [0, 1, 2, 3, 5, 7, 8, 10, 31, 32, 63, 64, 100, limits.max, limits.max - 1, limits.min, limits.min + 1]
-    return np.concatenate(
-        [np.array(edges, dtype), -np.array(edges[:13]).astype(dtype), rng.integers(*limits_of(dtype))]
-    )
-
-
-def limits_of(dtype: str) -> tuple[int, int, int, str]:
-    return np.iinfo(dtype).min, np.iinfo(dtype).max, 12, dtype
+    negative = -np.array(edges[:13]).astype(dtype)
+    return np.concatenate([np.array(edges, dtype), negative, rng.integers(limits.min, limits.max, 12, dtype)])
 
 
 def grid(dtypes: tuple[str, ...]) -> tuple[np.ndarray, ...]:
@@ -173,11 +168,8 @@ def test_select_and_fma(level: str) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_arguments_of_other_dtypes_are_converted(level: str) -> None:
     """A whole number's root, a comparison of unlike numbers, logic of numbers, a choice between unlike ones."""
-    whole, real, flags = (
-        np.arange(-4, 12, dtype=np.int32),
-        np.linspace(-3, 4.5, 16, dtype=np.float64),
-        np.arange(16) > 7,
-    )
+    whole, real = np.arange(-4, 12, dtype=np.int32), np.linspace(-3, 4.5, 16, dtype=np.float64)
+    flags = whole > 3
     operations = (
         ("div", ("int32", "int32"), "float64"),
         ("add", ("int32", "float64"), "float64"),

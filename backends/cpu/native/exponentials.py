@@ -180,7 +180,7 @@ def _reduced(a: Arithmetic, x: ir.Value, offset: int, fit: Fit, shift: float = 0
 
 def _exp_of(a: Arithmetic, r: ir.Value, fit: Fit) -> ir.Value:
     """exp(r) of a reduced argument."""
-    return a.polynomial(r, (1.0, 1.0, *fit.exp))
+    return a.fma(a.fma(a.polynomial(r, fit.exp), r, 1.0), r, 1.0)
 
 
 def _scaled(a: Arithmetic, value: ir.Value, bits: ir.Value) -> ir.Value:

@@ -21,6 +21,7 @@ class Format(NamedTuple):
     integer: ir.IntType
 
 
+HORNER = 8  # the most coefficients that are summed one after another
 SINGLE, DOUBLE = Format(23, 127, I32), Format(52, 1023, I64)
 
 
@@ -68,7 +69,14 @@ class Arithmetic:
         return self.builder.fneg(a)
 
     def polynomial(self, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
-        """coefficients[0] + coefficients[1] * x + ..., by Horner's rule."""
+        """coefficients[0] + coefficients[1] * x + ..., by Horner's rule; a long one as two in x*x, side by side.
+
+        A chain of dependent operations is as long as the processor can look ahead: two half as long run at once.
+        """
+        if len(coefficients) > HORNER:
+            square = self.mul(x, x)
+            even, odd = (self.polynomial(square, coefficients[start::2]) for start in (0, 1))
+            return self.fma(odd, x, even)
         total = self.number(coefficients[-1])
         for coefficient in reversed(coefficients[:-1]):
             total = self.fma(total, x, coefficient)
