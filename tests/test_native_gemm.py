@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
 from autograd_core.backends.cpu.native import emit, engine, machine
-from autograd_core.backends.cpu.native.blocking import choose, deepest
+from autograd_core.backends.cpu.native.blocking import choose, depth_of
 from autograd_core.backends.cpu.native.gemm import BatchDimension, MatrixLayout, gemm
 from autograd_core.backends.cpu.native.packing import transposed
 from autograd_core.backends.cpu.native.tile import Segment, TileShape, accumulate, largest, repeated, tile, zeros
@@ -176,7 +176,8 @@ def test_every_combination_of_strides(level, seed):
 @pytest.mark.parametrize("kinds", [("rows", "rows"), ("rows", "columns"), ("columns", "rows"), ("columns", "columns")])
 def test_shapes_of_one_row_or_column_or_term(level, kinds):
     rng = np.random.default_rng(2)
-    for m, n, k in ((1, 1, 1), (1, 37, 53), (53, 1, 37), (1, 1, 70), (33, 41, 1), (2, 67, 5), (67, 3, 4), (1, 200, 3)):
+    shapes = [(1, 1, 1), (1, 37, 53), (53, 1, 37), (1, 1, 170), (33, 41, 1), (2, 67, 5), (67, 3, 4), (4, 33, 70)]
+    for m, n, k in [*shapes, (1, 1001, 301)]:
         a, b = matrix(rng, m, k, kinds[0], "float32"), matrix(rng, k, n, kinds[1], "float32")
         check(a, b, matrix(rng, m, n, "rows", "float32"), threads=2, level=level)
 
@@ -189,7 +190,8 @@ def test_long_sums_are_cut_into_blocks(level):
         ("float32", "columns", True),
         ("float64", "columns", False),
     ):
-        k = 2 * deepest(np.dtype(dtype)) + 5
+        k = 2053
+        assert depth_of(k, np.dtype(dtype))[1] > 2
         a, b = matrix(rng, 37, k, kind, dtype), matrix(rng, k, 70, KINDS[kind == "rows"], dtype)
         check(a, b, matrix(rng, 37, 70, "rows", dtype, 3), accumulate=adding, threads=2, level=level)
 
@@ -266,7 +268,7 @@ def test_epilogue_sees_the_whole_sum_with_its_place(level, m, n, k):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize(("m", "n", "k"), [(17, 37, 20), (37, 70, 2100)])
+@pytest.mark.parametrize(("m", "n", "k"), [(17, 37, 20), (37, 70, 2100), (1, 700, 300)])
 def test_consume_takes_the_product_that_is_never_stored(level, m, n, k):
     """p -= 0.1 * A B, batch after batch"""
     rng = np.random.default_rng(9)

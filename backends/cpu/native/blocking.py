@@ -10,8 +10,11 @@ import numpy as np
 from .machine import Machine
 
 BLOCK_BYTES = 512 * 1024  # of packed B: half of a second-level cache
-DEPTH_BYTES = 4096  # of one row of A in a block along k: a tile's rows stay in the first-level cache
+DEPTH_BYTES = 1536  # of one row of A in a block along k: a tile's rows stay in the first-level cache
+WHOLE_BYTES = 3200  # a row of A that is not cut: blocks are more code, and another pass over C
 TALLEST = 16
+FEW = 4  # rows of A that do not pay for packing B
+STREAMED = 16  # rows of B that are read side by side where A has a single row
 PLANNED_THREADS = 2
 PAGE = 4096
 
@@ -32,6 +35,7 @@ class Blocking(NamedTuple):
     ``vectors`` registers, then ``rest`` columns. by_rows: whether threads share the tiles of rows, or the panels.
     depth: of one block along k, of which there are ``blocks``. group: how many panels are packed at once.
     pack_a: ``""`` (read where it is), ``"rows"`` (copied to rows that do not collide in the cache), ``"panel"``.
+    dots: whether B's columns are contiguous and multiplied where they are, each lane of a register a part of the sum.
     """
 
     base: int
@@ -44,8 +48,9 @@ class Blocking(NamedTuple):
     depth: int
     blocks: int
     group: int
-    pack_a: str
-    pack_b: bool
+    pack_a: str = ""
+    pack_b: bool = False
+    dots: bool = False
 
     @property
     def row_tiles(self) -> int:
@@ -56,13 +61,9 @@ class Blocking(NamedTuple):
         return self.panels + bool(self.rest)
 
 
-def deepest(dtype: np.dtype) -> int:
-    return DEPTH_BYTES // dtype.itemsize
-
-
 def depth_of(k: int, dtype: np.dtype) -> tuple[int, int]:
     """(length, number) of the blocks along k, of nearly equal length."""
-    blocks = max(1, ceil(k / deepest(dtype)))
+    blocks = ceil(k * dtype.itemsize / DEPTH_BYTES) if k * dtype.itemsize > WHOLE_BYTES else 1
     return ceil(k / blocks), blocks
 
 
@@ -72,6 +73,13 @@ def choose(
     """The cheapest cut by a model of the processor's cycles; ``products`` is the size of the batch."""
     lanes = machine.lanes(dtype)
     registers = ceil(n / lanes)
+    if lanes > 1 and m <= FEW and a.column_stride == b.row_stride == 1 and (n == 1 or b.column_stride != 1):
+        return Blocking(1, 0, m, 1, *divmod(n, lanes), by_rows=False, depth=k, blocks=1, group=1, dots=True)
+    if m == 1 and b.column_stride == 1 and k * n * dtype.itemsize > BLOCK_BYTES:
+        blocks = ceil(k / STREAMED)
+        vectors = min(8, machine.registers // 2)
+        panels, rest = divmod(n, vectors * lanes)
+        return Blocking(1, 0, 1, vectors, panels, rest, by_rows=False, depth=STREAMED, blocks=blocks, group=1)
     best, lowest = None, float("inf")
     for vectors in range(1, min(registers, machine.registers // 4, 6) + 1):
         tallest = min(m, TALLEST, (machine.registers - 1 - vectors) // vectors)

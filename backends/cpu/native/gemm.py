@@ -14,6 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from .blocking import BLOCK_BYTES, TALLEST, MatrixLayout, choose, depth_of
+from .dots import dots
 from .emit import (
     I8,
     I32,
@@ -113,7 +114,7 @@ def gemm(
     packed_a = (depth + 64) * TALLEST * size + SLACK
     product.bytes_of_b, product.bytes_of_a = _rounded(packed_b, 64), _rounded(packed_a, 64)
     scratch = MOST_THREADS * (product.bytes_of_a + product.bytes_of_b)
-    product.partial = scratch if c is None and blocks > 1 else None
+    product.partial = scratch if c is None and (blocks > 1 or m == 1) else None
     products = prod(d.count for d in batch)
     callbacks = key if key is not None else (epilogue, consume)
     if product.partial is not None:
@@ -153,8 +154,9 @@ class _Product:
         epilogue: Epilogue | None,
         consume: Consumer | None,
     ):
-        self.swapped = c is not None and epilogue is None and c.column_stride != 1 and (c.row_stride == 1 or m == 1)
-        if self.swapped:  # C's columns are contiguous: its transpose is a product of the transposes
+        plain = c is not None and epilogue is None
+        self.swapped = plain and m > 1 and (n == 1 or (c.column_stride != 1 and c.row_stride == 1))
+        if self.swapped:  # C's columns are contiguous, or its only one: its transpose is a product of the transposes
             m, n = n, m
             a, b, c = b.transposed, a.transposed, c.transposed
             batch = tuple(BatchDimension(d.count, d.b_stride, d.a_stride, d.c_stride) for d in batch)
@@ -386,7 +388,13 @@ class _Product:
                 for v in range(shape.vectors)
             ]
         spots = list(zip(addresses, counts, strict=True))
-        sums = accumulate(builder, shape, self._start(shape, spots, stride, block), segment)
+        sums = self._start(shape, spots, stride, block)
+        if cut.dots:
+            panel = Panel(self.dtype, self.lanes, self.lanes, valid)
+            product = dots(builder, panel, self.k, segment.a, segment.b, self.b.column_stride)
+            sums = [builder.fadd(sums[0], product)] if self.accumulate else [product]
+        else:
+            sums = accumulate(builder, shape, sums, segment)
 
         def keep() -> None:
             for value, (address, count) in zip(sums, spots, strict=True):
