@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,36 +12,46 @@ from autograd_core import context
 from autograd_core.aval import Aval
 from autograd_core.backend import get_device
 from autograd_core.compile.capture import Argument, Capture, trace
+from autograd_core.compile.capture import evaluate as evaluate_graph
 from autograd_core.compile.evaluate import evaluate
 from autograd_core.compile.fuse import LoopUnit, Schedule
 from autograd_core.compile.ir import Graph, Var, check
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 
-__all__ = ["eager", "graph_of", "run", "trace"]
+__all__ = ["captured", "graph_of", "run", "trace"]
+
+
+class Captured(NamedTuple):
+    """What a function did with tensors, the arrays of all inputs of the graph, and its results equation by equation."""
+
+    graph: Graph
+    arrays: list[np.ndarray]
+    expected: list[np.ndarray]
+
+
+def captured(f: Callable[..., Any], *arrays: np.ndarray) -> Captured:
+    """``f`` of tensors of these arrays; backward may be part of it, and tensors and generators from outside."""
+    device = get_device("numpy")
+    capture = Capture(device)
+    for i, a in enumerate(arrays):
+        capture._input(Aval(a.shape, a.dtype), Argument(i), a)
+    tensors = [Tensor(capture._symbol(v), device) for v in list(capture.inputs)]
+    with context.scope(interpreter=capture, device="numpy"):
+        y = f(*tensors)
+        outputs = [capture.var_of(r) for r in (y if isinstance(y, (tuple, list)) else (y,))]
+    graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
+    expected = [np.array(x) for x in evaluate_graph(graph, device, capture.values)]
+    return Captured(graph, [capture.values[v] for v in graph.inputs], expected)
 
 
 def graph_of(f: Callable[..., Any], *arrays: np.ndarray) -> Graph:
-    """What ``f`` does with tensors of these arrays; backward may be part of it."""
-    device = get_device("numpy")
-    capture = Capture(device)
-    inputs = [capture._input(Aval(a.shape, a.dtype), Argument(i), a) for i, a in enumerate(arrays)]
-    tensors = [Tensor(capture._symbol(v), device) for v in inputs]
-    with context.scope(interpreter=capture, device="numpy"):
-        y = f(*tensors)
-    outputs = [capture.var_of(r) for r in (y if isinstance(y, tuple) else (y,))]
-    return check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
-
-
-def eager(f: Callable[..., Any], *arrays: np.ndarray) -> list[np.ndarray]:
-    with ag.default_device("numpy"):
-        y = f(*[ag.tensor(a) for a in arrays])
-    return [r.numpy() for r in (y if isinstance(y, tuple) else (y,))]
+    return captured(f, *arrays).graph
 
 
 def run(graph: Graph, plan: Schedule, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The outputs of a graph, by its schedule: kernels evaluated in NumPy, opaque equations run eagerly."""
-    memory: dict[Var, np.ndarray] = dict(zip(graph.inputs, [np.ascontiguousarray(a) for a in arrays], strict=True))
+    memory: dict[Var, np.ndarray] = dict(zip(graph.inputs, [np.array(a, order="C") for a in arrays], strict=True))
     memory.update((v, np.array(a, order="C")) for v, a in graph.constants.items())
 
     def value(v: Var) -> np.ndarray:
@@ -61,5 +71,5 @@ def run(graph: Graph, plan: Schedule, arrays: Sequence[np.ndarray]) -> list[np.n
         e = unit.equation
         y = EAGER.run(e.primitive, [ag.tensor(np.array(value(v)), device="numpy") for v in e.inputs], e.params)
         for v, r in zip(e.outputs, y if type(y) is tuple else (y,), strict=True):
-            memory[v] = np.ascontiguousarray(r.data)
+            memory[v] = np.array(r.data, order="C")
     return [np.array(value(v)) for v in graph.outputs]

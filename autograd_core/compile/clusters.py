@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -81,7 +82,8 @@ def outer_of(dims: Sequence[int], inner: Collection[int]) -> list[int]:
     return [d for d in range(len(dims)) if d not in inner]
 
 
-def root(shape: tuple[int, ...], dims: Sequence[int], inner: Collection[int]) -> Coordinates:
+@lru_cache(maxsize=1 << 12)
+def root(shape: tuple[int, ...], dims: tuple[int, ...], inner: frozenset[int] = frozenset()) -> Coordinates:
     """The coordinates, in a kernel, of an array of this shape that it computes: one element a point, or a row."""
     size = math.prod(shape)
     if size == math.prod(dims):
@@ -157,7 +159,7 @@ def _inner(items: Sequence[Item], dims: tuple[int, ...]) -> Any:
             if users or node.size != 1:
                 return "none"
             continue
-        over = covered(spread(domain(node), range(len(dims)), dims), node.params)
+        over = covered(root(domain(node), dims), node.params)
         if users:
             if over == every and total > SMALL:
                 return "none"
@@ -186,12 +188,12 @@ def _aligned(
         node = item.node
         if node is None:
             return False
-        at = root(domain(node), dims, inner or ())
+        at = root(domain(node), dims, inner or frozenset())
         for arg, base in bases(node, replaced):
             if base.index not in inside:
                 continue
             wanted = followed(arg, base, at if arg.shape else (), dims, replaced)
-            if wanted != root(base.shape, dims, inner or ()) and not (base.kind == "map" and is_cheap(base)):
+            if wanted != root(base.shape, dims, inner or frozenset()) and not (base.kind == "map" and is_cheap(base)):
                 return False
     return True
 

@@ -155,7 +155,7 @@ class Expressions:
         if x.shape == shape:
             return x
         same = _scalar_of(x)
-        if same is not None and same.shape == ():
+        if same is not None:
             return self.broadcast(same, shape)
         if x.kind == "reshape":
             return self.reshape(x.args[0], shape)
@@ -177,8 +177,12 @@ class Expressions:
 
     def broadcast(self, x: Node, shape: Shape) -> Node:
         """``x`` repeated along new leading axes and axes of length 1."""
+        same = _scalar_of(x)
         if x.shape == shape:
             return x
+        if same is not None:
+            kind = "broadcast" if math.prod(shape) != 1 else "reshape"
+            return same if not shape else self._make(kind, "", (same,), None, shape, x.dtype)
         if math.prod(shape) == x.size:
             return self.reshape(x, shape)
         if x.kind == "broadcast":
@@ -186,7 +190,7 @@ class Expressions:
             if len(source.shape) in (0, len(shape)) or len(x.shape) == len(shape):
                 return self.broadcast(source, shape)
         if len(x.shape) < len(shape):
-            x = self.reshape(x, (1,) * (len(shape) - len(x.shape)) + x.shape) if x.shape else x
+            x = self.reshape(x, (1,) * (len(shape) - len(x.shape)) + x.shape)
         return self._make("broadcast", "", (x,), None, shape, x.dtype)
 
     def slice(self, x: Node, starts: Sequence[int], steps: Sequence[int], lengths: Sequence[int]) -> Node:
@@ -212,7 +216,7 @@ def _scalar_of(x: Node) -> Node | None:
     """The 0-d array whose value all elements of ``x`` have, if it is known to have one."""
     if x.shape == ():
         return x
-    return x.args[0] if x.kind == "broadcast" and x.args[0].shape == () else None
+    return x.args[0] if x.kind in ("broadcast", "reshape") and x.args[0].shape == () else None
 
 
 def _exact_times(value: Any, count: int, dtype: np.dtype) -> bool:

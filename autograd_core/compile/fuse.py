@@ -98,6 +98,8 @@ class _Scheduler:
         self.alone: set[int] = set()  # nodes with a kernel of their own
         self.replaced: dict[int, Node] = {}  # views that must be in memory as they are -> their copies
         self.wanted: dict[Var, Node] = {}  # values that others see -> the nodes that hold them
+        self._inputs: set[int] = set()
+        self._sizes: dict[int, int] = {}
         self.equation_of: dict[Item, tuple[Equation, str]] = {}
         self._lower(trace, is_native)
         self._want_outputs()
@@ -257,6 +259,10 @@ class _Scheduler:
         for item in items:
             if item.node is not None and item.node.kind == "map":
                 price[item.node.index] = self._price(item.node, price)
+            for _, base in bases(item.node, self.replaced) if item.node is not None else ():
+                self._sizes[base.index] = base.size
+                if base.kind == "input":
+                    self._inputs.add(base.index)
         stored = set(self.required)
         used: dict[int, set[Cluster]] = {}
         for item in reversed(items):
@@ -267,7 +273,7 @@ class _Scheduler:
             users = used.get(node.index, set())
             if node.index in stored:
                 computed = {own}
-            elif users - {own} and not self._again(node, price, users - {own}):
+            elif users - {own} and not self._again(node, price, stored):
                 stored.add(node.index)
                 computed = {own}
             else:
@@ -292,12 +298,13 @@ class _Scheduler:
     def _is_low(self, node: Node, cost: int, loads: frozenset[int]) -> bool:
         return cost <= _CHEAP and len(loads) <= _CHEAP_LOADS if node.size > 1 else cost <= 4 * _HOISTED
 
-    def _again(self, node: Node, price: Any, users: set[Cluster]) -> bool:
-        """Whether the clusters that use a value compute it themselves."""
+    def _again(self, node: Node, price: Any, stored: set[int]) -> bool:
+        """Whether the clusters that use a value compute it themselves: only if all they need is in memory anyway."""
         if node.kind != "map":
             return False
         cost, loads = price[node.index]
-        return self._is_low(node, cost, loads)
+        there = all(i in stored or i in self._inputs or self._sizes[i] * 8 <= node.size for i in loads)
+        return self._is_low(node, cost, loads) and (there or node.size == 1)
 
     def _holders(self, stored: set[int]) -> dict[int, Var]:
         """The value that stands for the memory of each stored node: of the graph, where it has one."""
@@ -336,7 +343,12 @@ class _Scheduler:
         return OpaqueUnit(*self.equation_of[item])
 
     def _kernel(
-        self, cluster: Cluster, results: Sequence[Node], dims: Any, stored: set[int], holders: dict[int, Var]
+        self,
+        cluster: Cluster,
+        results: Sequence[Node],
+        dims: tuple[int, ...],
+        stored: set[int],
+        holders: dict[int, Var],
     ) -> LoopUnit:
         own = {n.index for n in cluster.nodes}
 
@@ -348,15 +360,15 @@ class _Scheduler:
                 return holders.setdefault(node.index, Var(Aval(node.shape, node.dtype)))
             return None
 
-        inner = cluster.inner
-        body = Body(dims, inner or frozenset(), memory)
+        inner = cluster.inner or frozenset()
+        body = Body(dims, inner, memory)
         for node in results:
             var = holders[node.index]
             if node.kind == "reduce" and not _is_stage(node, cluster, dims):
-                body.accumulate(node, root(domain(node), dims, inner or ()), var)
+                body.accumulate(node, root(domain(node), dims, inner), var)
             else:
-                body.store(node, root(node.shape, dims, inner or ()), var)
-        kernel = body.kernel(free=inner is None)
+                body.store(node, root(node.shape, dims, inner), var)
+        kernel = body.kernel(free=cluster.inner is None)
         origins = dict.fromkeys(self.names[n.index] for n in cluster.nodes if n.index in self.names)
         return LoopUnit(kernel, tuple(body.operands), tuple(origins))
 
@@ -370,9 +382,9 @@ class _Scheduler:
         return views
 
 
-def _is_stage(node: Node, cluster: Cluster, dims: Sequence[int]) -> bool:
+def _is_stage(node: Node, cluster: Cluster, dims: tuple[int, ...]) -> bool:
     """Whether a reduction is over the inner points, so that it is known at every outer one."""
-    at = root(domain(node), dims, cluster.inner or ())
+    at = root(domain(node), dims, cluster.inner or frozenset())
     return covered(at, node.params) == cluster.inner
 
 

@@ -44,15 +44,25 @@ class Grouping:
         if item.node is None:
             return Cluster([item], (), None)
         dims = tuple(n for n in domain(item.node) if n != 1)
-        # a reduction alone is open: both its axes and the others may become inner
-        return Cluster([item], dims, None)
+        alone = fitted([item], dims, self._replaced) if item.node.kind == "reduce" else None
+        return alone or Cluster([item], dims, None)
 
     def run(self) -> list[Cluster]:
         for item in self.items:
             for source in item.reads:
                 self._try(source, item)
         self._sideways()
+        self._numbers()
         return list(dict.fromkeys(self.cluster[item] for item in self.items))
+
+    def _numbers(self) -> None:
+        """Join clusters that compute single numbers for others: one kernel where there would be many small ones."""
+        last: Item | None = None
+        for item in self.items:
+            if item.node is None or item.node.index not in self._required or self.cluster[item].dims:
+                continue
+            if last is None or not self._try(last, item):
+                last = item
 
     def _try(self, a: Item, b: Item) -> bool:
         first, second = self.cluster[a], self.cluster[b]
@@ -134,7 +144,7 @@ class Grouping:
         node = item.node
         if node is None or math.prod(domain(node)) != math.prod(dims):
             return set()
-        at = root(domain(node), dims, ())
+        at = root(domain(node), dims)
         return {
             followed(arg, found, at if arg.shape else (), dims, self._replaced)
             for arg, found in bases(node, self._replaced)

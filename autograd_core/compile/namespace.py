@@ -101,6 +101,8 @@ class Array:
 
     @property
     def real(self) -> Array:
+        if self.dtype.kind == "c":
+            raise Inexpressible("complex numbers")
         return self
 
     def __getattr__(self, name: str) -> Any:

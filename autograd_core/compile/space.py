@@ -141,6 +141,8 @@ class Place(NamedTuple):
 def viewed(view: Node, base: Place) -> Place | None:
     """The place of a view of an array that lies at ``base``; None where strides cannot say it."""
     source = view.args[0].shape
+    if 0 in view.shape:
+        return Place((0,) * len(view.shape))
     if view.kind == "permute":
         return Place(tuple(base.strides[a] for a in view.params), base.offset)
     if view.kind == "broadcast":
