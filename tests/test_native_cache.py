@@ -321,6 +321,12 @@ def test_many_kernels_compiled_by_several_threads_are_the_same_as_one_by_one(her
         assert cache.default_cache().get(name) == alone
 
 
+def test_kernels_of_different_keys_may_be_the_same_code(here):
+    specs = [storing(1.5)._replace(key=key) for key in ("a", "b", "c")]
+    _, addresses = engine.library(specs, machine.host())
+    assert len(set(addresses)) == 1
+
+
 def test_an_error_in_a_kernels_code_reaches_the_caller(here):
     def broken(b, m):
         raise RuntimeError("no such layout")

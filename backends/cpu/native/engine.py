@@ -121,21 +121,21 @@ def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[i
         for key, spec in zip(keys, specs):
             if key not in objects:
                 objects[key] = _object(spec, machine, compilers)
-    code = Code([future.result()[1] for future in objects.values()])
-    return code, [code.address(objects[key].result()[0]) for key in keys]
+    made = {key: future.result() for key, future in objects.items()}
+    code = Code(list(dict(made.values()).values()))  # keys may differ where the code, and with it the symbol, does not
+    return code, [code.address(made[key][0]) for key in keys]
 
 
 def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -> Future[tuple[str, bytes]]:
     """The symbol and object code of a kernel's entry. Its text is written here: threads gain only in LLVM."""
     store, platform = default_cache(), _platform(machine)
-    name = identity.of_key((spec.key, spec.name, spec.operands), spec.emit, platform)
-    data = None if name is None else store.get(name)
-    text = ""
+    known = identity.of_key((spec.key, spec.name, spec.operands), spec.emit, platform)
+    text, data = "", store.get(known) if known else None
     if data is None:
         text = str(entry(spec, machine, ENTRY))
-        if name is None:
-            name = identity.of_text(text, platform)
-            data = store.get(name)
+    name = known or identity.of_text(text, platform)
+    if not known:
+        data = store.get(name)
     symbol = f"{spec.name}_{name[:16]}"
     done: Future[tuple[str, bytes]] = Future()
     if data is not None:
@@ -171,8 +171,12 @@ def _target(machine: Machine) -> Any:
 @cache
 def _name_system_calls() -> None:
     if sys.platform == "win32":  # which has the function that barriers call under a name of its own
-        function = ctypes.windll.kernel32.SwitchToThread
-        llvm.add_symbol("sched_yield", ctypes.cast(function, ctypes.c_void_p).value)
+        llvm.add_symbol("sched_yield", address_of(ctypes.windll.kernel32.SwitchToThread))
+
+
+def address_of(function: Any) -> int:
+    """Where a function of ctypes is."""
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 class Code:

@@ -66,15 +66,14 @@ class Program:
         self.threads = 1 if self.microseconds < ALONE_BELOW else threads
         self._addresses = tuple(addresses)
         self._code = code  # the addresses are good for as long as it lives
-        self._record = (ctypes.c_int64 * (rt.HEADER + sum(rt.CALL_WORDS + 2 * len(c.operands) for c in calls)))()
-        self._write()
+        self._record = self._written()
         self._address = ctypes.addressof(self._record)
         self._version = -1
         self._native = rt.runtime()
         # for so short a time, to give up the interpreter's lock costs more than to keep it
         self._run = self._native.run_short if self.microseconds < ALONE_BELOW else self._native.run
 
-    def _write(self) -> None:
+    def _written(self) -> ctypes.Array[ctypes.c_int64]:
         words = [0, 1, len(self.calls), max((len(c.operands) for c in self.calls), default=0)]
         for call, address, waits, serial in zip(self.calls, self._addresses, self.barriers, self.serial):
             flags = rt.BARRIER * waits | rt.SERIAL * serial | rt.MAY_FAIL * call.spec.may_fail
@@ -82,7 +81,7 @@ class Program:
             words += [address, flags, len(call.operands), scratch.base, scratch.offset]
             for operand in call.operands:
                 words += [operand.base, operand.offset]
-        self._record[:] = words
+        return (ctypes.c_int64 * len(words))(*words)
 
     def run(self, table: Any) -> int:
         """Run all calls; 0, or the error code that a kernel stored, after which no further call has run.

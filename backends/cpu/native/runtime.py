@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from .emit import CACHE_LINE, ERROR, SHARED_BYTES, barrier_function, pause
-from .engine import Code, kept
+from .engine import Code, address_of, kept
 from .machine import host
 
 OWNER = SHARED_BYTES
@@ -418,8 +418,8 @@ class Runtime(NamedTuple):
 @cache
 def runtime() -> Runtime:
     """Compiled at first use."""
-    for name, function in {"acquire": "PyThread_acquire_lock", "release": "PyThread_release_lock"}.items():
-        llvm.add_symbol(f"autograd_core_{name}", _address(getattr(ctypes.pythonapi, function)))
+    for what in ("acquire", "release"):
+        llvm.add_symbol(f"autograd_core_{what}", address_of(getattr(ctypes.pythonapi, f"PyThread_{what}_lock")))
     module = ir.Module("runtime")
     module.triple = llvm.get_process_triple()
     barrier_function(module)
@@ -447,10 +447,6 @@ def _text(module: ir.Module) -> str:
     instruction = pause(module.triple)
     resting = f'call void asm sideeffect "{instruction}", "~{{memory}}"()'
     return f"{module}{TEAM_IR}{PROGRAM_IR}{TICKS_IR}".replace("PAUSE", resting)
-
-
-def _address(function: Any) -> int:
-    return ctypes.cast(function, ctypes.c_void_p).value
 
 
 @cache
