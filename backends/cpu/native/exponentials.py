@@ -183,7 +183,7 @@ def _exp_of(a: Arithmetic, r: ir.Value, fit: Fit) -> ir.Value:
     return a.fma(a.fma(a.polynomial(r, fit.exp), r, 1.0), r, 1.0)
 
 
-def _scaled(a: Arithmetic, value: ir.Value, bits: ir.Value) -> ir.Value:
+def scaled(a: Arithmetic, value: ir.Value, bits: ir.Value) -> ir.Value:
     """value * 2**n for bits that end in n + 2 * bias: by two factors, either of which is a normal number."""
     half = a.builder.lshr(bits, a.integer(1))
     rest = a.builder.sub(bits, half)
@@ -194,14 +194,14 @@ def exp(a: Arithmetic, x: ir.Value) -> ir.Value:
     fit = _fit(a)
     x = a.at_least(a.at_most(x, fit.highest), fit.lowest)
     r, bits = _reduced(a, x, 2 * a.format.bias, fit)
-    return _scaled(a, _exp_of(a, r, fit), bits)
+    return scaled(a, _exp_of(a, r, fit), bits)
 
 
 def exp2(a: Arithmetic, x: ir.Value) -> ir.Value:
     bias = a.format.bias
     x = a.at_least(a.at_most(x, bias + 2.0), -bias - a.format.fraction - 2.0)
     n, bits = a.nearest_whole(x, 1.0, 2 * bias)
-    return _scaled(a, _exp_of(a, a.mul(a.sub(x, n), LN_2), _fit(a)), bits)
+    return scaled(a, _exp_of(a, a.mul(a.sub(x, n), LN_2), _fit(a)), bits)
 
 
 def _expm1_part(a: Arithmetic, x: ir.Value, power: int) -> ir.Value:
@@ -213,8 +213,12 @@ def _expm1_part(a: Arithmetic, x: ir.Value, power: int) -> ir.Value:
 
 def _expm1_of(a: Arithmetic, r: ir.Value, bits: ir.Value, power: int, fit: tuple[float, ...]) -> ir.Value:
     scale = a.to_exponent(bits)
-    q = a.fma(a.mul(r, r), a.polynomial(r, fit), r)
-    return a.fma(scale, q, a.sub(scale, 2.0**-power))
+    return a.fma(scale, _bent(a, r, fit), a.sub(scale, 2.0**-power))
+
+
+def _bent(a: Arithmetic, r: ir.Value, fit: tuple[float, ...]) -> ir.Value:
+    """r + r*r * polynomial(r), its first coefficient last: the rounding of the others counts little then."""
+    return a.fma(a.mul(r, r), a.fma(a.polynomial(r, fit[1:]), r, fit[0]), r)
 
 
 def expm1(a: Arithmetic, x: ir.Value) -> ir.Value:
@@ -249,7 +253,7 @@ def tanh(a: Arithmetic, x: ir.Value) -> ir.Value:
     n, bits = a.nearest_whole(a.fma(magnitude, 2 * LOG2_E, -0.3), 1.0, a.format.bias)
     r = a.fma(n, -0.5 * fit.low, a.fma(n, -0.5 * fit.high, magnitude))
     scale = a.to_exponent(bits)
-    e = a.fma(scale, a.fma(a.mul(r, r), a.polynomial(r, fit.tanh), r), a.fma(scale, 0.5, -0.5))
+    e = a.fma(scale, _bent(a, r, fit.tanh), a.fma(scale, 0.5, -0.5))
     return a.copysign(a.div(e, a.add(e, 1.0)), x)
 
 

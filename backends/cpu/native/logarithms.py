@@ -52,7 +52,7 @@ def split(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     return e, a.from_bits(builder.sub(bits, builder.shl(e, fraction)))
 
 
-def _split_any(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+def split_any(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     """The same for subnormal numbers too; e as a float."""
     small = a.compare("<", x, 2.0 ** (1 - a.format.bias))
     up = a.format.fraction + 1
@@ -96,17 +96,17 @@ def _other_base(
 
 
 def log(a: Arithmetic, x: ir.Value) -> ir.Value:
-    e, m = _split_any(a, x)
+    e, m = split_any(a, x)
     return _edges(a, x, _whole(a, a.sub(m, 1.0), e))
 
 
 def log2(a: Arithmetic, x: ir.Value) -> ir.Value:
-    e, m = _split_any(a, x)
+    e, m = split_any(a, x)
     return _edges(a, x, _other_base(a, a.sub(m, 1.0), e, (1.0, 0.0), LOG2_E[a.single]))
 
 
 def log10(a: Arithmetic, x: ir.Value) -> ir.Value:
-    e, m = _split_any(a, x)
+    e, m = split_any(a, x)
     return _edges(a, x, _other_base(a, a.sub(m, 1.0), e, LOG10_2[a.single], LOG10_E[a.single]))
 
 

@@ -1,9 +1,12 @@
 """pow, cbrt and hypot, for vectors of float32 and float64.
 
-float32's pow is 2**(y * log2 x) in double precision, both with polynomials just as long as float32 needs (minimax fits
-of the relative error by Remez's exchange), so its error is hardly more than the rounding; float64's calls the C
-library for every lane. cbrt starts from a third of x's bits, taken as an integer, and adds Halley's correction until
-the last bits are right; hypot brings the larger side near 1 before squaring, or squares in double precision.
+pow is 2**(y * log2 x). For float32 both are computed in double precision, with polynomials just as long as float32
+needs, so the error is hardly more than the rounding. For float64 log2 x is the sum of two numbers, good to 2**-65: the
+exponent may be a thousand, and its error is the result's relative one. (Polynomials: minimax fits by Remez's exchange
+in 140 bits and more; the coefficients rounded one by one, the rest fitted again.)
+
+cbrt starts from a third of x's bits, taken as an integer, and adds Halley's correction until the last bits are right;
+hypot brings the larger side near 1 before squaring, or squares in double precision.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ import math
 from llvmlite import ir
 
 from .emit import F64, vector
+from .exponentials import scaled
 from .float_arithmetic import Arithmetic
-from .library import library_call
-from .logarithms import split
+from .logarithms import split, split_any
 
 # log2((1 + s) / (1 - s)) = s * LOG2(s*s) between the square roots of 1/2 and 2; 2**r = EXP2(r) for |r| <= 1/2
 LOG2 = (2.8853900817900904, 0.9617966733351948, 0.5770835864765081, 0.41167261892746587, 0.3407320826021594)
@@ -28,14 +31,38 @@ EXP2 = (
     0.001339995550713835,
     0.00015345779258238524,
 )
+# log2((1 + s) / (1 - s)) = s * (LOG2_1 + z * (LOG2_3 + z * LOG2_REST(z))), z = s*s, the first two in two parts each;
+# 2**r = 1 + r * (ln 2 + r * EXP2_REST(r))
+LOG2_1 = (2.8853900817779268, 4.0710547481862066e-17)
+LOG2_3 = (0.9617966939259756, 5.0577616648125907e-17)
+LOG2_REST = (
+    0.577078016355618,
+    0.41219858309193885,
+    0.3205989022740025,
+    0.2623077010659927,
+    0.22198400142867436,
+    0.19125505522798203,
+    0.1903865832445446,
+)
+EXP2_REST = (
+    0.24022650695910072,
+    0.055504108664821646,
+    0.00961812910762787,
+    0.0013333558146399285,
+    0.00015403530394570951,
+    1.5252733849639517e-05,
+    1.3215485803236337e-06,
+    1.0178053486756834e-07,
+    7.055274437747018e-09,
+    4.45637587760181e-10,
+    2.5207591322697443e-11,
+)
 # A third of x's bits plus this are the bits of the cube root to 3%: found by search, for float32.
 THIRD_OF_BITS = 0x2A510800
 
 
 def power(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
-    if not a.single:
-        return library_call(a, "pow", (x, y))
-    magnitude = _power_of_magnitude(a, a.abs(x), y)
+    magnitude = (_single_power if a.single else _double_power)(a, a.abs(x), y)
     half = a.mul(y, 0.5)
     whole = a.compare("==", a.call("rint", y), y)
     odd = a.builder.and_(whole, a.compare("!=", a.call("rint", half), half))
@@ -47,21 +74,72 @@ def power(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
     return a.select(one, 1.0, result)
 
 
-def _power_of_magnitude(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
-    """For x >= 0; an infinite y counts as so large a number that 1**y is 1."""
+def _single_power(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
+    """For x >= 0, in double precision."""
     builder = a.builder
     wide = Arithmetic(builder, vector(F64, a.lanes))
     x, y = (builder.fpext(v, wide.kind) for v in (x, y))
     e, m = split(wide, x)
     s = wide.div(wide.sub(m, 1.0), wide.add(m, 1.0))
-    log2 = wide.fma(s, wide.polynomial(wide.mul(s, s), LOG2), wide.from_integer(e))
-    log2 = wide.select(wide.compare("==", x, 0.0), -math.inf, log2)
-    log2 = wide.select(wide.compare("<", x, math.inf), log2, x)
-    exponent = wide.mul(wide.at_least(wide.at_most(y, 1e300), -1e300), log2)
+    log2 = _log2_edges(wide, x, wide.fma(s, wide.polynomial(wide.mul(s, s), LOG2), wide.from_integer(e)))
+    exponent = wide.mul(_finite(wide, y), log2)
     exponent = wide.at_least(wide.at_most(exponent, 200.0), -200.0)
     n, bits = wide.nearest_whole(exponent, 1.0, wide.format.bias)
     result = wide.mul(wide.polynomial(wide.sub(exponent, n), EXP2), wide.to_exponent(bits))
     return builder.fptrunc(result, a.kind)
+
+
+def _double_power(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
+    """For x >= 0."""
+    high, low = _log2_in_two_parts(a, x)
+    high = _log2_edges(a, x, high)
+    y = _finite(a, y)
+    exponent = a.mul(y, high)
+    rest = a.fma(y, low, a.call("fma", y, high, a.neg(exponent)))
+    rest = a.select(a.compare("<", a.abs(exponent), 1100.0), rest, 0.0)
+    exponent = a.at_least(a.at_most(exponent, 1100.0), -1100.0)
+    n, bits = a.nearest_whole(exponent, 1.0, 2 * a.format.bias)
+    r = a.add(a.sub(exponent, n), rest)
+    slope = a.fma(a.polynomial(r, EXP2_REST), r, math.log(2.0))
+    return scaled(a, a.fma(slope, r, 1.0), bits)
+
+
+def _log2_in_two_parts(a: Arithmetic, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """log2(x) for x > 0 finite, as a float64 and what is missing of it."""
+    e, m = split_any(a, x)
+    # s = (m - 1) / (m + 1)
+    numerator, denominator = a.sub(m, 1.0), a.add(m, 1.0)
+    lost = a.sub(m, a.sub(denominator, 1.0))
+    inverse = a.div(1.0, denominator)
+    s = a.mul(numerator, inverse)
+    remainder = a.call("fma", a.neg(s), denominator, numerator)
+    s_low = a.mul(a.fma(a.neg(s), lost, remainder), inverse)
+    # z = s*s
+    z = a.mul(s, s)
+    z_low = a.fma(a.add(s, s), s_low, a.call("fma", s, s, a.neg(z)))
+    # c = LOG2_3 + z * LOG2_REST(z),  d = LOG2_1 + z * c,  log2(m) = s * d
+    tail = a.mul(z, a.polynomial(z, LOG2_REST))
+    c = a.add(tail, LOG2_3[0])
+    c_low = a.add(a.sub(tail, a.sub(c, LOG2_3[0])), LOG2_3[1])
+    product = a.mul(z, c)
+    product_low = a.fma(z, c_low, a.fma(z_low, c, a.call("fma", z, c, a.neg(product))))
+    d = a.add(product, LOG2_1[0])
+    d_low = a.add(a.sub(product, a.sub(d, LOG2_1[0])), a.add(product_low, LOG2_1[1]))
+    log2 = a.mul(s, d)
+    log2_low = a.fma(s, d_low, a.fma(s_low, d, a.call("fma", s, d, a.neg(log2))))
+    # |e| is 0 or more than the logarithm of m
+    high = a.add(e, log2)
+    return high, a.add(a.add(a.sub(e, high), log2), log2_low)
+
+
+def _log2_edges(a: Arithmetic, x: ir.Value, log2: ir.Value) -> ir.Value:
+    log2 = a.select(a.compare("==", x, 0.0), -math.inf, log2)
+    return a.select(a.compare("<", x, math.inf), log2, x)
+
+
+def _finite(a: Arithmetic, y: ir.Value) -> ir.Value:
+    """An infinite exponent as so large a one that only 1 has a power other than 0 and infinity."""
+    return a.at_least(a.at_most(y, 1e300), -1e300)
 
 
 def cbrt(a: Arithmetic, x: ir.Value) -> ir.Value:

@@ -110,7 +110,8 @@ def _reduced(a: Arithmetic, x: ir.Value, n: ir.Value, scale: float = 1.0) -> ir.
 
 def _odd(a: Arithmetic, r: ir.Value, z: ir.Value, coefficients: tuple[float, ...]) -> ir.Value:
     """r + r**3 * polynomial(r*r), with z = r*r."""
-    return a.fma(a.mul(r, z), a.polynomial(z, coefficients), r)
+    bend = a.fma(a.polynomial(z, coefficients[1:]), z, coefficients[0])
+    return a.fma(a.mul(r, z), bend, r)
 
 
 def _with_sign(a: Arithmetic, value: ir.Value, bits: ir.Value) -> ir.Value:
