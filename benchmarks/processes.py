@@ -90,6 +90,7 @@ def environment(threads: int) -> dict[str, str]:
 def caches_in(folder: str) -> dict[str, str]:
     """Every compiler's cache in a folder of its own, and whatever was compiled kept there, however small and quick."""
     return {
+        "AUTOGRAD_CORE_CACHE_DIR": os.path.join(folder, "autograd_core"),
         "XDG_CACHE_HOME": folder,
         "NUMBA_CACHE_DIR": os.path.join(folder, "numba"),
         "TORCHINDUCTOR_CACHE_DIR": os.path.join(folder, "inductor"),

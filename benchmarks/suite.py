@@ -34,10 +34,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help=f"ours on these (default: all that work, but {taking_part.REFERENCE_DEVICE!r}, the reference)",
     )
     command.add_argument("--modes", metavar="NAME,...", default=",".join(taking_part.MODES), help="(default: both)")
-    command.add_argument("--threads", type=int, default=2, help="of everyone (default: 2)")
-    command.add_argument("--rounds", type=int, default=9, help="bursts of each contender (default: 9)")
+    command.add_argument("--threads", type=_positive, default=2, help="of everyone (default: 2)")
+    command.add_argument("--rounds", type=_positive, default=9, help="bursts of each contender (default: 9)")
     command.add_argument("--seconds", type=float, default=0.2, help="that a burst lasts (default: 0.2)")
     command.add_argument("--plot", metavar="FILE", help="draw the times there; needs matplotlib")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
 
 
 def run(args: argparse.Namespace) -> None:

@@ -83,11 +83,20 @@ def test_without_matplotlib_there_is_no_picture_and_it_is_said(tmp_path, capsys,
         (["--peers", "tensorflow"], "no peer is named tensorflow; there are torch, torch-compile, jax"),
         (["--devices", "tpu"], "no device is named tpu"),
         (["--modes", "lazy"], "no mode is named lazy; there are eager, compiled"),
+        (["--threads", "10000"], "10000 threads were asked for, and there are"),
     ],
 )
-def test_names_that_nothing_has_are_refused(arguments, complaint):
+def test_what_cannot_be_is_refused(arguments, complaint):
+    if "--threads" in arguments and not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system has no affinity")
     with pytest.raises(SystemExit, match=complaint):
         main(["suite", "--quick", *arguments])
+
+
+def test_nothing_is_measured_in_no_rounds(capsys):
+    with pytest.raises(SystemExit):
+        main(["suite", "--rounds", "0"])
+    assert "argument --rounds: 0 is not positive" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------------------- who takes part
