@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from autograd_core.backends.cpu.native import convolution as native
+from autograd_core.backends.cpu.native import convolution_correlation as correlation
 from autograd_core.backends.cpu.native import convolution_weight as weights
 from autograd_core.backends.cpu.native import emit, engine
 from autograd_core.backends.cpu.native.convolution_shape import planar
@@ -172,8 +173,8 @@ def test_weight_gradient(case: Case, machine: str) -> None:
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_an_image_that_no_cache_holds_is_computed_in_bands(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "SOURCE_BYTES", 4096)
-    monkeypatch.setattr(native, "RESULT_BYTES", 2048)
+    monkeypatch.setattr(correlation, "SOURCE_BYTES", 4096)
+    monkeypatch.setattr(correlation, "RESULT_BYTES", 2048)
     monkeypatch.setattr(weights, "BAND_BYTES", 4096)
     case = Case(2, 6, 17, (19, 11), (3, 3), 2, 1, x_layout=layout, y_layout=layout, threads=2)
     test_forward(case, "host")

@@ -17,6 +17,7 @@ from llvmlite import ir
 
 from autograd_core.ops._windows import Windows
 
+from .convolution_correlation import aligned
 from .convolution_shape import Line, Shape, forward_passes, shape_of
 from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
 from .emit import I8, Kernel, constant, element, first_lanes, i64, load, local, loop, smaller, store
@@ -99,18 +100,14 @@ class Plan:
         # elements: the sums of one thread, and the outputs' own for the bias
         self.sums = shape.groups * shape.taps * shape.channels * self.padded_outputs
         self.bias_sums = self.g_channels if problem.bias else 0
-        self.sums_bytes = _aligned((self.sums + self.bias_sums) * itemsize)
+        self.sums_bytes = aligned((self.sums + self.bias_sums) * itemsize)
         x_rows = self.rows.source_step * (self.band_rows - 1) + self.rows.tap_step * (self.rows.taps - 1) + 1
         x_elements = 0 if self.x_direct else x_rows * (self.right - self.left) * self.x_channels
         # a register may be read that begins with the last output of the last pixel
         g_elements = 0 if self.g_direct else self.band_rows * self.across * self.g_channels + 64 // itemsize
-        self.x_bytes, self.g_bytes = _aligned(x_elements * itemsize), _aligned(g_elements * itemsize)
+        self.x_bytes, self.g_bytes = aligned(x_elements * itemsize), aligned(g_elements * itemsize)
         self.slot_bytes = self.sums_bytes + self.x_bytes + self.g_bytes
         self.scratch = problem.slots * self.slot_bytes
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 64) * 64
 
 
 class _Emitter:
