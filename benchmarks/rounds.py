@@ -52,7 +52,7 @@ def _start(contender: Contender, environment: Mapping[str, str]) -> Asked:
 def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: Start = _start) -> dict[str, Any]:
     """The figures of a row: what everyone computed and took, and who had problems.
 
-    The first contender that ran is the reference of the numbers: put a peer there to be compared with it.
+    The first peer that ran is the reference of the numbers; without peers it is the first of ours.
     """
     abstaining = {c.name: reason for c in contenders if (reason := c.abstains(row))}
     figures: dict[str, Any] = {name: {"abstains": reason} for name, reason in abstaining.items()}
@@ -67,11 +67,11 @@ def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: S
             except WorkerError as error:
                 problems[name] = f"failed: {error}"
                 continue
-            if reference is None:
-                reference = name
-            elif wrong := disagreement(figures[name]["values"], figures[reference]["values"]):
-                problems[name] = f"disagrees with {reference}: {wrong}"
+            values = figures[name]["values"]
+            if wrong := disagreement(values, figures[reference]["values"] if reference else values):
+                problems[name] = f"disagrees with {reference or 'numbers at all'}: {wrong}"
                 continue
+            reference = reference or name
             ready[name] = worker
         for name, timing in interleave(ready, plan, problems).items():
             figures[name] |= timing
@@ -162,7 +162,7 @@ def disagreement(values: Sequence[Sequence[float]], reference: Sequence[Sequence
         if len(ours) != len(theirs):
             return f"step {step} has {len(ours)} numbers, not {len(theirs)}"
         for at, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            if not math.isfinite(a) or abs(a - b) > TOLERANCE * abs(b):
+            if not (math.isfinite(a) and abs(a - b) <= TOLERANCE * abs(b)):
                 what = f"the norm of gradient {at}" if at else "the loss"
                 return f"{what} of step {step} is {a:.7g}, not {b:.7g}"
     return ""

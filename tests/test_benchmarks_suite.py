@@ -186,6 +186,14 @@ def test_a_loss_that_is_no_number_disagrees_and_is_still_json():
     json.dumps(row, allow_nan=False)
 
 
+def test_a_peer_without_a_number_is_no_reference():
+    row, log = scripted_row(torch={"loss": math.nan})
+    assert row["problems"] == {"torch": "disagrees with numbers at all: the loss of step 0 is nan, not nan"}
+    assert row["reference"] == "cpu eager"
+    assert "torch burst" not in log
+    assert disagreement([[1.0]], [[math.nan]]) == "the loss of step 0 is 1, not nan"
+
+
 def test_a_gradient_of_another_norm_disagrees():
     assert disagreement([[1.0, 2.0]], [[1.0, 2.0]]) == ""
     assert disagreement([[1.0, 2.1]], [[1.0, 2.0]]) == "the norm of gradient 1 of step 0 is 2.1, not 2"
