@@ -68,8 +68,11 @@ def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: S
                 problems[name] = f"failed: {error}"
                 continue
             values = figures[name]["values"]
-            if wrong := disagreement(values, figures[reference]["values"] if reference else values):
-                problems[name] = f"disagrees with {reference or 'numbers at all'}: {wrong}"
+            if not all(math.isfinite(x) for step in values for x in step):
+                problems[name] = f"computed what is no number: {values}"
+                continue
+            if reference and (wrong := disagreement(values, figures[reference]["values"])):
+                problems[name] = f"disagrees with {reference}: {wrong}"
                 continue
             reference = reference or name
             ready[name] = worker
@@ -162,7 +165,7 @@ def disagreement(values: Sequence[Sequence[float]], reference: Sequence[Sequence
         if len(ours) != len(theirs):
             return f"step {step} has {len(ours)} numbers, not {len(theirs)}"
         for at, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            if not (math.isfinite(a) and abs(a - b) <= TOLERANCE * abs(b)):
+            if not abs(a - b) <= TOLERANCE * abs(b):  # so that what is no number disagrees
                 what = f"the norm of gradient {at}" if at else "the loss"
                 return f"{what} of step {step} is {a:.7g}, not {b:.7g}"
     return ""
