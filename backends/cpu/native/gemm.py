@@ -154,9 +154,9 @@ class _Product:
         epilogue: Epilogue | None,
         consume: Consumer | None,
     ):
-        plain = c is not None and epilogue is None
-        self.swapped = plain and m > 1 and (n == 1 or (c.column_stride != 1 and c.row_stride == 1))
-        if self.swapped:  # C's columns are contiguous, or its only one: its transpose is a product of the transposes
+        self.swapped = False
+        if c is not None and epilogue is None and m > 1 and (n == 1 or (c.column_stride != 1 and c.row_stride == 1)):
+            self.swapped = True  # C's columns are contiguous, or its only one: C^T is a product of the transposes
             m, n = n, m
             a, b, c = b.transposed, a.transposed, c.transposed
             batch = tuple(BatchDimension(d.count, d.b_stride, d.a_stride, d.c_stride) for d in batch)
@@ -191,7 +191,7 @@ class _Product:
             lowest = builder.sub(first, before)
             lowest = builder.select(builder.icmp_signed("<", lowest, i64(0)), i64(0), lowest)
             highest = smaller(builder, builder.sub(last, before), i64(jobs))
-            position, indices = index, []
+            position, indices = index, list[ir.Value]()
             for dimension in reversed(self.batch):
                 indices.insert(0, builder.srem(position, i64(dimension.count)))
                 position = builder.sdiv(position, i64(dimension.count))
@@ -235,7 +235,7 @@ class _Product:
             sums = builder.gep(builder.scratch, [i64(self.partial)], source_etype=I8)
             if product is not None:
                 sums = element(builder, sums, builder.mul(product, i64(self.m * self.n)), self.scalar)
-            target = (sums, MatrixLayout(self.n, 1))
+            target: tuple[ir.Value | None, MatrixLayout | None] = (sums, MatrixLayout(self.n, 1))
         else:
             target = (c, self.c)
         with loop(builder, 0, cut.blocks) as block:
@@ -327,7 +327,7 @@ class _Product:
         self,
         a: ir.Value,
         b: ir.Value,
-        target: tuple[ir.Value, MatrixLayout],
+        target: tuple[ir.Value | None, MatrixLayout | None],
         batch: tuple[ir.Value, ...],
         rows: int,
         row: ir.Value,

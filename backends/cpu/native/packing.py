@@ -163,7 +163,7 @@ def transposed(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 
     def interleave(a: ir.Value, b: ir.Value, unit: int, high: bool) -> ir.Value:
         """In each piece: unit elements of a's chosen half, as many of b's, and so on."""
-        indices = []
+        indices: list[int] = []
         for piece in range(pieces):
             start = piece * inside + (inside // 2 if high else 0)
             for position in range(start, start + inside // 2, unit):
@@ -183,20 +183,22 @@ def transposed(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
             a, b, c, d = part
             ab, cd = interleave(a, b, 1, False), interleave(c, d, 1, False)
             ab_high, cd_high = interleave(a, b, 1, True), interleave(c, d, 1, True)
-            groups.append([interleave(x, y, 2, high) for x, y in ((ab, cd), (ab_high, cd_high)) for high in (0, 1)])
+            groups.append(
+                [interleave(x, y, 2, high) for x, y in ((ab, cd), (ab_high, cd_high)) for high in (False, True)]
+            )
         else:
-            groups.append([interleave(*part, 1, high) for high in (False, True)])
+            groups.append([interleave(part[0], part[1], 1, high) for high in (False, True)])
     result: list = [None] * lanes
     for j in range(inside):
         parts = [group[j] for group in groups]
         if pieces == 1:
             columns = parts
         elif pieces == 2:
-            columns = [join(*parts, [p]) for p in range(2)]
+            columns = [join(parts[0], parts[1], [p]) for p in range(2)]
         else:
             low = join(parts[0], parts[1], [0, 1]), join(parts[2], parts[3], [0, 1])
             high = join(parts[0], parts[1], [2, 3]), join(parts[2], parts[3], [2, 3])
-            columns = [join(*pair, chosen) for pair in (low, high) for chosen in ([0, 2], [1, 3])]
+            columns = [join(left, right, chosen) for left, right in (low, high) for chosen in ([0, 2], [1, 3])]
         for piece, column in enumerate(columns):
             result[piece * inside + j] = column
     return result
