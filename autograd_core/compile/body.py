@@ -131,10 +131,10 @@ class Body:
 
     # ------------------------------------------------------------------------------------ results
 
-    def store(self, node: Node, at: Coordinates, var: Var) -> None:
-        """Write the node, whose element at each point is the one at ``at``, to ``var``."""
+    def store(self, node: Node, at: Coordinates, var: Var, place: Place | None = None) -> None:
+        """Write the node, whose element at each point is the one at ``at``, to its place in ``var``."""
         position = self.value(node, at)
-        access = self._access(var, element(at, Place(row_major(node.shape))))
+        access = self._access(var, element(at, place or Place(row_major(node.shape))))
         self._outputs.append(access.operand)
         self._statements.append(Store(access, position))
 

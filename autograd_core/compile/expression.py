@@ -10,6 +10,7 @@ subexpressions of different formulas are found as they are built. Kinds of nodes
     iota        start + step * i for i below the length, int64      (start, step)
     reshape, permute, broadcast, slice   views: the elements of the argument at other places
                                          permute: the axes; slice: (start, step) for each axis
+    join        arrays side by side, which fill it                  where each starts
 """
 
 from __future__ import annotations
@@ -148,6 +149,32 @@ class Expressions:
             if op == "sum" and same.kind == "constant" and _exact_times(same.params, count, x.dtype):
                 return self.broadcast(self.constant(same.params * count, x.dtype), shape)
         return self._make("reduce", op, (x,), axes, shape, x.dtype)
+
+    def join(self, pieces: Sequence[tuple[Node, Shape]], shape: Shape) -> Node:
+        """An array made of (piece, where it starts), which do not overlap and fill it.
+
+        It is in memory, and its arguments are copies of the pieces that are written to their places in it.
+        """
+        pieces = [(x, at) for x, at in pieces if x.size]
+        if len(pieces) == 1:
+            return pieces[0][0]
+        starts = tuple([tuple(at) for _, at in pieces])
+        what = (tuple([x.index for x, _ in pieces]), starts, shape)
+        parts = [
+            self._make("map", "copy", (x,), ("part", i, what), x.shape, x.dtype) for i, (x, _) in enumerate(pieces)
+        ]
+        return self._make("join", "", tuple(parts), starts, shape, parts[0].dtype)
+
+    def replaced(self, x: Node, box: Sequence[tuple[int, int]], v: Node) -> Node:
+        """``x`` with the elements start <= i < stop of each axis, the ``box``, replaced by ``v``."""
+        pieces = [(v, tuple(start for start, _ in box))]
+        for axis, (start, stop) in enumerate(box):
+            for low, high in ((0, start), (stop, x.shape[axis])):
+                rest = [*box[:axis], (low, high), *[(0, n) for n in x.shape[axis + 1 :]]]
+                starts, lengths = tuple(a for a, _ in rest), tuple(b - a for a, b in rest)
+                if 0 not in lengths:
+                    pieces.append((self.slice(x, starts, (1,) * len(starts), lengths), starts))
+        return self.join(pieces, x.shape)
 
     # ------------------------------------------------------------------------------------ views
 

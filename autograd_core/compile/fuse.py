@@ -20,8 +20,9 @@ from .loops import LoopKernel
 from .lower import Trace, constant_node, lower
 from .space import Cut, Place, row_major, viewed
 
+OPERATIONS = ("map", "reduce", "join")
 _CHEAP, _CHEAP_LOADS = 8, 2  # what is rather computed again than stored and loaded
-_HOISTED = 60  # the same for a value that many points share
+_HOISTED = 60  # the same for single numbers, which a kernel computes once
 
 
 class LoopUnit(NamedTuple):
@@ -65,7 +66,10 @@ class View(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """``units`` in an order in which they can run, and the values that are views of others' memory."""
+    """``units`` in an order in which they can run, and the values that are views of others' memory.
+
+    Several loop kernels can write one value, each its part of it.
+    """
 
     units: tuple[LoopUnit | OpaqueUnit, ...]
     views: dict[Var, View]
@@ -98,7 +102,8 @@ class _Scheduler:
         self.alone: set[int] = set()  # nodes with a kernel of their own
         self.replaced: dict[int, Node] = {}  # views that must be in memory as they are -> their copies
         self.wanted: dict[Var, Node] = {}  # values that others see -> the nodes that hold them
-        self._inputs: set[int] = set()
+        self.parts: dict[int, tuple[Node, Place]] = {}  # part of a joined array -> that array, and its place there
+        self._present: set[int] = set()  # in memory, whatever is stored
         self._sizes: dict[int, int] = {}
         self.equation_of: dict[Item, tuple[Equation, str]] = {}
         self._lower(trace, is_native)
@@ -163,7 +168,7 @@ class _Scheduler:
         before = self.wanted.get(v)
         if before is None or before.kind in VIEWS:  # a copy is good for all who want a value
             self.wanted[v] = node
-        if base.kind in ("map", "reduce"):
+        if base.kind in OPERATIONS:
             self.required[base.index] = base
 
     def _placed(self, node: Node) -> tuple[Node, Place | None]:
@@ -214,16 +219,18 @@ class _Scheduler:
             pending = [node]
             while pending:
                 n = pending[-1]
-                if n.index in of_node or n.kind not in ("map", "reduce"):
+                if n.index in of_node or n.kind not in OPERATIONS:
                     pending.pop()
                     continue
                 sources = [b for _, b in bases(n, self.replaced)]
-                missing = [b for b in sources if b.kind in ("map", "reduce") and b.index not in of_node]
+                missing = [b for b in sources if b.kind in OPERATIONS and b.index not in of_node]
                 if missing:
                     pending += missing
                     continue
                 pending.pop()
-                item = of_node[n.index] = Item(n, len(items))
+                if n.kind == "join":
+                    self._join(n)
+                item = of_node[n.index] = Item(None if n.kind == "join" else n, len(items))
                 items.append(item)
                 for b in sources:
                     link(of_node.get(b.index) or producer.get(b.params if b.kind == "input" else None), item)
@@ -251,6 +258,13 @@ class _Scheduler:
             visit(node)
         return items
 
+    def _join(self, node: Node) -> None:
+        """Have the parts of an array written to their places in it."""
+        strides = row_major(node.shape)
+        for part, starts in zip(node.args, node.params, strict=True):
+            self.required[part.index] = part
+            self.parts[part.index] = node, Place(strides, sum(s * n for s, n in zip(strides, starts, strict=True)))
+
     # ------------------------------------------------------------------------------------ what is stored
 
     def _stored(self, items: Sequence[Item], grouping: Grouping) -> set[int]:
@@ -261,8 +275,8 @@ class _Scheduler:
                 price[item.node.index] = self._price(item.node, price)
             for _, base in bases(item.node, self.replaced) if item.node is not None else ():
                 self._sizes[base.index] = base.size
-                if base.kind == "input":
-                    self._inputs.add(base.index)
+                if base.kind in ("input", "join"):
+                    self._present.add(base.index)
         stored = set(self.required)
         used: dict[int, set[Cluster]] = {}
         for item in reversed(items):
@@ -296,14 +310,16 @@ class _Scheduler:
         return cost, loads
 
     def _is_low(self, node: Node, cost: int, loads: frozenset[int]) -> bool:
-        return cost <= _CHEAP and len(loads) <= _CHEAP_LOADS if node.size > 1 else cost <= 4 * _HOISTED
+        if node.size == 1 or not loads:  # for all points at once, or of positions alone
+            return cost <= _HOISTED
+        return cost <= _CHEAP and len(loads) <= _CHEAP_LOADS
 
     def _again(self, node: Node, price: Any, stored: set[int]) -> bool:
         """Whether the clusters that use a value compute it themselves: only if all they need is in memory anyway."""
         if node.kind != "map":
             return False
         cost, loads = price[node.index]
-        there = all(i in stored or i in self._inputs or self._sizes[i] * 8 <= node.size for i in loads)
+        there = all(i in stored or i in self._present or self._sizes[i] * 8 <= node.size for i in loads)
         return self._is_low(node, cost, loads) and (there or node.size == 1)
 
     def _holders(self, stored: set[int]) -> dict[int, Var]:
@@ -320,13 +336,12 @@ class _Scheduler:
     # ------------------------------------------------------------------------------------ kernels
 
     def _unit(self, cluster: Cluster, stored: set[int], holders: dict[int, Var]) -> LoopUnit | OpaqueUnit | None:
-        if cluster.items[0].node is None:
-            return self._opaque_unit(cluster.items[0])
+        if cluster.items[0].node is None:  # an array that is joined is made by its parts
+            known = self.equation_of.get(cluster.items[0])
+            return None if known is None else OpaqueUnit(*known)
         results = [n for n in cluster.nodes if n.index in stored and n.size]
         if not results:
             return None
-        for n in results:
-            holders.setdefault(n.index, Var(Aval(n.shape, n.dtype)))
         dims = cluster.dims
         while True:
             try:
@@ -339,9 +354,6 @@ class _Scheduler:
                 dims = split(dims, cut)
                 cluster = Cluster(cluster.items, dims, inner)
 
-    def _opaque_unit(self, item: Item) -> OpaqueUnit:
-        return OpaqueUnit(*self.equation_of[item])
-
     def _kernel(
         self,
         cluster: Cluster,
@@ -352,22 +364,25 @@ class _Scheduler:
     ) -> LoopUnit:
         own = {n.index for n in cluster.nodes}
 
+        def holder(node: Node) -> Var:
+            return holders.setdefault(node.index, Var(Aval(node.shape, node.dtype)))
+
         def memory(node: Node) -> Var | None:
             node = self.replaced.get(node.index, node)
             if node.kind == "input":
                 return node.params
-            if node.index in stored and node.index not in own:
-                return holders.setdefault(node.index, Var(Aval(node.shape, node.dtype)))
-            return None
+            elsewhere = node.index in stored and node.index not in own
+            return holder(node) if node.kind == "join" or elsewhere else None
 
         inner = cluster.inner or frozenset()
         body = Body(dims, inner, memory)
         for node in results:
-            var = holders[node.index]
+            whole, place = self.parts.get(node.index, (node, None))
+            var = holder(whole)
             if node.kind == "reduce" and not _is_stage(node, cluster, dims):
                 body.accumulate(node, root(domain(node), dims, inner), var)
             else:
-                body.store(node, root(node.shape, dims, inner), var)
+                body.store(node, root(node.shape, dims, inner), var, place)
         kernel = body.kernel(free=cluster.inner is None)
         origins = dict.fromkeys(self.names[n.index] for n in cluster.nodes if n.index in self.names)
         return LoopUnit(kernel, tuple(body.operands), tuple(origins))
@@ -394,11 +409,14 @@ def _same_order(strides: Sequence[int], shape: Sequence[int]) -> bool:
 
 def _in_order(units: Sequence[Any], views: dict[Var, View], graph: Graph) -> list[Any]:
     """Units sorted so that each comes after those whose results it reads, else as they are given."""
-    maker = {v: i for i, u in enumerate(units) for v in u.outputs}
-    needs = [
-        {maker[b] for v in u.inputs if (b := views[v].base if v in views else v) in maker} - {i}
-        for i, u in enumerate(units)
-    ]
+    makers: dict[Var, set[int]] = {}
+    for i, u in enumerate(units):
+        for v in u.outputs:
+            makers.setdefault(v, set()).add(i)
+    needs = []
+    for i, u in enumerate(units):
+        read = [views[v].base if v in views else v for v in u.inputs]
+        needs.append({j for v in read for j in makers.get(v, ())} - {i})
     done: set[int] = set()
     order: list[int] = []
 

@@ -78,6 +78,7 @@ _SYNONYMS = {
     **{f"a{name}": f"arc{name}" for name in (*_CIRCULAR.split(), "tan2")},
 }
 _INTEGERS_AS_THEY_ARE = {"floor", "ceil", "trunc"}
+MOST_PIECES = 64  # of an array that is joined: each is a store
 _PLAIN = """bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 float16 complex64 complex128 pi
     e inf nan newaxis finfo iinfo dtype integer floating"""
 
@@ -85,12 +86,13 @@ _PLAIN = """bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32
 class Array:
     """An array that is known by what computes it."""
 
-    __slots__ = ("_shared", "_x", "node")
+    __slots__ = ("_assigned", "_shared", "_x", "node")
     __array_ufunc__ = None  # NumPy's scalars leave operators to this class
 
     def __init__(self, x: Expressions, node: Node, shared: bool = False):
         self._x = x
         self.node = node
+        self._assigned = False
         self._shared = shared  # its memory is another array's too: an operand, a view, or what a view was taken of
 
     shape = property(lambda self: self.node.shape)
@@ -177,10 +179,21 @@ class Array:
         return self._view(indexed(self._x, self.node, key))
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        value = _lift(self._x, value, self.dtype)
         if key is Ellipsis or key == slice(None):
-            self.become(_lift(self._x, value, self.dtype))
+            self.become(value)
             return
-        raise Inexpressible("an assignment to a part of an array")
+        if self._shared or self._assigned:  # of several assignments each would make a whole array
+            raise Inexpressible("an assignment to a part of an array that others see, or that has had one")
+        starts, steps, lengths, shape = _basic(key, self.shape)
+        if any(step != 1 and n > 1 for step, n in zip(steps, lengths, strict=True)):
+            raise Inexpressible("an assignment to places that are no box")
+        if 0 in lengths:
+            return
+        v = self._x.broadcast(cast(self._x, value.node, self.dtype), shape)
+        self._assigned = True
+        box = [(start, start + n) for start, n in zip(starts, lengths, strict=True)]
+        self.node = self._x.replaced(self.node, box, self._x.reshape(v, lengths))
 
     # ------------------------------------------------------------------------------------ reductions
 
@@ -357,7 +370,13 @@ def _power(x: Expressions, base: Array, exponent: Any) -> Array:
 
 
 def indexed(x: Expressions, node: Node, key: Any) -> Node:
-    """A basic index: integers, slices, None and an ellipsis."""
+    """The elements at a basic index."""
+    starts, steps, lengths, shape = _basic(key, node.shape)
+    return x.reshape(x.slice(node, starts, steps, lengths), shape)
+
+
+def _basic(key: Any, source: tuple[int, ...]) -> tuple[list[int], list[int], tuple[int, ...], tuple[int, ...]]:
+    """A basic index (integers, slices, None and an ellipsis): start, step and length for each axis, and the shape."""
     steps = list(key) if isinstance(key, tuple) else [key]
     if any(not (s is None or s is Ellipsis or isinstance(s, (slice, int, np.integer))) for s in steps):
         raise Inexpressible("an index that is an array")
@@ -365,14 +384,14 @@ def indexed(x: Expressions, node: Node, key: Any) -> Node:
     if Ellipsis not in steps:
         steps.append(Ellipsis)
     at = steps.index(Ellipsis)
-    steps[at : at + 1] = [slice(None)] * (len(node.shape) - taken)
+    steps[at : at + 1] = [slice(None)] * (len(source) - taken)
     starts, strides, lengths, shape = [], [], [], []
     axis = 0
     for s in steps:
         if s is None:
             shape.append(1)
             continue
-        n = node.shape[axis]
+        n = source[axis]
         axis += 1
         if isinstance(s, slice):
             places = range(n)[s]
@@ -384,7 +403,7 @@ def indexed(x: Expressions, node: Node, key: Any) -> Node:
             starts.append(range(n)[s])
             strides.append(1)
             lengths.append(1)
-    return x.reshape(x.slice(node, starts, strides, lengths), tuple(shape))
+    return starts, strides, tuple(lengths), tuple(shape)
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -439,6 +458,11 @@ class Namespace:
         x = x if low is None else elementwise(self._x, "maximum", x, low)
         return x if high is None else elementwise(self._x, "minimum", x, high)
 
+    def logaddexp(self, x1: Any, x2: Any) -> Array:
+        larger, spread = self.maximum(x1, x2), self.abs(x1 - x2)
+        # equal infinities have no difference
+        return self.where(x1 == x2, x1 + math.log(2), larger + self.log1p(self.exp(-spread)))
+
     def fmax(self, x1: Any, x2: Any) -> Array:
         return self._without_nan("maximum", x1, x2)
 
@@ -491,6 +515,32 @@ class Namespace:
         return x if dtype is None or np.dtype(dtype) == x.dtype else x.astype(dtype)
 
     def ascontiguousarray(self, x: Array) -> Array:
+        return x
+
+    # ------------------------------------------------------------------------------------ joining
+
+    def concatenate(self, arrays: Sequence[Array], axis: int = 0) -> Array:
+        if len(arrays) > MOST_PIECES:
+            raise Inexpressible("very many pieces")
+        dtype = np.result_type(*[a.dtype for a in arrays])
+        pieces, at = [], 0
+        for a in arrays:
+            pieces.append((cast(self._x, a.node, dtype), tuple(at if i == axis else 0 for i in range(a.ndim))))
+            at += a.shape[axis]
+        first = arrays[0].shape
+        return Array(self._x, self._x.join(pieces, (*first[:axis], at, *first[axis + 1 :])))
+
+    concat = concatenate
+
+    def stack(self, arrays: Sequence[Array], axis: int = 0) -> Array:
+        return self.concatenate([self.expand_dims(a, axis) for a in arrays], axis)
+
+    def roll(self, x: Array, shift: Sequence[int], axis: Sequence[int]) -> Array:
+        for s, a in zip(shift, axis, strict=True):
+            n = x.shape[a]
+            if n and s % n:
+                before = (slice(None),) * a
+                x = self.concatenate([x[(*before, slice(n - s % n, None))], x[(*before, slice(0, n - s % n))]], a)
         return x
 
     # ------------------------------------------------------------------------------------ views and reductions
