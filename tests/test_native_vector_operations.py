@@ -136,6 +136,21 @@ def test_casts(level: str) -> None:
     check(level, CASTS)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("level", LEVELS)
+def test_remainders_beside_whole_multiples(level: str, dtype: str) -> None:
+    """There the division rounds up to the multiple that x has not reached."""
+    rng = np.random.default_rng(5)
+    y = rng.uniform(0.1, 10, 8000).astype(dtype)
+    x = (np.rint(10.0 ** rng.uniform(0, 9, y.size)) * y).astype(dtype)
+    x = np.concatenate([x, np.nextafter(x, 0), np.nextafter(x, np.inf), -x, np.nextafter(-x, 0)]).astype(dtype)
+    y = np.concatenate([y, y, -y, y, -y])
+    names = {"mod": np.mod, "fmod": np.fmod, "floor_div": np.floor_divide}
+    loaded = code(level, tuple((op, (dtype, dtype), dtype) for op in names))
+    for op, function in names.items():
+        np.testing.assert_array_equal(run(loaded, op, (x, y), dtype), function(x, y), op)
+
+
 def test_every_scalar_operation_is_tested() -> None:
     elsewhere = {"cast", "select", "fma", *STATED_ERROR}
     assert {op for op, _, _ in TABLE} | elsewhere == set(SCALAR_OPS)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from .float_arithmetic import Arithmetic
+from .library import library_where
 
 
 def _sign(a: Arithmetic, x: ir.Value) -> ir.Value:
@@ -38,7 +39,17 @@ def _extremum(relation: str) -> Callable[[Arithmetic, ir.Value, ir.Value], ir.Va
 
 
 def _fmod(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
-    return a.builder.frem(x, y)
+    """x - q * y with q = x / y rounded to 0, exact for quotients that are whole numbers of the format.
+
+    The division may round up to a whole number: then one y too many was taken, and is given back.
+    """
+    large, small = a.abs(x), a.abs(y)
+    quotient = a.div(large, small)
+    remainder = a.call("fma", a.neg(a.call("trunc", quotient)), small, large)
+    remainder = a.select(a.compare("<", remainder, 0.0), a.add(remainder, small), remainder)
+    beyond = a.builder.fcmp_unordered(">", quotient, a.number(2.0**a.format.fraction))
+    beyond = a.builder.or_(beyond, a.compare("==", small, math.inf))
+    return library_where(a, beyond, "fmod", (x, y), a.copysign(remainder, x))
 
 
 def _divmod(a: Arithmetic, x: ir.Value, y: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:

@@ -1,4 +1,4 @@
-"""Calls of the C library's functions, one a lane, from vector code."""
+"""Lanes that vector code leaves to the C library: few, and so far out that to include them would slow the others."""
 
 from __future__ import annotations
 
@@ -6,13 +6,30 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from .emit import F32, F64, I32, suffix
+from .emit import F32, F64, I1, I32, intrinsic, suffix
 from .float_arithmetic import Arithmetic
 
 
-def library_call(a: Arithmetic, name: str, args: Sequence[ir.Value]) -> ir.Value:
-    """The C function ``name`` (``name + 'f'`` for float32) in every lane."""
-    return a.builder.call(_function(a.builder.module, name, a, len(args)), args)
+def library_where(
+    a: Arithmetic, condition: ir.Value, name: str, args: Sequence[ir.Value], result: ir.Value
+) -> ir.Value:
+    """The result, but that of the C function ``name`` (``name + 'f'`` for float32) in lanes where the condition holds.
+
+    Lane by lane, for no lane's result may depend on its neighbours; a vector without such a lane passes by.
+    """
+    builder = a.builder
+    somewhere = condition
+    if a.lanes > 1:
+        somewhere = intrinsic(builder, f"llvm.vector.reduce.or.v{a.lanes}i1", I1, [condition])
+    before = builder.block
+    with builder.if_then(somewhere, likely=False):
+        called = builder.call(_function(builder.module, name, a, len(args)), args)
+        slow = a.select(condition, called, result)
+        there = builder.block
+    merged = builder.phi(a.kind)
+    merged.add_incoming(result, before)
+    merged.add_incoming(slow, there)
+    return merged
 
 
 def _function(module: ir.Module, name: str, a: Arithmetic, arity: int) -> ir.Function:

@@ -17,9 +17,9 @@ import math
 
 from llvmlite import ir
 
-from .emit import I1, intrinsic, vector
+from .emit import I1, vector
 from .float_arithmetic import Arithmetic
-from .library import library_call
+from .library import library_where
 
 # Below, [True] is for float32 and [False] for float64.
 # sin(r) = r + r**3 * SIN(r*r) for |r| <= pi/2
@@ -147,21 +147,8 @@ def tan(a: Arithmetic, x: ir.Value) -> ir.Value:
 
 
 def _or_library(a: Arithmetic, name: str, x: ir.Value, result: ir.Value) -> ir.Value:
-    """The result, but the C library's in lanes that are too large, infinite or NaN."""
-    builder = a.builder
-    far = builder.fcmp_unordered(">", a.abs(x), a.number(LARGEST[a.single]))
-    any_far = far
-    if a.lanes > 1:
-        any_far = intrinsic(builder, f"llvm.vector.reduce.or.v{a.lanes}i1", I1, [far])
-    before = builder.block
-    with builder.if_then(any_far, likely=False):
-        # lane by lane, for no lane's result may depend on its neighbours
-        slow = a.select(far, library_call(a, name, (x,)), result)
-        there = builder.block
-    merged = builder.phi(a.kind)
-    merged.add_incoming(result, before)
-    merged.add_incoming(slow, there)
-    return merged
+    far = a.builder.fcmp_unordered(">", a.abs(x), a.number(LARGEST[a.single]))
+    return library_where(a, far, name, (x,), result)
 
 
 # ------------------------------------------------------------------------------------ inverses

@@ -7,9 +7,13 @@ result (integers in LLVM have no sign of their own). Where they differ, argument
 comparisons to their common dtype, logic to bool, the rest to the result's dtype. A bool is an i1 here and a byte 0 or 1
 in memory: ``to_bool`` after a load, ``from_bool`` before a store; ``value_type`` is a value's type.
 
-Results are NumPy's, but for the last bits of the elementary functions: ``STATED_ERROR`` bounds them. NaN, infinities,
-the sign of zero, subnormal numbers and the edges of the range are right in every lane; nothing branches, and nothing
-traps: an integer divided by zero is 0. A number that an integer cannot hold is cast to an unspecified one.
+Results are NumPy's, but for the last bits of the elementary functions: ``STATED_ERROR`` bounds them, and the modules
+that write them (exponentials, logarithms, powers, trigonometry) tell their methods. NaN, infinities, the sign of zero,
+subnormal numbers and the edges of the range are right in every lane, and no lane's result depends on its neighbours or
+on the lane count. Cases are selected, not branched to; only sin, cos, tan and the remainders call the C library, if a
+lane is too far out for them, so a function's code may go on in another block than it began in. Nothing traps: an
+integer divided by zero is 0. A number that an integer cannot hold is cast to an unspecified one; of two zeros max and
+min return either.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from . import exponentials, float_operations, integer_operations, logarithms, po
 from .emit import I1, I8, constant, type_of, vector
 from .float_arithmetic import Arithmetic
 
-# The largest error of each function in units in the last place, on machines that fuse multiply and add.
+# The largest error of each function in units in the last place, where the machine has fused multiply-adds; without
+# them up to one unit more.
 STATED_ERROR: dict[str, dict[str, float]] = {
     "exp": {"float32": 1.0, "float64": 1.0},
     "exp2": {"float32": 1.0, "float64": 1.0},
