@@ -10,9 +10,8 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
-from native_vectors import LEVELS, code, run
-
 import llvmlite.binding as llvm
+from native_vectors import LEVELS, code, run
 
 from autograd_core.backends.cpu.native import machine
 from autograd_core.backends.cpu.native.vector_math import STATED_ERROR
