@@ -28,8 +28,8 @@ from . import exponentials, float_operations, integer_operations, logarithms, po
 from .emit import I1, I8, constant, type_of, vector
 from .float_arithmetic import Arithmetic
 
-# The largest error of each function in units in the last place, where the machine has fused multiply-adds; without
-# them up to one unit more.
+# The largest error of each function in units in the last place: what dense samples show, and a margin. Without fused
+# multiply-adds it may be up to one unit more.
 STATED_ERROR: dict[str, dict[str, float]] = {
     "exp": {"float32": 1.0, "float64": 1.0},
     "exp2": {"float32": 1.0, "float64": 1.0},
