@@ -32,7 +32,21 @@ def no_constant(name: str) -> float:
 
 def test_quick_measures_rows_and_writes_every_figure(tmp_path, capsys):
     file = tmp_path / "figures.json"
-    main(["--quick", "--rows", f"{TINY},{CHAIN}", "--peers", "none", "--threads", "1", "--json", str(file)])
+    main(
+        [
+            "--quick",
+            "--rows",
+            f"{TINY},{CHAIN}",
+            "--peers",
+            "none",
+            "--modes",
+            "eager",
+            "--threads",
+            "1",
+            "--json",
+            str(file),
+        ]
+    )
     printed = capsys.readouterr().out
     assert "milliseconds a step" in printed
     assert "MiB at the peak" in printed
@@ -64,14 +78,44 @@ def test_the_list_names_every_row(capsys):
 def test_a_picture_is_drawn(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="the plot needs matplotlib (extra: examples)")
     file = tmp_path / "times.png"
-    main(["suite", "--quick", "--rows", CHAIN, "--peers", "none", "--threads", "1", "--plot", str(file)])
+    main(
+        [
+            "suite",
+            "--quick",
+            "--rows",
+            CHAIN,
+            "--peers",
+            "none",
+            "--modes",
+            "eager",
+            "--threads",
+            "1",
+            "--plot",
+            str(file),
+        ]
+    )
     assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_matplotlib_there_is_no_picture_and_it_is_said(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     file = tmp_path / "times.png"
-    main(["suite", "--quick", "--rows", CHAIN, "--peers", "none", "--threads", "1", "--plot", str(file)])
+    main(
+        [
+            "suite",
+            "--quick",
+            "--rows",
+            CHAIN,
+            "--peers",
+            "none",
+            "--modes",
+            "eager",
+            "--threads",
+            "1",
+            "--plot",
+            str(file),
+        ]
+    )
     assert "no plot: matplotlib is not installed" in capsys.readouterr().out
     assert not file.exists()
 
