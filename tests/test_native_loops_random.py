@@ -34,9 +34,10 @@ class Drawing:
 
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
-        self.outer = tuple(int(n) for n in self.random.choice([1, 2, 3, 5], self.random.integers(0, 3)))
+        self.outer = tuple(int(n) for n in self.random.choice([1, 2, 3, 5, 19], self.random.integers(0, 3)))
         self.inner = tuple(int(n) for n in self.random.choice([1, 2, 3, 15, 16, 35, 70], self.random.integers(0, 3)))
         self.sizes = self.outer + self.inner
+        self.across = self.coin(0.3)  # whether arrays are contiguous along the last outer dimension
         self.body: list[Statement] = []
         self.arrays: list[np.ndarray] = []
         self.outputs: list[int] = []
@@ -80,7 +81,7 @@ class Drawing:
     def operand(self, dims: frozenset[int], dtype: np.dtype) -> Access:
         """An array laid out in some order along these dimensions, perhaps backwards, perhaps with gaps."""
         strides, offset, reach = [0] * len(self.sizes), 0, int(self.random.choice([1, 1, 1, 2]))
-        order = sorted(dims, reverse=True)
+        order = sorted(dims, key=lambda d: (not self.across or d != len(self.outer) - 1, -d))
         if self.coin(0.3):
             self.random.shuffle(order)
         for dim in order:
@@ -182,7 +183,7 @@ def test_any_kernel(seed: int, cut: bool) -> None:
     drawing = Drawing(seed)
     with pytest.MonkeyPatch.context() as patched:
         if cut:  # into blocks, and shared as what is large would be
-            for name, value in {"BLOCK": 64, "LONG": 16, "WIDE": 8, "MANY": 16}.items():
+            for name, value in {"BLOCK": 64, "LONG": 16, "WIDE": 8, "MANY": 16, "NARROW": 4}.items():
                 patched.setattr(loop_plan, name, value)
         compare(drawing)
 

@@ -22,7 +22,6 @@ from .emit import (
     first_lanes,
     i64,
     load,
-    local,
     loop,
     smaller,
     splat,
@@ -31,13 +30,11 @@ from .emit import (
     vector,
 )
 from .loop_plan import PAD, Plan, padded
-from .reductions import combine, identity, narrowed
+from .reductions import Running, combine, identity, narrowed
 from .statements import Point, Value, apply, from_memory, spread, to_memory
 
 SLOT = 8  # bytes of one partial result
 SERIAL_POINTS = 16  # from here on threads share the serial points of a combination, not the columns
-
-Place = tuple[ir.Value, ir.Type, np.dtype]
 
 
 def scratch_layout(planned: Plan) -> tuple[dict[int, int], int]:
@@ -70,7 +67,7 @@ class Accumulators:
         self.offsets, self.part = scratch_layout(planned)
         # how many threads take part: as many as have scratch
         self.active = smaller(builder, builder.size, i64(planned.threads)) if self.offsets else builder.size
-        self.sums: dict[int, Place] = {}
+        self.sums: dict[int, Running] = {}
         self.rows: dict[int, ir.Value] = {}
 
     def share(self, count: int) -> tuple[ir.Value, ir.Value]:
@@ -90,29 +87,17 @@ class Accumulators:
 
     # ---------------------------------------------------------------------------- in registers
 
-    def local(self, position: int, lanes: int) -> Place:
-        dtype = self.dtype(position)
-        code = splat(self.b, identity(self.body[position].kind, dtype).code, lanes)
-        return local(self.b, code.type, code), code.type, dtype
+    def running(self, position: int, lanes: int, *, folds: bool = False) -> Running:
+        return Running(self.b, self.body[position].kind, self.dtype(position), lanes, folds=folds)
 
     def open(self, position: int) -> None:
         """Start a reduction of columns."""
-        self.sums[position] = self.local(position, self.lanes)
-
-    def add(self, position: int, value: Value) -> None:
-        self.add_to(self.sums[position], self.body[position].kind, value)
-
-    def add_to(self, place: Place, kind: str, value: Value) -> None:
-        self.b.store(combine(self.b, kind, self._read(place), value).code, place[0])
-
-    def fold(self, partial: Place, position: int) -> None:
-        """Add a sum that may have more lanes."""
-        self.add(position, narrowed(self.b, self.body[position].kind, self._read(partial), self.lanes))
+        self.sums[position] = self.running(position, self.lanes, folds=True)
 
     def close(self, positions: Sequence[int]) -> dict[int, Value]:
         """The results of these reductions; of all threads' columns where they share them."""
         b = self.b
-        found = {p: narrowed(b, self.body[p].kind, self._read(self.sums[p]), 1) for p in positions}
+        found = {p: narrowed(b, self.body[p].kind, self.sums[p].value, 1) for p in positions}
         if self.plan.shape != "together" or not positions:
             return found
         with self._taking_part():
@@ -121,9 +106,6 @@ class Accumulators:
         b.barrier()
         return {p: self._total(p) for p in positions}
 
-    def _read(self, place: Place) -> Value:
-        return Value(self.b.load(place[0], typ=place[1]), place[2])
-
     # ---------------------------------------------------------------------------- in memory
 
     def start(self) -> None:
@@ -131,7 +113,8 @@ class Accumulators:
             if not isinstance(s, Accumulate):
                 continue
             if not self.plan.per_point(position):
-                self.sums[position] = self.local(position, self.lanes if s.over_inner else 1)
+                vectors = s.over_inner or self.plan.shape == "across"
+                self.sums[position] = self.running(position, self.lanes if vectors else 1, folds=True)
             elif self.plan.shape == "rows":
                 self.rows[position] = self._slot(position, self.b.index)
                 with self._taking_part():
@@ -174,7 +157,7 @@ class Accumulators:
         totals = [p for p in accumulates if p in self.sums]
         with self._taking_part():
             for position in totals:
-                value = narrowed(b, self.body[position].kind, self._read(self.sums[position]), 1)
+                value = narrowed(b, self.body[position].kind, self.sums[position].value, 1)
                 store(b, to_memory(b, value), self._slot(position, b.index))
         b.barrier()
         if totals:
@@ -188,11 +171,10 @@ class Accumulators:
 
     def _total(self, position: int) -> Value:
         """All threads' partial results as one."""
-        b, kind = self.b, self.body[position].kind
-        whole = self.local(position, 1)
-        with loop(b, 0, self.active) as thread:
-            self.add_to(whole, kind, self._load(self._slot(position, thread), position, i64(0), 1))
-        return self._read(whole)
+        whole = self.running(position, 1)
+        with loop(self.b, 0, self.active) as thread:
+            whole.add(self._load(self._slot(position, thread), position, i64(0), 1))
+        return whole.value
 
     def _combine_rows(self, position: int) -> None:
         b, plan = self.b, self.plan
@@ -206,16 +188,15 @@ class Accumulators:
                 known[dim] = b.urem(rest, i64(plan.sizes[dim]))
                 rest = b.udiv(rest, i64(plan.sizes[dim]))
             with loop(b, *columns, self.lanes) as column:
-                whole = self.local(position, self.lanes)
+                whole = self.running(position, self.lanes)
                 place = b.add(b.mul(point, i64(padded(plan.columns))), column)
                 with loop(b, 0, self.active) as thread:
-                    value = self._load(self._slot(position, thread), position, place, self.lanes)
-                    self.add_to(whole, self.body[position].kind, value)
+                    whole.add(self._load(self._slot(position, thread), position, place, self.lanes))
                 mask = None
                 if plan.columns % self.lanes:
                     mask = first_lanes(b, b.sub(columns[1], column), self.lanes)
                 known[-1] = column
-                self._point(known, self.lanes, mask).store(self.body[position].access, self._read(whole))
+                self._point(known, self.lanes, mask).store(self.body[position].access, whole.value)
 
     def _point(self, coordinates: Sequence[ir.Value | None], lanes: int, mask: ir.Value | None) -> Point:
         dtypes = self.plan.kernel.operands

@@ -1,12 +1,13 @@
 """How a loop kernel becomes loops: which dimensions are shared among threads, walked in turn, and held in vectors.
 
-Every nest has three loops: ``tasks`` (points of the first dimensions, times blocks of columns), within one task
-``serial`` points, and for each the ``along`` dimension in vectors. A statement runs at the level of the innermost loop
-that its value changes in. Four shapes:
+Every nest has three loops: ``tasks`` (points of some dimensions, times blocks of columns), within one task ``serial``
+points, and the columns, which are points along one dimension, in vectors. A statement runs at the level of the
+innermost loop that its value changes in. Five shapes:
 
     points       nothing but elementwise work and totals: all dimensions but the last are tasks
     rows         reductions over the inner points: outer points are tasks, each done by one thread alone
     together     the same where outer points are few and long: all threads share the inner points of each
+    across       the same where neighbours in memory are outer points: vectors of these, all inner points serial
     columns      accumulations over the outer points for many inner points: inner points are tasks, outer ones serial
 """
 
@@ -24,9 +25,10 @@ ONCE, TASK, SERIAL, LANE = range(4)  # levels
 
 BLOCK = 2048  # columns of a task, where rows are cut
 PAD = 64  # buffers' rows are a multiple of this many elements: whole vectors on any machine
+NARROW = 16  # columns of a task across rows, where there are few
 ROW_BUFFERS = 32 << 10  # bytes of values kept from one stage to the next
 WORTH_KEEPING = 6  # operations; what costs less is computed again
-LONG = 8192  # inner points that are worth a barrier
+FEW, LONG = 8, 8192  # outer points below, and inner points from which a row is worth a barrier
 WIDE, MANY = 4096, 512  # inner points and columns from which threads share columns, not rows
 ACCUMULATORS = 4 << 20  # bytes of accumulators of all threads
 THREADS = 32  # that take part where each has scratch of its own
@@ -65,60 +67,104 @@ class Plan(NamedTuple):
 
     @property
     def along(self) -> int:
-        return len(self.sizes) - 1
+        """The dimension of which vectors hold neighbours."""
+        return len(self.kernel.outer if self.shape == "across" else self.sizes) - 1
 
     @property
     def columns(self) -> int:
-        return self.sizes[-1]
+        return self.sizes[self.along]
 
     @property
     def shared(self) -> Group:
         """The loop whose points are divided among threads."""
         return self.serial if self.shape == "together" else self.tasks
 
+    @property
+    def row(self) -> int:
+        """Elements of a buffer that holds a value of all inner points of a task."""
+        return self.serial.count * (self.block if self.shape == "across" else padded(self.block))
+
     def per_point(self, position: int) -> bool:
         """Whether an Accumulate stores one number an inner point."""
-        statement = self.kernel.body[position]
-        return isinstance(statement, Accumulate) and not statement.over_inner and self.levels[position] == LANE
+        s = self.kernel.body[position]
+        return isinstance(s, Accumulate) and not s.over_inner and self.levels[position] == LANE
 
 
 def plan(kernel: LoopKernel) -> Plan:
-    body = kernel.body
-    reduces = any(isinstance(s, Reduce) for s in body)
-    accumulates = [s for s in body if isinstance(s, Accumulate)]
-    if not reduces and (not kernel.inner or all(a.over_inner for a in accumulates)):
-        # the border between outer and inner means nothing here
-        body = tuple(s._replace(over_inner=True) if isinstance(s, Accumulate) else s for s in body)
-        whole = merged(LoopKernel((), kernel.outer + kernel.inner, body, kernel.operands, kernel.outputs))
-        kernel, shape = whole._replace(outer=whole.inner[:-1], inner=whole.inner[-1:]), "points"
-    else:
-        kernel, shape = merged(kernel), "rows"
-    sizes, outer, width = kernel.outer + kernel.inner, len(kernel.outer), kernel.inner[-1]
-    outer_points, inner_points = prod(kernel.outer), prod(kernel.inner)
-    firsts, seconds = tuple(range(outer)), tuple(range(outer, len(sizes) - 1))
-    per_point = any(isinstance(s, Accumulate) and not s.over_inner for s in kernel.body)
-    block = width
-    if shape == "points":
-        block = width if width <= BLOCK or (width <= 2 * BLOCK and outer_points >= 8) else BLOCK
-    elif reduces and outer_points < 8 and inner_points >= LONG and not per_point:
-        shape, block = "together", min(width, 2 * BLOCK)
-    elif not reduces and inner_points > WIDE and width >= MANY and _full(kernel):
-        shape, block, firsts, seconds = "columns", min(width, BLOCK), seconds, firsts
+    kernel, free = _arranged(kernel)
+    shape = "points" if free else _shape(kernel)
+    sizes, outer = kernel.outer + kernel.inner, len(kernel.outer)
+    along = outer - 1 if shape == "across" else len(sizes) - 1
+    width = sizes[along]
+    firsts, seconds = ([d for d in dims if d != along] for dims in (range(outer), range(outer, len(sizes))))
+    if shape == "columns":
+        firsts, seconds = seconds, firsts
+    levels = _levels(kernel, firsts, along, LANE if shape != "across" else TASK)
+    block = _block(kernel, shape, width, levels)
     blocks = -(-width // block) if block else 0
-    tasks = Group(firsts, prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)
-    serial = Group(seconds, prod(sizes[d] for d in seconds), blocks if shape == "together" else 1)
-    levels = _levels(kernel, firsts, len(sizes) - 1)
-    stages = _stages(kernel)
-    kept, work = _work(kernel, levels, stages, 0 if shape == "together" else serial.count * padded(block))
-    threads = THREADS
-    if shape == "rows" and per_point:
-        row = (
-            serial.count
-            * padded(width)
-            * sum(kernel.operands[s.access.operand].itemsize for s in kernel.body if isinstance(s, Accumulate))
+    tasks = Group(tuple(firsts), prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)
+    serial = Group(tuple(seconds), prod(sizes[d] for d in seconds), blocks if shape == "together" else 1)
+    stages = _stages(kernel, levels if shape == "together" else None)
+    planned = Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, frozenset(), (), THREADS)
+    kept, work = _work(planned)
+    return planned._replace(kept=kept, work=work, threads=_threads(planned))
+
+
+def _arranged(kernel: LoopKernel) -> tuple[LoopKernel, bool]:
+    """The kernel with dimensions merged, and whether the border between outer and inner means nothing in it."""
+    accumulates = [s for s in kernel.body if isinstance(s, Accumulate)]
+    reduces = any(isinstance(s, Reduce) for s in kernel.body)
+    if reduces or (kernel.inner and not all(a.over_inner for a in accumulates)):
+        return merged(kernel), False
+    body = tuple(s._replace(over_inner=True) if isinstance(s, Accumulate) else s for s in kernel.body)
+    whole = merged(LoopKernel((), kernel.outer + kernel.inner, body, kernel.operands, kernel.outputs))
+    return whole._replace(outer=whole.inner[:-1], inner=whole.inner[-1:]), True
+
+
+def _shape(kernel: LoopKernel) -> str:
+    reduces = any(isinstance(s, Reduce) for s in kernel.body)
+    inner = range(len(kernel.outer), len(kernel.outer) + len(kernel.inner))
+    per_point = any(isinstance(s, Accumulate) and not s.over_inner for s in kernel.body)
+    points = prod(kernel.inner)
+    if not reduces:
+        # one result an inner point, and nothing to write for each outer point, which every task would repeat
+        full = all(
+            all(s.access.strides[d] for d in inner) or (isinstance(s, Accumulate) and s.over_inner)
+            for s in kernel.body
+            if isinstance(s, Store | Accumulate)
         )
-        threads = max(4, min(THREADS, ACCUMULATORS // max(1, row)))
-    return Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, kept, work, threads)
+        return "columns" if full and points > WIDE and kernel.inner[-1] >= MANY else "rows"
+    if per_point:
+        return "rows"
+    if prod(kernel.outer) < FEW and points >= LONG:
+        strides = [[s.access.strides[d] for d in inner] for s in kernel.body if isinstance(s, Store)]
+        return "together" if all(steps[-1] or not any(steps) for steps in strides) else "rows"
+    if kernel.outer and kernel.outer[-1] >= NARROW // 2:
+        strides = [s.access.strides for s in kernel.body if isinstance(s, Load | Store)]
+        strides = [s for s in strides if any(s[d] for d in inner)]
+        if sum(s[inner[0] - 1] == 1 for s in strides) > sum(s[-1] == 1 for s in strides):
+            return "across"
+    return "rows"
+
+
+def _block(kernel: LoopKernel, shape: str, width: int, levels: Sequence[int]) -> int:
+    """How many columns a task takes; where it is not all, what a task writes but once must not matter."""
+    if shape == "points":
+        once_a_row = any(isinstance(s, Store) and lv == TASK for s, lv in zip(kernel.body, levels, strict=True))
+        whole = once_a_row or width <= BLOCK or (width <= 2 * BLOCK and prod(kernel.outer) >= FEW)
+        return width if whole else BLOCK
+    if shape == "across":
+        return PAD if width >= 4 * PAD else NARROW
+    return min(width, {"columns": BLOCK, "together": 2 * BLOCK}.get(shape, width))
+
+
+def _threads(planned: Plan) -> int:
+    """How many can take part: fewer where each has many accumulators in the scratch."""
+    body, operands = planned.kernel.body, planned.kernel.operands
+    sizes = [operands[s.access.operand].itemsize for p, s in enumerate(body) if planned.per_point(p)]
+    if planned.shape != "rows" or not sizes:
+        return THREADS
+    return max(4, min(THREADS, ACCUMULATORS // max(1, planned.row * sum(sizes))))
 
 
 def padded(count: int) -> int:
@@ -176,20 +222,15 @@ def _merge(kernel: LoopKernel, first: int, sizes: Sequence[int]) -> list[list[in
     return dims
 
 
-def _full(kernel: LoopKernel) -> bool:
-    """Whether every accumulation that is not a total has one result an inner point."""
-    inner = range(len(kernel.outer), len(kernel.outer) + len(kernel.inner))
-    return all(
-        s.over_inner or all(s.access.strides[d] for d in inner) for s in kernel.body if isinstance(s, Accumulate)
-    )
-
-
 # ------------------------------------------------------------------------------------ statements
 
 
-def _levels(kernel: LoopKernel, tasks: tuple[int, ...], along: int) -> tuple[int, ...]:
+def _levels(kernel: LoopKernel, tasks: Sequence[int], along: int, columns: int) -> tuple[int, ...]:
+    """``columns``: the level of what varies along the dimension ``along``."""
+    innermost = max(columns, SERIAL)
+
     def of(dim: int) -> int:
-        return LANE if dim == along else TASK if dim in tasks else SERIAL
+        return columns if dim == along else TASK if dim in tasks else SERIAL
 
     def reached(access: Access) -> int:
         return max((of(d) for d, stride in enumerate(access.strides) if stride), default=ONCE)
@@ -207,13 +248,14 @@ def _levels(kernel: LoopKernel, tasks: tuple[int, ...], along: int) -> tuple[int
         elif isinstance(s, Store):
             levels.append(max(levels[s.arg], reached(s.access)))
         elif isinstance(s, Accumulate):
-            levels.append(LANE if s.over_inner else max(TASK, levels[s.arg], reached(s.access)))
+            levels.append(innermost if s.over_inner else max(TASK, levels[s.arg], reached(s.access)))
         else:
             levels.append(ONCE)
     return tuple(levels)
 
 
-def _stages(kernel: LoopKernel) -> tuple[int, ...]:
+def _stages(kernel: LoopKernel, shared: Sequence[int] | None = None) -> tuple[int, ...]:
+    """``shared``: the levels, if several threads do a task, and all are to have read before one writes."""
     stages: list[int] = []
     for s in kernel.body:
         if isinstance(s, Map):
@@ -225,15 +267,16 @@ def _stages(kernel: LoopKernel) -> tuple[int, ...]:
     read = {s.access.operand for s in kernel.body if isinstance(s, Load)}
     last = max(stages, default=0)
     for position, s in enumerate(kernel.body):
-        if isinstance(s, Store) and s.access.operand in read:
-            stages[position] = last  # a stage before may read the old values again
+        if isinstance(s, Store) and (s.access.operand in read or (shared and shared[position] == TASK)):
+            stages[position] = last  # an earlier stage, or another thread in it, may read the old values
     return tuple(stages)
 
 
-def _work(
-    kernel: LoopKernel, levels: tuple[int, ...], stages: tuple[int, ...], row: int
-) -> tuple[frozenset[int], tuple[tuple[int, ...], ...]]:
-    """What to keep in buffers of ``row`` elements (0: nothing), and what each stage runs within its loops."""
+def _work(planned: Plan) -> tuple[frozenset[int], tuple[tuple[int, ...], ...]]:
+    """What to keep from one stage to the next, and what each stage runs within its loops."""
+    kernel, levels, stages = planned.kernel, planned.levels, planned.stages
+    innermost = SERIAL if planned.shape == "across" else LANE
+    row = 0 if planned.shape == "together" else planned.row
     body, kept, budget = kernel.body, set[int](), ROW_BUFFERS
     work: list[tuple[int, ...]] = []
     for stage in range(max(stages, default=0), -1, -1):
@@ -252,10 +295,10 @@ def _work(
             bytes_ = row * s.dtype.itemsize if isinstance(s, Load | Map) else 0
             if (
                 stages[position] < stage
-                and levels[position] == LANE
+                and levels[position] == innermost
                 and 0 < bytes_ <= budget
                 and position not in kept
-                and _cost(kernel, position) > WORTH_KEEPING
+                and _cost(kernel, position, planned.along) > WORTH_KEEPING
             ):
                 kept.add(position)
                 budget -= bytes_
@@ -267,7 +310,7 @@ def _work(
     return frozenset(kept), tuple(reversed(work))
 
 
-def _cost(kernel: LoopKernel, position: int) -> int:
+def _cost(kernel: LoopKernel, position: int, along: int) -> int:
     """Of computing a value from what is in memory, in operations."""
     seen, pending, cost = set(), [position], 0
     while pending:
@@ -279,7 +322,7 @@ def _cost(kernel: LoopKernel, position: int) -> int:
         if isinstance(s, Map):
             cost += _COSTLY.get(s.op, 1)
             pending.extend(s.args)
-        elif isinstance(s, Load) and s.access.strides[-1] not in (0, 1):
+        elif isinstance(s, Load) and s.access.strides[along] not in (0, 1):
             cost += 16
     return cost
 

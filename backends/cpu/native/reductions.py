@@ -1,11 +1,11 @@
-"""Reductions on vectors: what each kind starts from, how two parts combine, and a vector's lanes into one number."""
+"""Reductions on vectors: what each kind starts from, how parts combine, and a vector's lanes into one number."""
 
 from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
 
-from .emit import I32, Kernel
+from .emit import I32, Kernel, constant, local, splat
 from .statements import BOOL, Value, apply, literal, spread
 from .vector_math import lanes_of
 
@@ -53,3 +53,45 @@ def narrowed(builder: Kernel, kind: str, value: Value, lanes: int) -> Value:
             parts.append(Value(part, value.dtype))
         value = combine(builder, kind, *parts)
     return value
+
+
+class Running:
+    """A reduction in a register, of ``lanes`` results side by side.
+
+    add: a value. fold: another reduction's result. What rounding loses of a sum in doing so is added the next time
+    (Kahan), so that sums of many short sums are as exact as a tree of them.
+    """
+
+    def __init__(self, builder: Kernel, kind: str, dtype: np.dtype, lanes: int, *, folds: bool = False):
+        self.b, self.kind, self.dtype = builder, kind, np.dtype(dtype)
+        start = splat(builder, identity(kind, dtype).code, lanes)
+        self._type = start.type
+        self._place = local(builder, start.type, start)
+        exact = folds and kind == "sum" and self.dtype.kind == "f"
+        self._lost = local(builder, start.type, start) if exact else None
+
+    @property
+    def value(self) -> Value:
+        return Value(self.b.load(self._place, typ=self._type), self.dtype)
+
+    @property
+    def lanes(self) -> int:
+        return self._type.count if isinstance(self._type, ir.VectorType) else 1
+
+    def add(self, value: Value) -> None:
+        self.b.store(combine(self.b, self.kind, self.value, value).code, self._place)
+
+    def fold(self, value: Value) -> None:
+        b = self.b
+        value = narrowed(b, self.kind, value, self.lanes)
+        if self._lost is None:
+            self.add(value)
+            return
+        before = self.value.code
+        corrected = b.fsub(value.code, b.load(self._lost, typ=self._type))
+        after = b.fadd(before, corrected)
+        lost = b.fsub(b.fsub(after, before), corrected)
+        nothing = b.fsub(lost, lost)  # NaN after an infinity or NaN, of which nothing is lost
+        finite = b.fcmp_ordered("==", nothing, nothing)
+        b.store(after, self._place)
+        b.store(b.select(finite, lost, constant(self._type, 0.0)), self._lost)
