@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import autograd_core as ag
 from autograd_core.benchmarks.contenders import ours
 from autograd_core.benchmarks.contenders.contestant import Contestant
 from autograd_core.benchmarks.rounds import STEPS, disagreement
@@ -15,8 +16,19 @@ def first_steps(contestant: Contestant) -> list[list[float]]:
     return [contestant.values(contestant.step()) for _ in range(STEPS)]
 
 
-def run_ours(name: str) -> list[list[float]]:
-    return first_steps(ours.build(WORKLOADS[name](True), device="cpu", compiled=False, threads=1))
+COMPILABLE = [name for name, row in WORKLOADS.items() if not row.new_graph_every_step]
+
+
+def run_ours(name: str, compiled: bool = False) -> list[list[float]]:
+    return first_steps(ours.build(WORKLOADS[name](True), device="cpu", compiled=compiled, threads=1))
+
+
+@pytest.mark.skipif(
+    not callable(getattr(ag, "compile", None)), reason="this version of autograd_core has no ag.compile"
+)
+@pytest.mark.parametrize("name", COMPILABLE)
+def test_a_compiled_step_computes_what_an_eager_one_does(name):
+    assert disagreement(run_ours(name, compiled=True), run_ours(name)) == ""
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def test_ours_and_pytorch_agree(name, torch_threads):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, row in WORKLOADS.items() if not row.new_graph_every_step])
+@pytest.mark.parametrize("name", COMPILABLE)
 def test_ours_and_jax_agree(name):
     pytest.importorskip("jax", reason="JAX is compared with where it is installed")
     from autograd_core.benchmarks.contenders import jax as peer
