@@ -11,7 +11,9 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import operator
 from collections.abc import Callable, Sequence
+from sys import getrefcount
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,12 +26,15 @@ from ..interpreters.reverse import main_node
 from ..primitive import bind
 from ..tensor import Tensor, Variable
 from . import differentiable
-from .capture import Argument, Capture, Key, Look, Outer, Source, Symbol, evaluate
+from .capture import Argument, Capture, Gradient, Key, Look, Outer, Source, Symbol, evaluate
 from .ir import Graph, Var, check
 from .runner import Runner, runner_for
 from .watch import Watch
 
 log = logging.getLogger("autograd_core.compile")
+_NO_ARGUMENTS = tree.flatten(((), {}))
+_probe = [object()]
+ALONE = getrefcount(_probe[0])  # what it says of an element of a list that nobody else refers to
 RESTLESS = 8  # captures that all differ, after which a function is refused
 
 
@@ -84,7 +89,7 @@ class Compiled:
         state = context.current()
         if state.observer is not None or not getattr(state.interpreter, "in_place", False):
             return self.function(*args, **kwargs)  # being watched operation by operation, or captured by another
-        leaves, structure = tree.flatten((args, kwargs))
+        leaves, structure = tree.flatten((args, kwargs)) if args or kwargs else _NO_ARGUMENTS
         for signature in self._signatures:
             if signature.fits(leaves, structure):
                 return signature.call(leaves)
@@ -351,9 +356,16 @@ class Variant:
         self.differentiable = any(type(y) is _Result and y.needs_gradient for y in self.results)
         self.graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
         self.sources: list[Source] = list(capture.sources)
-        self._touches_gradients = bool(self.effects) and not self.differentiable
-        self.looks = [_look(capture, look) for look in capture.looks]
-        self.before = list(capture.before.values())
+        self._count = len(given)
+        self._steady: _Steady | None = None
+        self.looks = [_Look(capture, look) for look in capture.looks]
+        befores = capture.before.values()
+        self._nodes = [(b.tensor, b.node) for b in befores]
+        self._gradients_seen = [
+            (b.node, b.grad is None)
+            for b in befores
+            if type(b.node) is Leaf and not b.cleared and self.effects and not self.differentiable
+        ]
         self.watch = Watch(owner.function, capture.things)
         self.generator = context.current().generator if any(type(s) is Key for s in self.sources) else None
         self.identity = self._identity()
@@ -367,7 +379,7 @@ class Variant:
             tuple(_identity(s) for s in self.sources),
             tuple((type(e).__name__, id(e.tensor) if e.index is None else e.index, v is None) for e, v in self.effects),
             tuple("" if type(y) is _Result else repr(y) for y in self.results),
-            tuple(repr(look.answer) for _, _, look in self.looks),
+            tuple(repr(look.answer) for look in self.looks),
             repr(self.structure),
             self.differentiable,
         )
@@ -388,6 +400,7 @@ class Variant:
 
     def compile(self) -> None:
         self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates())
+        self.in_place = getattr(self.runner, "in_place", frozenset())
         self.primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, self.runner)
 
     def _updates(self) -> dict[int, int]:
@@ -413,28 +426,31 @@ class Variant:
             return reason
         if self.generator is not None and context.current().generator is not self.generator:
             return "the default random generator is another one"
-        for before in self.before:
-            tensor = before.tensor
-            if tensor.node is not before.node:
+        for tensor, node in self._nodes:
+            if tensor.node is not node:
                 return f"a tensor of shape {tensor.shape} requires gradients now, or no longer"
-            matters = self._touches_gradients and type(before.node) is Leaf and not before.cleared
-            if matters and (before.node.grad is None) != (before.grad is None):
+        for leaf, was_missing in self._gradients_seen:
+            if (leaf.grad is None) is not was_missing:
                 return "a gradient exists that did not, or is missing"
-        for source in self.sources:
-            if type(source) is Outer and source.tensor.data.shape != source.tensor.shape:
-                return "a tensor has another shape"
-        for graph, sources, look in self.looks:
-            values = {v: self._value(s, leaves) for v, s in zip(graph.inputs, sources, strict=True)}
-            if look.ask(self.device.backend.to_numpy(evaluate(graph, self.device, values)[0])) != look.answer:
+        for look in self.looks:
+            if not look.agrees(self, leaves):
                 return "Python decided by a value that is another now"
         return None
 
     # ------------------------------------------------------------------------------------- running
 
     def call(self, leaves: Sequence[Any]) -> Any:
-        return self.finish([self._value(s, leaves) for s in self.sources], leaves)
+        if self._steady is not None:
+            if not any(getattr(x, "level", 0) for x in leaves) and self._repeated(leaves, self._steady):
+                return self._returned([Tensor(self.runner.output(k), self.device) for k in range(self._count)])
+            self._steady = None
+        for source in self.sources:
+            if type(source) is Outer and source.tensor.data.shape != source.tensor.shape:
+                raise CompileError(f"a tensor of shape {source.tensor.shape} holds an array of another shape")
+        return self.finish([self.value(s, leaves) for s in self.sources], leaves)
 
-    def _value(self, source: Source, leaves: Sequence[Any]) -> Any:
+    def value(self, source: Source, leaves: Sequence[Any]) -> Any:
+        """The array that an input is in this call; None for one that a transform's wrapper stands for."""
         kind = type(source)
         if kind is Argument:
             x = leaves[source.index]
@@ -454,8 +470,7 @@ class Variant:
             outputs = [Tensor(a, self.device) for a in evaluate(self.graph, self.device, by_var)]
         else:
             outputs = [Tensor(a, self.device) for a in self.runner(values)]
-        given = iter(outputs)
-        results = [next(given) if type(y) is _Result else y for y in self.results]
+        given = iter(outputs[self._count :])
         for effect, var in self.effects:
             value = None if var is None else next(given)
             if type(effect) is Assign:
@@ -465,7 +480,23 @@ class Variant:
                 if value is None and target.node.grad is not None:
                     target.node.cleared = True
                 target.node.grad = value if value is None else value.with_node(None)
-        return tree.unflatten(self.structure, results)
+        if self.runner is not None and not self.differentiable:
+            self._steady = _Steady.of(self)
+        return self._returned(outputs[: self._count])
+
+    def _returned(self, tensors: list[Any]) -> Any:
+        if self.structure is tree.LEAF and tensors:
+            return tensors[0]
+        given = iter(tensors)
+        return tree.unflatten(self.structure, [next(given) if type(y) is _Result else y for y in self.results])
+
+    def _repeated(self, leaves: Sequence[Any], steady: _Steady) -> bool:
+        """Run again in place, if everything is where the last call left it; False, and nothing done, if not."""
+        if not (steady.is_undisturbed() and self.runner.can_repeat_in_place(steady.kept)):
+            return False
+        # only now: to draw a random key is an effect
+        self.runner.repeat([(i, self.value(source, leaves)) for i, source in steady.moving])
+        return True
 
     def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Any]:
         """The outputs as one operation, which transforms and backward see."""
@@ -496,13 +527,83 @@ class _Result:
         self.needs_gradient = type(y.node) in (Node, Piece) and main_node(y.node).saved is not None
 
 
-def _look(capture: Capture, look: Look) -> tuple[Graph, list[Source], Look]:
-    """What has to be computed before a call to know a value that Python looked at, and from where."""
-    graph = capture.slice([look.var])
-    sources = [capture.sources[capture.inputs.index(v)] for v in graph.inputs]
-    if any(type(s) is Key for s in sources):
-        raise CompileError("a check looks at random numbers that the compiled function draws; make them outside it")
-    return graph, sources, look
+class _Look:
+    """A value that Python looked at, and how to know it before a call."""
+
+    def __init__(self, capture: Capture, look: Look):
+        self.ask, self.answer = look.ask, look.answer
+        self.graph = capture.slice([look.var])
+        self.sources = [capture.sources[capture.inputs.index(v)] for v in self.graph.inputs]
+        self._seen: list[Any] = []
+        if any(type(s) is Key for s in self.sources):
+            raise CompileError("a check looks at random numbers that the compiled function draws; make them outside it")
+
+    def agrees(self, variant: Variant, leaves: Sequence[Any]) -> bool:
+        """Whether the answer is the same in this call; raises what ``ask`` raises."""
+        arrays = [variant.value(s, leaves) for s in self.sources]
+        if len(arrays) == len(self._seen) and all(map(operator.is_, arrays, self._seen)):
+            return True  # values never change: the arrays are those that were looked at last
+        values = dict(zip(self.graph.inputs, arrays, strict=True))
+        array = evaluate(self.graph, variant.device, values)[0] if self.graph.equations else arrays[0]
+        if self.ask(variant.device.backend.to_numpy(array)) != self.answer:
+            return False
+        # arrays do not change, except those of variables, which are updated in place
+        changing = any(type(s) is not Argument and isinstance(s.tensor, Variable) for s in self.sources)
+        self._seen = [] if changing else arrays
+        return True
+
+
+class _Steady:
+    """Where the last call left everything, so that the next can find it there and go on in place.
+
+    held: the tensors from outside, with their arrays. gradients: leaves with theirs. moving: inputs that each call
+    brings along. kept: the outputs that stay where they are, and how many references each has.
+    """
+
+    references = ALONE + 2  # of a gradient: its leaf, ``gradients``, and the loop that asks
+
+    def __init__(self, held: Any, gradients: Any, moving: Any, kept: Any):
+        self.held, self.gradients, self.moving, self.kept = held, gradients, moving, kept
+
+    def is_undisturbed(self) -> bool:
+        """Whether all tensors hold what the last call left there, and nobody else has one of its gradients."""
+        for tensor, array in self.held:
+            if tensor.data is not array:
+                return False
+        for leaf, gradient in self.gradients:
+            if leaf.grad is not gradient or getrefcount(gradient) > self.references:
+                return False
+        return True
+
+    @classmethod
+    def of(cls, variant: Variant) -> _Steady | None:
+        """None where a call cannot be repeated in place."""
+        if not hasattr(variant.runner, "repeat"):
+            return None
+        held = [(s.tensor, s.tensor.data) for s in variant.sources if type(s) is Outer]
+        moving = [(i, s) for i, s in enumerate(variant.sources) if type(s) is not Outer]
+        outer = {id(tensor) for tensor, _ in held}
+        gradients, kept = [], []
+        k = variant._count
+        for effect, var in variant.effects:
+            if (
+                var is None
+                or (type(effect) is SetGrad and effect.index is not None)
+                or any(type(s) is Gradient for _, s in moving)
+            ):
+                return None
+            if not variant.runner.can_repeat(k):
+                return None
+            if type(effect) is Assign:
+                if id(effect.tensor) not in outer or k not in variant.in_place:
+                    return None
+                kept.append((k, 2))  # the tensor, and ``held``
+            else:
+                gradients.append((effect.tensor.node, effect.tensor.node.grad))
+                kept.append((k, 1))
+            k += 1
+        variant.runner.settle()
+        return cls(held, gradients, moving, kept)
 
 
 def _effects(capture: Capture) -> list[tuple[Any, Var | None]]:

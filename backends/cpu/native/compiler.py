@@ -58,7 +58,11 @@ def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int,
     if hosts:
         log.info("%s: without native kernels, run by NumPy: %s", name, ", ".join(sorted(set(hosts))))
     storage.place(steps)
-    segments = [_segment(run, storage) for run in _runs(steps)]
+    safe = _safe(updates, graph, steps, storage)
+    aliases = {
+        _require(storage.base(graph.outputs[k])): _require(storage.base(graph.inputs[i])) for k, i in safe.items()
+    }
+    segments = [_segment(run, storage, aliases) for run in _runs(steps)]
     return NativeRunner(
         graph=graph,
         device=device,
@@ -66,7 +70,7 @@ def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int,
         table=storage.table,
         arena=storage.arena,
         outputs=[_output(v, storage) for v in graph.outputs],
-        updates=_safe(updates, graph, steps, storage),
+        updates=safe,
     )
 
 
@@ -218,7 +222,7 @@ def _runs(steps: Sequence[Native | Host]) -> list[list[tuple[int, Native | Host]
     return runs
 
 
-def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage) -> Any:
+def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage, aliases: Mapping[int, int]) -> Any:
     first = run[0][1]
     if isinstance(first, Host):
         e = first.equation
@@ -232,7 +236,7 @@ def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage) -> Any
         place = storage.scratch[i]
         scratch = None if place is None else Operand(ARENA, place, step.spec.scratch)
         calls.append(Call(step.spec, operands, step.writes, scratch))
-    return assemble(calls)
+    return assemble(calls, aliases=aliases)
 
 
 def _knows_places(step: Native) -> bool:

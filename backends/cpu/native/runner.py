@@ -22,10 +22,10 @@ from autograd_core.tensor import Tensor
 from .lowerings import Located
 from .program import Operand, Program, pointers
 
-# References to an array that only a runner and the variable it belongs to know: the runner's list of what it handed
-# out, the variable, the caller's list of inputs, a local name, and the argument of getrefcount itself.
-OWN_UPDATED = 5
-OWN_RESULT = 3
+_probe = [object()]
+# What getrefcount says of an element of a list that nobody else refers to: arrays that are handed out count more while
+# somebody holds them, and are not written to then.
+ALONE = sys.getrefcount(_probe[0])
 
 
 class HostCall(NamedTuple):
@@ -59,6 +59,8 @@ class NativeRunner:
     ):
         self.graph, self.device, self.segments = graph, device, segments
         self._lock = Lock()
+        self._kept: Any = None
+        self._fresh: list[int] = []
         self._arrays: list[Any] = [None] * len(table)  # what each entry of the table points to
         self._table = pointers([0] * len(table))
         self._address = ctypes.addressof(self._table)
@@ -73,7 +75,9 @@ class NativeRunner:
         self._outputs = list(outputs)
         self._made = sorted({o.base for o in outputs if table[o.base][0] == "output"})
         self._avals = {o.base: o.aval for o in outputs}
+        self.in_place = frozenset(updates)
         self._updated = {outputs[k].base: i for k, i in updates.items()}
+        self._base_of = {i: base for base, i in self._inputs}
 
     def _set(self, base: int, array: np.ndarray) -> None:
         self._arrays[base] = array
@@ -82,31 +86,84 @@ class NativeRunner:
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._lock:
             self._prepare(inputs)
-            for segment in self.segments:
-                if type(segment) is Program:
-                    code = segment.run(self._address)
-                    if code:
-                        raise CompileError(f"a compiled kernel found values that it cannot use (code {code})")
-                else:
-                    self._host(segment)
+            self._run()
             return [self._result(o) for o in self._outputs]
+
+    def can_repeat_in_place(self, kept: Sequence[tuple[int, int]]) -> bool:
+        """Whether these outputs may be written where they were, each with the number of references that the caller has
+        to it: not if there are more, since somebody would see it change.
+        """
+        arrays, outputs = self._arrays, self._outputs
+        for k, references in kept:
+            if sys.getrefcount(arrays[outputs[k].base]) > ALONE + references:
+                return False
+        if self._kept is not kept:
+            fixed = {outputs[k].base for k, _ in kept}
+            self._kept, self._fresh = kept, [base for base in self._made if base not in fixed]
+        return True
+
+    def repeat(self, given: Sequence[tuple[int, np.ndarray]]) -> None:
+        """Run once more, after ``can_repeat_in_place``, on the arrays of the last call, those that it replaced among
+        them, but for those ``given`` as (input, array).
+        """
+        with self._lock:
+            for base in self._fresh:
+                if sys.getrefcount(self._arrays[base]) > ALONE:
+                    self._renew(base)
+            for i, array in given:
+                self._give(self._base_of[i], array)
+            self._run()
+
+    def output(self, k: int) -> np.ndarray:
+        """Output k of the last run."""
+        return self._result(self._outputs[k])
+
+    def can_repeat(self, k: int) -> bool:
+        """Whether output k is an array of its own, that each run may write anew in the same place."""
+        output = self._outputs[k]
+        return output.base in self._made and output.view is None
+
+    def _run(self) -> None:
+        for segment in self.segments:
+            if type(segment) is Program:
+                code = segment.run(self._address)
+                if code:
+                    raise CompileError(f"a compiled kernel found values that it cannot use (code {code})")
+            else:
+                self._host(segment)
+
+    def _renew(self, base: int) -> None:
+        aval = self._avals[base]
+        self._set(base, np.empty(aval.shape, aval.dtype))
+
+    def _give(self, base: int, array: np.ndarray) -> None:
+        if array is not self._arrays[base]:
+            self._set(base, array if array.flags.c_contiguous else np.ascontiguousarray(array))
 
     def _prepare(self, inputs: Sequence[np.ndarray]) -> None:
         arrays = self._arrays
         for base in self._made:
-            array = arrays[base]
             i = self._updated.get(base)
-            if i is not None:
-                mine = array is inputs[i] and sys.getrefcount(array) <= OWN_UPDATED + 1
-            else:
-                mine = array is not None and sys.getrefcount(array) <= OWN_RESULT
+            if i is None:
+                mine = arrays[base] is not None and sys.getrefcount(arrays[base]) <= ALONE
+            else:  # the variable has it, and so has the list of inputs
+                mine = arrays[base] is inputs[i] and sys.getrefcount(arrays[base]) <= ALONE + 2
             if not mine:
-                aval = self._avals[base]
-                self._set(base, np.empty(aval.shape, aval.dtype))
+                self._renew(base)
         for base, i in self._inputs:
-            array = inputs[i]
-            if array is not arrays[base]:
-                self._set(base, array if array.flags.c_contiguous else np.ascontiguousarray(array))
+            self._give(base, inputs[i])
+        self.settle(inputs)
+
+    def settle(self, inputs: Sequence[np.ndarray] | None = None) -> None:
+        """Inputs that are outputs of the last call (all updated ones, if not told otherwise) lie where these do.
+
+        Only the outputs' entries refer to such arrays, so that it can be counted who else does.
+        """
+        for base, i in self._updated.items():
+            if inputs is None or inputs[i] is self._arrays[base]:
+                own = self._base_of[i]
+                self._arrays[own] = None
+                self._table[own] = self._table[base]
 
     def _host(self, call: HostCall) -> None:
         tensors = [Tensor(self._view(operand, located), self.device) for operand, located in call.inputs]
@@ -141,7 +198,16 @@ class NativeRunner:
         return "\n".join(lines)
 
     def report(self) -> list[KernelReport]:
-        """A row for each kernel, from one more run over what the arrays hold now."""
+        """A row for each kernel, from one more run over what the arrays hold now, which is undone."""
+        with self._lock:
+            before = [(self._arrays[base], self._arrays[base].copy()) for base in self._made]
+            try:
+                return self._measured()
+            finally:
+                for array, values in before:
+                    np.copyto(array, values)
+
+    def _measured(self) -> list[KernelReport]:
         rows = []
         for segment in self.segments:
             if isinstance(segment, HostCall):
