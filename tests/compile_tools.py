@@ -13,6 +13,7 @@ from autograd_core.aval import Aval
 from autograd_core.backend import get_device
 from autograd_core.compile.capture import Argument, Capture, trace
 from autograd_core.compile.capture import evaluate as evaluate_graph
+from autograd_core.compile.epilogue import FusedUnit
 from autograd_core.compile.evaluate import evaluate
 from autograd_core.compile.fuse import LoopUnit, Schedule
 from autograd_core.compile.ir import Graph, Var, check
@@ -68,7 +69,12 @@ def run(graph: Graph, plan: Schedule, arrays: Sequence[np.ndarray]) -> list[np.n
             evaluate(unit.kernel, [memory[v] for v in unit.operands])
             continue
         e = unit.equation
+        if isinstance(unit, FusedUnit):
+            for v in unit.outputs:
+                memory.setdefault(v, np.full(v.shape, 77, v.dtype))
         y = EAGER.run(e.primitive, [ag.tensor(np.array(value(v)), device="numpy") for v in e.inputs], e.params)
         for v, r in zip(e.outputs, y if type(y) is tuple else (y,), strict=True):
             memory[v] = np.array(r.data, order="C")
+        if isinstance(unit, FusedUnit):
+            evaluate(unit.kernel, [memory[v] for v in unit.operands])
     return [np.array(value(v)) for v in graph.outputs]
