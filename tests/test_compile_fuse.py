@@ -10,7 +10,7 @@ import autograd_core as ag
 from autograd_core.compile.fuse import LoopUnit, schedule
 from autograd_core.compile.loops import Accumulate, Load, Reduce
 from autograd_core.compile.simplify import simplify
-from autograd_core.ops import activation, cross_entropy, normalization, optimizer_updates, softmax
+from autograd_core.ops import activation, cross_entropy, normalization, optimizer_updates, pooling, softmax
 from autograd_core.primitive import bind
 
 R = np.random.default_rng(0)
@@ -197,3 +197,24 @@ def test_a_reduction_that_is_needed_at_once_is_no_accumulation():
     units = fused(lambda x: x / x.sum(), f32(100, 70))
     assert len(units) == 2
     assert any(isinstance(s, Accumulate) for s in units[0].kernel.body)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (9, 7)])
+def test_the_gradient_of_pooling_without_overlap_is_fused(size):
+    def f(x):
+        x = x.requires_grad_()
+        y = pooling.max_pool2d(activation.relu(x), 2)
+        (y * y).sum().backward()
+        return y.detach(), x.grad
+
+    assert all(isinstance(u, LoopUnit) for u in fused(f, f32(2, 3, *size)))
+
+
+def test_the_gradient_of_means_of_windows_is_fused():
+    units = fused(with_gradients(lambda x: pooling.avg_pool2d(x, 2).square().sum()), f32(2, 3, 8, 6))
+    assert all(isinstance(u, LoopUnit) for u in units)
+
+
+def test_windows_that_overlap_stay_whole():
+    units = fused(with_gradients(lambda x: pooling.max_pool2d(x, 3, 2).square().sum()), f32(2, 3, 9, 9))
+    assert [u.equation.primitive.name for u in units if not isinstance(u, LoopUnit)] == ["pool_scatter"]

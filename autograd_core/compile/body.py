@@ -16,6 +16,8 @@ from .ir import Var
 from .loops import Access, Accumulate, Constant, Index, Load, LoopKernel, Map, Reduce, Statement, Store
 from .space import ZERO, Affine, Coordinates, Place, Skewed, element, row_major, spread, through, viewed
 
+_VECTOR = 16
+
 
 class Unfit(Exception):
     """A value that cannot be computed where it is wanted, and must be in memory: a reduction whose groups are not the
@@ -160,10 +162,10 @@ class Body:
         statements, sizes, inner = list(self._statements), list(self.sizes), set(self.inner)
         indexed = {s.dimension for s in statements if isinstance(s, Index)}
         strides = [s.access.strides for s in statements if isinstance(s, (Load, Store, Accumulate))]
-        groups = [_ordered(range(len(sizes)), strides)] if free else []
+        groups = [_ordered(range(len(sizes)), sizes, strides)] if free else []
         if not free:
             outer = [d for d in range(len(sizes)) if d not in inner]
-            groups = [_ordered(outer, strides), _ordered(sorted(inner), strides)]
+            groups = [_ordered(outer, sizes, strides), _ordered(sorted(inner), sizes, strides)]
         merged = [_merged(group, sizes, strides, indexed) for group in groups]
         if free:  # the last dimension is inner; a single one is outer, to be shared among threads
             (runs,) = merged
@@ -188,12 +190,12 @@ class Body:
         return LoopKernel(outer_sizes, inner_sizes, tuple(body), dtypes, tuple(sorted(set(self._outputs))))
 
 
-def _ordered(dims: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[int]:
-    """Dimensions with the one along which most accesses are contiguous last, if the last one is so for none."""
+def _ordered(dims: Sequence[int], sizes: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[int]:
+    """Dimensions with the one last along which most accesses are contiguous, over as many elements as vectors have."""
     order = list(dims)
-    count = {d: sum(s[d] == 1 for s in strides) for d in order}
-    if order and not count[order[-1]]:
-        best = max(order, key=lambda d: (count[d], d))
+    gain = {d: sum(s[d] == 1 for s in strides) * min(sizes[d], _VECTOR) for d in order}
+    best = max(order, key=lambda d: (gain[d], d), default=0)
+    if order and gain[best] > 2 * gain[order[-1]]:
         order.remove(best)
         order.append(best)
     return order

@@ -116,12 +116,14 @@ class _Scheduler:
             self.nodes[v] = self.x.input(v)
         for v, array in self.graph.constants.items():
             self.nodes[v] = constant_node(array, self.x) or self.x.input(v)
+        made: dict[Var, Equation] = {}
         for e in self.graph.equations:
+            made.update((v, e) for v in e.outputs)
             if is_native(e):
                 self._keep(e, "a kernel of its own")
                 continue
             try:
-                results = lower(e, [self.nodes[v] for v in e.inputs], self.x, trace)
+                results = lower(e, [self.nodes[v] for v in e.inputs], self.x, trace, made)
             except Inexpressible as reason:
                 self._keep(e, str(reason))
                 continue

@@ -8,26 +8,38 @@ expression of their own here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..aval import Aval
+from ..ops._windows import Windows
 from ..ops.cross_entropy import softmax_cross_entropy_p, softmax_cross_entropy_slope_p
+from ..ops.pooling import avg_spread_p, max_pool_p, pool_scatter_p
 from ..primitive import Primitive
 from .expression import Expressions, Inexpressible, Node
-from .ir import Equation, Graph
+from .ir import Equation, Graph, Var
 from .namespace import Array, Namespace, operands
 
 Trace = Callable[[Callable[..., Any], Sequence[Aval]], Graph]
 _SMALL = 16  # elements of a constant that are looked at, to see whether they are all the same
 
 
-def lower(e: Equation, nodes: Sequence[Node], x: Expressions, trace: Trace | None = None) -> tuple[Node, ...]:
-    """The outputs of an equation as nodes over those of its inputs; Inexpressible if they have no expression."""
+def lower(
+    e: Equation,
+    nodes: Sequence[Node],
+    x: Expressions,
+    trace: Trace | None = None,
+    made: Mapping[Var, Equation] | None = None,
+) -> tuple[Node, ...]:
+    """The outputs of an equation as nodes over those of its inputs; Inexpressible if they have no expression.
+
+    made: the equations that made values, for formulas that depend on what their operands are.
+    """
     try:
-        results = _by_formula(e, nodes, x)
+        results = _by_formula(e, nodes, x, made or {})
     except Inexpressible as reason:
         if trace is None or getattr(e.primitive, "composed", None) is None:
             raise
@@ -41,8 +53,10 @@ def lower(e: Equation, nodes: Sequence[Node], x: Expressions, trace: Trace | Non
     return results
 
 
-def _by_formula(e: Equation, nodes: Sequence[Node], x: Expressions) -> tuple[Node, ...]:
+def _by_formula(e: Equation, nodes: Sequence[Node], x: Expressions, made: Mapping[Var, Equation]) -> tuple[Node, ...]:
     formula = LOWERINGS.get(e.primitive, e.primitive.forward)
+    if e.primitive is pool_scatter_p and e.inputs[1] in made and made[e.inputs[1]].primitive is max_pool_p:
+        formula = partial(_to_maxima, windows=made[e.inputs[1]].params["windows"])
     if formula is None:
         raise Inexpressible("no formula")
     try:
@@ -112,7 +126,50 @@ def _cross_entropy_slope(xp: Any, scale: Any, scores: Any, labels: Any, *, axis:
     return xp.where(own, scaled - scale.reshape(shape), scaled)
 
 
+# ------------------------------------------------------------------------------- windows that do not overlap
+
+
+def _in_windows(xp: Any, v: Any, windows: Windows) -> Any:
+    """For every element that a window covers, the element of ``v`` that belongs to the window."""
+    if windows.kernel != windows.stride or any(windows.dilation[i] != 1 for i in range(len(windows.size))):
+        raise Inexpressible("windows that overlap, or leave gaps")
+    if windows.padded != windows.size:
+        raise Inexpressible("windows over padding")
+    apart, whole, covered = list(v.shape[:2]), list(v.shape[:2]), list(v.shape[:2])
+    for n, k in zip(windows.output, windows.kernel, strict=True):
+        apart += [n, 1]
+        whole += [n, k]
+        covered.append(n * k)
+    return xp.broadcast_to(v.reshape(apart), tuple(whole)).reshape(covered)
+
+
+def _whole(xp: Any, v: Any, size: Sequence[int]) -> Any:
+    """``v`` with zeros after the last window."""
+    if v.shape[2:] == tuple(size):
+        return v
+    result = xp.zeros((*v.shape[:2], *size), v.dtype)
+    result[tuple(slice(0, n) for n in v.shape)] = v
+    return result
+
+
+def _to_maxima(xp: Any, v: Any, index: Any, *, size: Sequence[int], windows: Windows) -> Any:
+    values, places = _in_windows(xp, v, windows), _in_windows(xp, index, windows)
+    position, step = 0, 1
+    for axis in reversed(range(len(size))):
+        along = xp.arange(values.shape[2 + axis], dtype=index.dtype)
+        position = position + along.reshape(-1, *(1,) * (len(size) - 1 - axis)) * step
+        step *= size[axis]
+    return _whole(xp, xp.where(places == position, values, 0), size)
+
+
+def _avg_spread(xp: Any, v: Any, *, windows: Windows, divisor: Any) -> Any:
+    if not isinstance(divisor, int):
+        raise Inexpressible("windows of unequal sizes")
+    return _whole(xp, _in_windows(xp, v / divisor, windows), windows.size)
+
+
 LOWERINGS: dict[Primitive, Callable[..., Any]] = {
     softmax_cross_entropy_p: _cross_entropy,
     softmax_cross_entropy_slope_p: _cross_entropy_slope,
+    avg_spread_p: _avg_spread,
 }
