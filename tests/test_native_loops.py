@@ -9,7 +9,7 @@ pytest.importorskip("llvmlite", reason="loop kernels are machine code made by ll
 
 from native_loops import BOOL, F4, F8, I4, I8, at, check
 
-from autograd_core.compile.loops import Constant, Index, Load, LoopKernel, Map, Store
+from autograd_core.compile.loops import Accumulate, Constant, Index, Load, LoopKernel, Map, Store
 
 LEVELS = ("host", "avx2", "scalar")
 R = np.random.default_rng(4)
@@ -64,7 +64,7 @@ def test_rows_with_a_bias_and_a_factor_for_each_row(columns: int, level: str) ->
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("stride", [-1, -3, 2, 5])
+@pytest.mark.parametrize("stride", [-1, -3, 2, 3, 4, 5])
 def test_strided_operands_are_read_and_written_where_they_lie(stride: int, level: str) -> None:
     n = 53
     offset = 0 if stride > 0 else (n - 1) * -stride
@@ -82,6 +82,28 @@ def test_strided_operands_are_read_and_written_where_they_lie(stride: int, level
 def test_a_transposed_copy(level: str) -> None:
     body = (Load(at(0, 1, 37), F4), Store(at(1, 50, 1), 0))
     check(LoopKernel((37, 50), (), body, (F4, F4), (1,)), [random(50, 37), random(37, 50)], level=level, threads=2)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("shape", [(64, 64), (9, 100), (33, 17), (70, 8)])
+def test_tiles_are_turned(shape: tuple[int, int], level: str) -> None:
+    rows, columns = shape
+    for dtype in (F4, F8, BOOL):
+        body = (
+            Load(at(0, columns * rows, 1, rows), dtype),
+            Load(at(1, 0, 0, 1), F4),
+            Load(at(2, 0, columns, -1, offset=columns - 1), F4),
+            Map("cast", (0,), F4),
+            Map("mul", (3, 1), F4),
+            Map("add", (4, 2), F4),
+            Store(at(3, columns * rows, columns, 1), 5),
+            Accumulate("max", 5, at(4, 0, 0, 0), True),
+        )
+        kernel = LoopKernel((3,), (rows, columns), body, (dtype, F4, F4, F4, F4), (3, 4))
+        arrays = [random(3, columns, rows).astype(dtype), random(columns), random(rows, columns)]
+        arrays += [random(3, rows, columns), random(1)]
+        for threads, end in ((1, True), (3, False)):
+            check(kernel, arrays, level=level, threads=threads, end=end)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -183,7 +183,7 @@ def test_any_kernel(seed: int, cut: bool) -> None:
     drawing = Drawing(seed)
     with pytest.MonkeyPatch.context() as patched:
         if cut:  # into blocks, and shared as what is large would be
-            for name, value in {"BLOCK": 64, "LONG": 16, "WIDE": 8, "MANY": 16, "NARROW": 4}.items():
+            for name, value in {"BLOCK": 64, "LONG": 16, "WIDE": 8, "MANY": 16, "NARROW": 4, "TILE": 8}.items():
                 patched.setattr(loop_plan, name, value)
         compare(drawing)
 

@@ -2,9 +2,10 @@
 
 Every nest has three loops: ``tasks`` (points of some dimensions, times blocks of columns), within one task ``serial``
 points, and the columns, which are points along one dimension, in vectors. A statement runs at the level of the
-innermost loop that its value changes in. Five shapes:
+innermost loop that its value changes in. Six shapes:
 
     points       nothing but elementwise work and totals: all dimensions but the last are tasks
+    tiles        the same where some arrays are contiguous along another dimension: these are read a tile at a time
     rows         reductions over the inner points: outer points are tasks, each done by one thread alone
     together     the same where outer points are few and long: all threads share the inner points of each
     across       the same where neighbours in memory are outer points: vectors of these, all inner points serial
@@ -25,6 +26,7 @@ ONCE, TASK, SERIAL, LANE = range(4)  # levels
 
 BLOCK = 2048  # columns of a task, where rows are cut
 PAD = 64  # buffers' rows are a multiple of this many elements: whole vectors on any machine
+TILE = 32  # rows of a task that reads tiles
 NARROW = 16  # columns of a task across rows, where there are few
 ROW_BUFFERS = 32 << 10  # bytes of values kept from one stage to the next
 WORTH_KEEPING = 6  # operations; what costs less is computed again
@@ -75,6 +77,19 @@ class Plan(NamedTuple):
         return self.sizes[self.along]
 
     @property
+    def extent(self) -> int:
+        """What tasks' blocks are parts of: the columns, or for tiles the rows."""
+        return self.sizes[self.serial.dims[0]] if self.shape == "tiles" else self.columns
+
+    @property
+    def turned(self) -> tuple[int, ...]:
+        """The loads that are contiguous along the rows of tiles."""
+        if self.shape != "tiles":
+            return ()
+        dim = self.serial.dims[0]
+        return tuple(p for p, s in enumerate(self.kernel.body) if isinstance(s, Load) and _is_turned(s, dim))
+
+    @property
     def shared(self) -> Group:
         """The loop whose points are divided among threads."""
         return self.serial if self.shape == "together" else self.tasks
@@ -99,6 +114,10 @@ def plan(kernel: LoopKernel) -> Plan:
     firsts, seconds = ([d for d in dims if d != along] for dims in (range(outer), range(outer, len(sizes))))
     if shape == "columns":
         firsts, seconds = seconds, firsts
+    rows = _rows_of_tiles(kernel) if free else None
+    if rows is not None:
+        shape, width = "tiles", sizes[rows]
+        firsts, seconds = [d for d in firsts if d != rows], [rows]
     levels = _levels(kernel, firsts, along, LANE if shape != "across" else TASK)
     block = _block(kernel, shape, width, levels)
     blocks = -(-width // block) if block else 0
@@ -147,12 +166,28 @@ def _shape(kernel: LoopKernel) -> str:
     return "rows"
 
 
+def _rows_of_tiles(kernel: LoopKernel) -> int | None:
+    """The dimension along which most of the loads are contiguous that are far from it along the last, if any."""
+    sizes, strides = kernel.outer + kernel.inner, [s.access.strides for s in kernel.body if isinstance(s, Store)]
+    if sizes[-1] < TILE // 4 or not all(all(steps) for steps in strides):
+        return None
+    found = [sum(isinstance(s, Load) and _is_turned(s, d) for s in kernel.body) for d in range(len(sizes) - 1)]
+    best = max(range(len(found)), key=lambda d: found[d], default=None)
+    return best if best is not None and found[best] and sizes[best] >= TILE // 4 else None
+
+
+def _is_turned(load: Load, rows: int) -> bool:
+    return load.access.strides[rows] == 1 and abs(load.access.strides[-1]) > 1
+
+
 def _block(kernel: LoopKernel, shape: str, width: int, levels: Sequence[int]) -> int:
     """How many columns a task takes; where it is not all, what a task writes but once must not matter."""
     if shape == "points":
         once_a_row = any(isinstance(s, Store) and lv == TASK for s, lv in zip(kernel.body, levels, strict=True))
         whole = once_a_row or width <= BLOCK or (width <= 2 * BLOCK and prod(kernel.outer) >= FEW)
         return width if whole else BLOCK
+    if shape == "tiles":
+        return TILE
     if shape == "across":
         return PAD if width >= 4 * PAD else NARROW
     return min(width, {"columns": BLOCK, "together": 2 * BLOCK}.get(shape, width))

@@ -11,7 +11,8 @@ from .emit import Kernel
 from .engine import KernelSpec
 from .loop_plan import plan
 from .machine import Machine
-from .nest import Across, Along
+from .nest import Across, Along, Nest
+from .tiles import Tiles
 
 
 def loop_kernel(kernel: LoopKernel, name: str) -> KernelSpec:
@@ -20,9 +21,10 @@ def loop_kernel(kernel: LoopKernel, name: str) -> KernelSpec:
     A kernel that reduces may write to no array that it reads under the name of another operand: it may read twice.
     """
     planned = plan(kernel)
+    nests: dict[str, type[Nest]] = {"across": Across, "tiles": Tiles}
 
     def emit(builder: Kernel, machine: Machine) -> None:
-        (Across if planned.shape == "across" else Along)(planned, builder, machine).emit()
+        nests.get(planned.shape, Along)(planned, builder, machine).emit()
 
     points = prod(kernel.outer + kernel.inner)
     flops = points * sum(isinstance(s, Map | Reduce | Accumulate) for s in kernel.body)

@@ -85,7 +85,7 @@ class Nest:
         if run is None:
             run = self.accumulators.share(count) if group is self.plan.shared else (i64(0), i64(count))
         with loop(b, *run) as point:
-            known, start, stop = list(coordinates), i64(0), i64(self.plan.columns)
+            known, start, stop = list(coordinates), i64(0), i64(self.plan.extent)
             if group.blocks > 1:
                 start = b.mul(b.urem(point, i64(group.blocks)), i64(self.plan.block))
                 stop = smaller(b, b.add(start, i64(self.plan.block)), stop)

@@ -37,6 +37,7 @@ from .emit import (
 from .vector_math import from_bool, lanes_of, scalar_op, to_bool
 
 BOOL = np.dtype(np.bool_)
+MOST_LOADS = 4  # for one vector of elements that are not neighbours; beyond, each is loaded alone
 
 
 class Value(NamedTuple):
@@ -135,12 +136,40 @@ class Point:
         elif stride == -1 and self.mask is None:
             last = element(b, address, 1 - self.lanes, kind)
             code = reverse(b, load(b, last, vector(kind, self.lanes)))
+        elif 2 <= stride <= MOST_LOADS:
+            code = self._every(stride, address, kind)
         else:
             wide = vector(kind, self.lanes)
             name = f"llvm.masked.gather.{suffix(wide)}.v{self.lanes}p0"
             args = [self._addresses(address, stride, kind), self._all_or_mask(), constant(wide, 0)]
             code = intrinsic(b, name, wide, args)
         return from_memory(b, code, np.dtype(dtype))
+
+    def _every(self, stride: int, first: ir.Value, kind: ir.Type) -> ir.Value:
+        """Every ``stride``-th element, picked from whole vectors, of which the last ends with the last element."""
+        b, lanes = self.builder, self.lanes
+        starts = [*range(0, (stride - 1) * lanes, lanes), (lanes - 1) * stride + 1 - lanes]
+        picked: ir.Value | None = None
+        for part, start in enumerate(starts):
+            place = element(b, first, start, kind)
+            if self.mask is None:
+                loaded = load(b, place, vector(kind, lanes))
+            else:
+                asked = [at // stride if at % stride == 0 else lanes for at in range(start, start + lanes)]
+                none = constant(self.mask.type, 0)
+                mask = b.shuffle_vector(self.mask, none, ir.Constant(ir.VectorType(I32, lanes), asked))
+                loaded = masked_load(b, place, mask, vector(kind, lanes))
+            if picked is None:
+                picked = loaded
+                continue
+            # lanes known so far keep their places, but for those of the first vector, which are moved there now
+            order = []
+            for lane in range(lanes):
+                at = lane * stride
+                before = at if part == 1 else lane
+                order.append(before if at < starts[part - 1] + lanes else lanes + max(0, min(at - start, lanes - 1)))
+            picked = b.shuffle_vector(picked, loaded, ir.Constant(ir.VectorType(I32, lanes), order))
+        return picked
 
     def store(self, access: Access, value: Value) -> None:
         b, stride, dtype = self.builder, self._stride(access), np.dtype(self.dtypes[access.operand])
