@@ -1,0 +1,73 @@
+"""When a captured recurrent layer, or its adjoint, is one native kernel.
+
+Left to the device's ordinary kernels are sequences of several lengths, projected states, and empty sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from autograd_core.compile.ir import Equation
+from autograd_core.ops.recurrent import LSTM, lstm_p, lstm_vjp_p
+from autograd_core.primitive import Primitive
+
+from .engine import KernelSpec
+from .located import Copies, Located, Lowered, Lowering
+from .recurrent import Layer
+from .recurrent_lstm import lstm, lstm_adjoint
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+REFUSED = ("lengths", "weight_hr")
+
+Names = tuple[str, ...]
+
+
+def _layer(named: dict[str, Located], reverse: bool) -> Layer | None:
+    """The layer's sizes; None if no kernel is for it."""
+    x, weight_hh = named["x"], named["weight_hh"]
+    if x.dtype not in FLOATS or any(name in named for name in REFUSED):
+        return None
+    if 0 in x.shape or 0 in weight_hh.shape:
+        return None
+    return Layer(x.dtype, *x.shape, weight_hh.shape[1], reverse)
+
+
+def _lowering(
+    before: Names, long: str, others: Names, optional: Names, results: int, build: Callable[..., KernelSpec]
+) -> Lowering:
+    """For a primitive whose operands are ``before`` and those that its parameter ``has`` names.
+
+    The kernel takes, in this order, ``long``, a sequence whose steps and rows may lie anywhere, the ``others``, of the
+    ``optional`` ones those that there are, and the results. build: (layer, strides of ``long``, further parameters,
+    and for each optional operand whether there is one) -> kernel.
+    """
+
+    def lowering(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
+        params = dict(equation.params)
+        names = (*before, *params.pop("has"))
+        named = dict(zip(names, inputs, strict=True))
+        layer = _layer(named, params.pop("reverse"))
+        if layer is None:
+            return None
+        order = (long, *others, *[name for name in optional if name in named])
+        unfit = [name for name in order[1:] if not named[name].contiguous]
+        if named[long].shape[2] > 1 and named[long].strides[2] != 1:
+            unfit.append(long)
+        if unfit:
+            return Copies(tuple(names.index(name) for name in unfit))
+        given = {name: name in named for name in optional}
+        spec = build(layer, named[long].strides[:2], **params, **given)
+        operands = [(False, names.index(name)) for name in order]
+        return Lowered(spec, (*operands, *[(True, i) for i in range(results)]))
+
+    return lowering
+
+
+LOWERINGS: dict[Primitive, Lowering] = {
+    lstm_p: _lowering((), "x", ("weight_ih", "weight_hh", "h0", "c0"), ("bias",), 5, lstm),
+    lstm_vjp_p: _lowering(
+        LSTM.before, "gy", ("g_h0", "g_c0", "gates", "cells", "weight_hh", "c0"), (), 3, lstm_adjoint
+    ),
+}
