@@ -48,7 +48,12 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None) -> Pr
         return [found.get(i) for i in range(len(inputs))]
 
     return general(
-        f"compiled {name}", forward, lambda *inputs: avals if several else avals[0], vjp=vjp, composed=composed
+        f"compiled {name}",
+        forward,
+        lambda *inputs: avals if several else avals[0],
+        vjp=vjp,
+        composed=composed,
+        signals=False,
     )
 
 

@@ -32,7 +32,6 @@ from .runner import Runner, runner_for
 from .watch import Watch
 
 log = logging.getLogger("autograd_core.compile")
-_NO_ARGUMENTS = tree.flatten(((), {}))
 _probe = [object()]
 ALONE = getrefcount(_probe[0])  # what it says of an element of a list that nobody else refers to
 RESTLESS = 8  # captures that all differ, after which a function is refused
@@ -89,7 +88,10 @@ class Compiled:
         state = context.current()
         if state.observer is not None or not getattr(state.interpreter, "in_place", False):
             return self.function(*args, **kwargs)  # being watched operation by operation, or captured by another
-        leaves, structure = tree.flatten((args, kwargs)) if args or kwargs else _NO_ARGUMENTS
+        if kwargs or not all(type(x) is Tensor for x in args):
+            leaves, structure = tree.flatten((args, kwargs))
+        else:
+            leaves, structure = args, None  # the usual case, which needs no taking apart
         for signature in self._signatures:
             if signature.fits(leaves, structure):
                 return signature.call(leaves)
@@ -283,7 +285,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     capture = Capture(_default_device() if device is None else device)
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
-        args, kwargs = tree.unflatten(structure, filled)
+        args, kwargs = (filled, {}) if structure is None else tree.unflatten(structure, filled)
         with context.scope(interpreter=capture, depth=0):
             result = owner.function(*args, **kwargs)
             variant = Variant(owner, capture, result)
@@ -358,6 +360,7 @@ class Variant:
         self.sources: list[Source] = list(capture.sources)
         self._count = len(given)
         self._steady: _Steady | None = None
+        self.primitive: Any = None  # the graph as one operation, when it is first needed
         self.looks = [_Look(capture, look) for look in capture.looks]
         befores = capture.before.values()
         self._nodes = [(b.tensor, b.node) for b in befores]
@@ -401,7 +404,7 @@ class Variant:
     def compile(self) -> None:
         self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates())
         self.in_place = getattr(self.runner, "in_place", frozenset())
-        self.primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, self.runner)
+        self.primitive = None
 
     def _updates(self) -> dict[int, int]:
         """Which output replaces which input: the new value of a variable its old one."""
@@ -508,8 +511,9 @@ class Variant:
                 inputs.append(source.tensor)
             else:
                 inputs.append(Tensor(array, self.device))
-        primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, None)
-        outputs = bind(primitive if self.runner is None else self.primitive, inputs, {})
+        if self.primitive is None:
+            self.primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, self.runner)
+        outputs = bind(self.primitive, inputs, {})
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
 

@@ -28,6 +28,21 @@ _probe = [object()]
 ALONE = sys.getrefcount(_probe[0])
 
 
+_DATA_OFFSET = 16  # of the pointer in NumPy's array object, after the head that all Python objects have
+
+
+def data_pointer(array: np.ndarray) -> int:
+    """Where the elements are; ``array.ctypes.data`` without the objects that it makes."""
+    return _pointer_at(id(array) + _DATA_OFFSET).value or 0
+
+
+_pointer_at = ctypes.c_void_p.from_address
+if data_pointer(_sample := np.empty(1)) != _sample.ctypes.data:  # another layout of objects than CPython's
+
+    def data_pointer(array: np.ndarray) -> int:
+        return int(array.ctypes.data)
+
+
 class HostCall(NamedTuple):
     """An equation run by the device's own kernel. outputs: the entries of the table for its results."""
 
@@ -81,7 +96,7 @@ class NativeRunner:
 
     def _set(self, base: int, array: np.ndarray) -> None:
         self._arrays[base] = array
-        self._table[base] = array.ctypes.data
+        self._table[base] = data_pointer(array)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._lock:
@@ -170,7 +185,9 @@ class NativeRunner:
         with context.scope(interpreter=EAGER, recording=False, tape=None, observer=None):
             y = EAGER.run(call.equation.primitive, tensors, call.equation.params)
         for base, tensor in zip(call.outputs, y if type(y) is tuple else (y,), strict=True):
-            array = np.ascontiguousarray(tensor.data)
+            array = tensor.data
+            if not array.flags.c_contiguous or any(np.may_share_memory(array, x.data) for x in tensors):
+                array = array.copy()  # a part of an operand would change with its memory, which others will use
             kept = self._arrays[base]
             if base in self._avals and kept is not None and kept.shape == array.shape:
                 np.copyto(kept, array)
