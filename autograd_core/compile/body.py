@@ -37,6 +37,7 @@ class Body:
         self.sizes = tuple(sizes)
         self.inner = inner
         self.operands: list[Var] = []
+        self.computed: set[int] = set()  # the operations that run here, by index
         self._memory = memory
         self._statements: list[Statement] = []
         self._at: dict[Any, int] = {}
@@ -68,6 +69,7 @@ class Body:
             return self.value(node.args[0], source)
         if node.kind == "iota":
             return self._index(node, at[0])
+        self.computed.add(node.index)
         if node.kind == "map":
             args = tuple([self.value(a, at if a.shape else ()) for a in node.args])
             return self._emit(Map(node.op, args, node.dtype))
@@ -143,6 +145,7 @@ class Body:
     def accumulate(self, node: Node, at: Coordinates, var: Var) -> None:
         """Reduce over the outer points what the node, a reduction, reduces: its argument's element there is ``at``."""
         self.value(node.args[0], at)
+        self.computed.add(node.index)
         self._accumulations.append((node, at, var))
 
     def finish(self) -> None:

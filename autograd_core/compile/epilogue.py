@@ -30,7 +30,7 @@ class FusedUnit(NamedTuple):
     kernel: LoopKernel
     operands: tuple[Var, ...]
     product: int
-    origins: tuple[str, ...] = ()
+    origins: tuple[Equation, ...] = ()
 
     @property
     def inputs(self) -> tuple[Var, ...]:

@@ -68,6 +68,9 @@ class Expressions:
     def __init__(self) -> None:
         self._known: dict[Any, Node] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def _make(self, kind: str, op: str, args: tuple[Node, ...], params: Any, shape: Shape, dtype: Any) -> Node:
         key = (kind, op, tuple([a.index for a in args]), params, shape, dtype)
         node = self._known.get(key)

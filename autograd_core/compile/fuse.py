@@ -26,11 +26,11 @@ _HOISTED = 60  # the same for single numbers, which a kernel computes once
 
 
 class LoopUnit(NamedTuple):
-    """A loop kernel with the value of each of its operands, and the names of the operations that it stems from."""
+    """A loop kernel with the value of each of its operands. origins: the equations that it computes, or a part of."""
 
     kernel: LoopKernel
     operands: tuple[Var, ...]
-    origins: tuple[str, ...] = ()
+    origins: tuple[Equation, ...] = ()
 
     @property
     def outputs(self) -> tuple[Var, ...]:
@@ -96,7 +96,7 @@ class _Scheduler:
         self.graph = graph
         self.nodes: dict[Var, Node] = {}
         self.opaque: list[tuple[Equation, str]] = []
-        self.names: dict[int, str] = {}  # node -> the operation that it was first met in
+        self.origins: dict[int, Equation] = {}  # node -> the equation that it was first met in
         self._takes_view = takes_view
         self.required: dict[int, Node] = {}
         self.alone: set[int] = set()  # nodes with a kernel of their own
@@ -122,14 +122,15 @@ class _Scheduler:
             if is_native(e):
                 self._keep(e, "a kernel of its own")
                 continue
+            known = len(self.x)
             try:
                 results = lower(e, [self.nodes[v] for v in e.inputs], self.x, trace, made)
             except Inexpressible as reason:
                 self._keep(e, str(reason))
                 continue
+            self.origins.update(dict.fromkeys(range(known, len(self.x)), e))
             for v, node in zip(e.outputs, results, strict=True):
                 self.nodes[v] = node
-                self.names.setdefault(node.index, e.primitive.name)
 
     def _keep(self, e: Equation, reason: str) -> None:
         self.opaque.append((e, reason))
@@ -163,7 +164,10 @@ class _Scheduler:
             self._want(v, self._copied(node) if foreign or not whole else node)
 
     def _copied(self, node: Node) -> Node:
-        return self.x.copy(node)
+        copy = self.x.copy(node)
+        if node.index in self.origins:
+            self.origins.setdefault(copy.index, self.origins[node.index])
+        return copy
 
     def _want(self, v: Var, node: Node) -> None:
         base, _ = self._placed(node)
@@ -386,7 +390,7 @@ class _Scheduler:
             else:
                 body.store(node, root(node.shape, dims, inner), var, place)
         kernel = body.kernel(free=cluster.inner is None)
-        origins = dict.fromkeys(self.names[n.index] for n in cluster.nodes if n.index in self.names)
+        origins = dict.fromkeys(self.origins[i] for i in sorted(body.computed) if i in self.origins)
         return LoopUnit(kernel, tuple(body.operands), tuple(origins))
 
     def _views(self, holders: dict[int, Var]) -> dict[Var, View]:
