@@ -7,8 +7,6 @@ without gaps; or with None, if the device's ordinary kernel is to run the equati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,43 +18,11 @@ from autograd_core.primitive import Primitive
 from .convolution import convolution, convolution_input, supports
 from .convolution_weight import convolution_weight
 from .engine import KernelSpec
+from .gather import LOWERINGS as GATHER
 from .gemm import BatchDimension, MatrixLayout, gemm
+from .located import Copies, Located, Lowered, Lowering, row_major
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-class Located(NamedTuple):
-    """An operand: where its elements lie, counted in elements from the start of the array that holds it."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    strides: tuple[int, ...]
-    offset: int = 0
-
-    @property
-    def contiguous(self) -> bool:
-        return all(s == t for n, s, t in zip(self.shape, self.strides, row_major(self.shape), strict=True) if n != 1)
-
-
-class Lowered(NamedTuple):
-    """A kernel and its operands in order: (False, i) is input i of the equation, (True, i) its output i."""
-
-    spec: KernelSpec
-    operands: tuple[tuple[bool, int], ...]
-
-
-class Copies(NamedTuple):
-    """The equation can be lowered if these inputs are copied to arrays without gaps."""
-
-    inputs: tuple[int, ...]
-
-
-Lowering = Callable[[Equation, Sequence[Located], Sequence[Located]], "Lowered | Copies | None"]
-
-
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """The strides of an array without gaps."""
-    return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def lower(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
@@ -159,4 +125,5 @@ LOWERINGS: dict[Primitive, Lowering] = {
     convolution_bias_p: _convolution_lowering(convolution, "x_layout", None, "y_layout"),
     convolution_input_p: _convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
     convolution_weight_p: _convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
+    **GATHER,
 }
