@@ -25,7 +25,7 @@ from autograd_core.compile.plan import Unit, plan
 from autograd_core.compile.simplify import simplify
 
 from .loops import loop_kernel
-from .lowerings import LOWERINGS, Copies, Located, lower, row_major
+from .lowerings import Copies, Located, is_native, lower, row_major
 from .program import Call, Operand, assemble
 from .runner import HostCall, NativeRunner, Output
 
@@ -51,7 +51,7 @@ class Host(NamedTuple):
 def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> NativeRunner:
     """A runner for ``graph``. updates: output -> input that it replaces, so that it may take its memory."""
     graph = simplify(graph)
-    fused = schedule(graph, trace=partial(trace, device=device), is_native=LOWERINGS.__contains__)
+    fused = schedule(graph, trace=partial(trace, device=device), is_native=is_native)
     storage = _Storage(graph, fused.views)
     steps = [step for unit in fused.units for step in _lowered(unit, storage)]
     hosts = [s.equation.primitive.name for s in steps if isinstance(s, Host)]
