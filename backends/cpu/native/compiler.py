@@ -88,7 +88,7 @@ class _Storage:
         for i, v in enumerate(graph.inputs):
             self._base(v, "input", i)
         for v, array in graph.constants.items():
-            self._base(v, "constant", np.ascontiguousarray(array))
+            self._base(v, "constant", np.asarray(array, order="C"))
 
     def _base(self, v: Var, kind: str, what: Any) -> None:
         if v not in self._bases:
@@ -120,10 +120,14 @@ class _Storage:
 
     def _unit(self, step: Native | Host) -> Unit:
         if isinstance(step, Host):
-            return Unit(tuple(self.root(v) for v in step.equation.inputs), tuple(step.equation.outputs))
-        written = tuple(self.root(step.operands[i]) for i in step.writes)
-        read = tuple(self.root(v) for i, v in enumerate(step.operands) if i not in step.writes)
+            return Unit(self._roots(step.equation.inputs), tuple(step.equation.outputs))
+        written = self._roots([step.operands[i] for i in step.writes])
+        read = self._roots([v for i, v in enumerate(step.operands) if i not in step.writes])
         return Unit(read, written, step.spec.scratch)
+
+    def _roots(self, values: Iterable[Var]) -> tuple[Var, ...]:
+        """Whose memory holds these. Without elements there is nothing to hold, and no kernel that writes it."""
+        return tuple(v for v in map(self.root, values) if v.aval.size)
 
     def operand(self, v: Var, *, start: bool) -> Operand:
         """Where ``v`` lies; ``start``: where the array begins that holds it, since kernels of loops know the rest."""
@@ -131,7 +135,7 @@ class _Storage:
         offset = 0 if start or v not in self.views else self.views[v].offset * np.dtype(v.dtype).itemsize
         base = self._bases.get(root)
         if base is None:
-            return Operand(ARENA, self._offsets[root] + offset, _bytes(root) - offset)
+            return Operand(ARENA, self._offsets.get(root, 0) + offset, _bytes(root) - offset)
         return Operand(base, offset, _bytes(root) - offset)
 
     def base(self, v: Var) -> int | None:
