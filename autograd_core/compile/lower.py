@@ -19,7 +19,7 @@ from ..ops._windows import Windows
 from ..ops.cross_entropy import softmax_cross_entropy_p, softmax_cross_entropy_slope_p
 from ..ops.pooling import avg_spread_p, max_pool_p, pool_scatter_p
 from ..primitive import Primitive
-from .expression import Expressions, Inexpressible, Node
+from .expression import Expressions, Inexpressible, Node, computable
 from .ir import Equation, Graph, Var
 from .namespace import Array, Namespace, operands
 
@@ -50,6 +50,8 @@ def lower(
     for node, v in zip(results, e.outputs, strict=True):
         if (node.shape, node.dtype) != (v.shape, v.dtype):
             raise Inexpressible(f"a result of {node.dtype}{list(node.shape)} where {v.aval} is declared")
+        if not computable(v.dtype):  # views too: sooner or later one is copied, by a kernel
+            raise Inexpressible(f"elements of {v.dtype}")
     return results
 
 
