@@ -41,7 +41,9 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
             optimizer.step()
         return loss
 
-    run = _on(device, ag.compile(step) if compiled else step)
+    if compiled and row.new_graph_every_step:
+        row.around = ag.compile
+    run = _on(device, ag.compile(step) if compiled and not row.new_graph_every_step else step)
 
     def values(loss: Any) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]

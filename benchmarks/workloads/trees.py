@@ -25,6 +25,7 @@ class RecursiveTree(Workload):
     def __init__(self, quick: bool = False):
         super().__init__(quick)
         rng = np.random.default_rng(0)
+        self.cell: Any = None  # of one model: a row is built for one contender
         self.trees = cycle([_random_tree(rng, 0, self.leaves_of_tree) for _ in range(50)])
 
     def data(self, draw: Draw) -> Arrays:
@@ -38,12 +39,16 @@ class RecursiveTree(Workload):
 
     def loss(self, lib: Any, model: Any, data: dict[str, Any]) -> Any:
         leaves = data["leaves"]
+        if self.cell is None:
+            self.cell = lambda left, right: lib.tanh(model(lib.concat([left, right])))
+            if self.around is not None:
+                self.cell = self.around(self.cell)
 
         def value(tree: Tree) -> Any:
             if isinstance(tree, int):
                 return leaves[tree]
             left, right = tree
-            return lib.tanh(model(lib.concat([value(left), value(right)])))
+            return self.cell(value(left), value(right))
 
         return lib.square(value(next(self.trees))).sum()
 

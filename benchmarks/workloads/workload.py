@@ -80,7 +80,8 @@ class Workload:
     trains: ClassVar[bool] = True
     leaves: ClassVar[tuple[str, ...]] = ()
     beside: ClassVar[tuple[str, ...]] = ()
-    new_graph_every_step: ClassVar[bool] = False  # nothing that could be compiled once
+    new_graph_every_step: ClassVar[bool] = False  # the step as a whole cannot be compiled
+    around: Any = None  # in such rows: what is put around the part that repeats, a compiler
 
     def __init__(self, quick: bool = False):
         self.actual_sizes = {**self.sizes, **(self.quick_sizes if quick else {})}
