@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("llvmlite")
 
 from autograd_core.backends.cpu.native import convolution as native
 from autograd_core.backends.cpu.native import convolution_correlation as correlation
+from autograd_core.backends.cpu.native import convolution_sums as sums
 from autograd_core.backends.cpu.native import convolution_weight as weights
 from autograd_core.backends.cpu.native import emit, engine
 from autograd_core.backends.cpu.native.convolution_shape import planar
@@ -51,6 +53,9 @@ class Case(NamedTuple):
 CASES = {
     "one channel": Case(3, 1, 20, (9, 21), (3, 3), x_layout="NCHW", y_layout="NHWC", threads=2),
     "whole registers": Case(2, 16, 32, (8, 17), (3, 3), padding=1, threads=2),
+    "odd tiles": Case(2, 17, 33, (13, 15), (3, 3), padding=1, threads=2),
+    "tiles as they lie": Case(2, 16, 32, (10, 18), (3, 3), x_layout="NHWC", y_layout="NHWC", threads=3),
+    "long rows of tiles": Case(1, 16, 16, (5, 112), (3, 3), padding=(2, 0)),
     "as it lies": Case(2, 16, 32, (7, 18), (3, 3), x_layout="NHWC", y_layout="NHWC"),
     "three registers": Case(1, 5, 48, (7, 12), (2, 3), padding=1, x_layout="NHWC", y_layout="NHWC", threads=3),
     "bands": Case(1, 3, 18, (13, 10), (3, 3), padding=1, threads=3),
@@ -66,13 +71,14 @@ CASES = {
     "groups as they lie": Case(2, 16, 32, (8, 9), (3, 3), groups=2, x_layout="NHWC", y_layout="NHWC"),
     "small images": Case(5, 20, 16, (3, 3), (3, 3), padding=1, threads=2),
     "double": Case(2, 5, 18, (6, 9), (3, 3), padding=1, threads=2, dtype="float64"),
+    "double tiles": Case(3, 16, 16, (6, 16), (3, 3), padding=1, threads=2, dtype="float64"),
     "one axis": Case(3, 5, 18, (23,), (4,), 2, 3, threads=2),
 }
 
 # all on the host's own instructions; on others, what depends on how many lanes and registers there are
 NARROW = {
-    "avx2": ("one channel", "whole registers", "three registers", "stride over dilation", "groups"),
-    "scalar": ("bands", "uneven", "pixels unseen", "small images", "double"),
+    "avx2": ("one channel", "whole registers", "odd tiles", "three registers", "stride over dilation", "groups"),
+    "scalar": ("bands", "uneven", "pixels unseen", "small images", "double", "odd tiles"),
 }
 RUNS = [(name, "host") for name in CASES] + [(name, machine) for machine, names in NARROW.items() for name in names]
 every_case = pytest.mark.parametrize(("case", "machine"), [(CASES[c], m) for c, m in RUNS], ids=map("-".join, RUNS))
@@ -175,11 +181,13 @@ def test_weight_gradient(case: Case, machine: str) -> None:
 def test_an_image_that_no_cache_holds_is_computed_in_bands(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(correlation, "SOURCE_BYTES", 4096)
     monkeypatch.setattr(correlation, "RESULT_BYTES", 2048)
-    monkeypatch.setattr(weights, "BAND_BYTES", 4096)
-    case = Case(2, 6, 17, (19, 11), (3, 3), 2, 1, x_layout=layout, y_layout=layout, threads=2)
-    test_forward(case, "host")
-    test_input_gradient(case, "host")
-    test_weight_gradient(case, "host")
+    monkeypatch.setattr(sums, "BAND_BYTES", 4096)
+    strided = Case(2, 6, 17, (19, 11), (3, 3), 2, 1, x_layout=layout, y_layout=layout, threads=2)
+    tiled = Case(2, 16, 17, (13, 17), (3, 3), padding=1, x_layout=layout, y_layout=layout, threads=2)
+    for case in (strided, tiled):
+        test_forward(case, "host")
+        test_input_gradient(case, "host")
+        test_weight_gradient(case, "host")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +228,59 @@ def test_an_epilogue_sees_every_result_once_and_where_it_is(layout: str, machine
     agree(y, np.maximum(truth, 0), case, 30)
 
 
+def specs(case: Case) -> list[engine.KernelSpec]:
+    sizes = (case.dtype, case.n, case.c_in, case.c_out, case.windows, case.groups)
+    return [native.convolution(*sizes), native.convolution_input(*sizes), weights.convolution_weight(*sizes)]
+
+
+def test_both_algorithms_are_among_the_cases() -> None:
+    names = [spec.name for case in CASES.values() for spec in specs(case)]
+    for kind in ("convolution", "convolution_input", "convolution_weight"):
+        of_kind = [name.removeprefix(kind + "_") for name in names if re.match(kind + r"_(winograd|\d)", name)]
+        fast = sum(name.startswith("winograd") for name in of_kind)
+        assert 3 <= fast <= len(of_kind) - 3
+
+
+def test_few_tiles_do_not_pay_for_transformed_weights() -> None:
+    def fast(n: int, size: int, stride: int = 1, kernel: int = 3, channels: int = 64) -> list[bool]:
+        case = Case(n, channels, 64, (size, size), (kernel, kernel), stride, padding=kernel // 2)
+        return ["winograd" in spec.name for spec in specs(case)]
+
+    assert fast(4, 16) == [True] * 3
+    assert fast(1, 14) == fast(64, 8) == fast(4, 16, stride=2) == fast(4, 16, kernel=5) == [False] * 3
+    assert fast(4, 16, channels=3) == [False] * 3
+
+
+def test_sixty_four_channels_are_as_exact_as_float32_allows() -> None:
+    case = Case(2, 64, 64, (16, 16), (3, 3), padding=1, threads=2)
+    x, w, _, g = operands(case)
+    sizes = (case.dtype, case.n, case.c_in, case.c_out, case.windows)
+    output = (case.n, case.c_out, *case.windows.output)
+    spec = native.convolution(*sizes, threads=SLOTS)
+    (y,) = run(case, spec, [x, w], [(output, "NCHW")], "host")
+    (dw,) = run(case, weights.convolution_weight(*sizes, threads=SLOTS), [x, g], [(w.shape, "as it is")], "host")
+    wide = [a.astype(np.float64) for a in (x, w, g)]
+    for found, truth in (
+        (y, ops.convolution_p.forward(np, wide[0], wide[1], windows=case.windows, groups=1)),
+        (dw, ops.convolution_weight_p.forward(np, wide[0], wide[2], windows=case.windows, groups=1)),
+    ):
+        assert np.abs(found - truth).max() < 4e-6 * truth.std()
+
+
+@pytest.mark.parametrize("name", ["odd tiles", "groups"])
+def test_what_is_not_finite_stays_where_it_is_seen(name: str) -> None:
+    case = CASES[name]
+    x, w, b, _ = operands(case)
+    x[0, 2, 4, 5], x[1, 0, 0, 0], x[1, 3, 5, 2] = np.inf, np.nan, -np.inf
+    sizes = (case.dtype, case.n, case.c_in, case.c_out, case.windows, case.groups)
+    spec = native.convolution(*sizes, bias=True, threads=SLOTS)
+    output = (case.n, case.c_out, *case.windows.output)
+    (y,) = run(case, spec, [x, w, b], [(output, "NCHW")], "host")
+    with np.errstate(invalid="ignore"):
+        truth = ops.convolution_bias_p.forward(np, x, w, b, windows=case.windows, groups=case.groups)
+    np.testing.assert_array_equal(np.isfinite(y), np.isfinite(truth))
+
+
 def test_the_sum_over_pixels_has_one_order_for_a_number_of_threads() -> None:
     case = CASES["whole registers"]
     x, w, _, g = operands(case)
@@ -231,7 +292,7 @@ def test_the_sum_over_pixels_has_one_order_for_a_number_of_threads() -> None:
 def test_equal_convolutions_are_one_kernel_and_others_are_not() -> None:
     shape = ("float32", 2, 3, 8)
     narrow, padded = Case(2, 3, 8, (6, 6), (3, 3)).windows, Case(2, 3, 8, (6, 6), (3, 3), padding=1).windows
-    specs = [
+    kernels = [
         native.convolution(*shape, narrow),
         native.convolution(*shape, padded),
         native.convolution(*shape, narrow, y_layout="NHWC"),
@@ -239,9 +300,9 @@ def test_equal_convolutions_are_one_kernel_and_others_are_not() -> None:
         native.convolution_input(*shape, narrow),
         weights.convolution_weight(*shape, narrow),
     ]
-    assert len({spec.key for spec in specs}) == len({spec.name for spec in specs}) == len(specs)
+    assert len({spec.key for spec in kernels}) == len({spec.name for spec in kernels}) == len(kernels)
     again = native.convolution(*shape, narrow)
-    assert (again.key, again.name) == (specs[0].key, specs[0].name)
+    assert (again.key, again.name) == (kernels[0].key, kernels[0].name)
 
 
 def test_what_is_not_supported_is_said() -> None:

@@ -16,6 +16,7 @@ from autograd_core.ops._windows import Windows
 from .convolution_correlation import Correlation, Epilogue, Fusion, Weights
 from .convolution_direct import Direct, DirectPlan
 from .convolution_shape import Shape, forward_passes, input_passes, shape_of
+from .convolution_winograd import Winograd, WinogradPlan, suits
 from .engine import KernelSpec
 from .image_layout import Layout
 from .machine import default_threads
@@ -123,13 +124,15 @@ def _spec(name: str, correlation: Correlation, shape: Shape, fusion: Fusion | No
     moved = shape.n * shape.groups * (correlation.channels * size[0] * size[1])
     moved += shape.n * shape.groups * correlation.outputs * target[0] * target[1]
     moved += shape.groups * shape.channels * shape.outputs * shape.taps
+    fast = suits(correlation)
+    kernel, plan = (Winograd, WinogradPlan) if fast else (Direct, DirectPlan)
     # vectors' widths differ between machines, and with them the padding of packed weights
-    scratch = DirectPlan(correlation, 64 // correlation.dtype.itemsize, 1).scratch
+    scratch = plan(correlation, 64 // correlation.dtype.itemsize, 1).scratch
     return KernelSpec(
-        f"{name}_{sizes}_{crc32(repr(key).encode()):08x}",
+        f"{name}_{'winograd_' if fast else ''}{sizes}_{crc32(repr(key).encode()):08x}",
         key,
         operands,
-        lambda builder, machine: Direct(builder, machine, correlation, fusion).emit(),
+        lambda builder, machine: kernel(builder, machine, correlation, fusion).emit(),
         scratch,
         shape.flops,
         moved * correlation.dtype.itemsize,

@@ -82,8 +82,9 @@ class Plan:
         self.right = max((columns.last_source + 1 for _, columns in c.passes), default=0) + -c.target[1] % unit
         rows = [line for line, _ in c.passes]
         inside = all(r.origin >= 0 and r.last_source < c.source[0] for r in rows)
-        inside = inside and self.left >= 0 and self.right <= c.source[1] and c.target[0] % unit == 0
-        self.direct = inside and (c.source_layout == "NHWC" or self.source_channels == 1)
+        inside = inside and self.left >= 0 and self.right <= c.source[1]
+        # one tile reads a few pixels of several rows: faster from a copy made in order than from far memory
+        self.direct = unit == 1 and inside and (c.source_layout == "NHWC" or self.source_channels == 1)
         self.planes = c.target_layout == "NCHW" and self.target_channels > 1
         self.units = -(-c.target[0] // unit)
         self.bands = self._bands()

@@ -136,12 +136,8 @@ def summed(
     a: ir.Value,
     b: ir.Value,
     mask: ir.Value | None = None,
-    initial: list[ir.Value] | None = None,
 ) -> list[list[ir.Value]]:
-    """The sums of one tile: for each point its registers. mask: lanes of b's last register that may be read.
-
-    initial: registers to add to, point by point.
-    """
+    """The sums of one tile: for each point its registers. mask: lanes of b's last register that may be read."""
     shape = TileShape(dtype, len(points), vectors, machine.lanes(dtype))
     offsets = [point.a for point in points]
     *outer, inner = collapsed(terms)
@@ -161,5 +157,5 @@ def summed(
 
         return repeated(builder, term.count, [a, b, *sums], body)[2:]
 
-    sums = nest(outer, a, b, initial or zeros(shape))
+    sums = nest(outer, a, b, zeros(shape))
     return [sums[row * vectors : (row + 1) * vectors] for row in range(len(points))]

@@ -1,0 +1,199 @@
+"""What every kernel for a weight gradient does beside its products: threads, bands of both images, the bias.
+
+Both images are read as NHWC, where channels and outputs of a pixel lie together. Each thread sums over its images, a
+band of rows at a time so that it stays in cache while all taps and channels pass; the threads' sums are added in their
+order, whoever finished first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+
+from .convolution_correlation import aligned
+from .convolution_shape import Line, Shape, forward_passes
+from .convolution_tiles import Point
+from .emit import I8, Kernel, constant, element, i64, load, local, loop, smaller, store
+from .image_layout import Elements, Layout, Window, clear_run, elements, fill
+from .machine import Machine
+
+BAND_BYTES = 512 * 1024  # of both images: in a second-level cache while all taps and channels pass
+
+
+class WeightGradient(NamedTuple):
+    """What one kernel computes. slots: threads that have sums of their own; more find nothing to do."""
+
+    dtype: np.dtype
+    shape: Shape
+    x_layout: Layout
+    g_layout: Layout
+    bias: bool
+    slots: int
+
+
+class WeightPlan:
+    """Bands, buffers and blocks of a weight gradient on a machine with ``lanes`` elements in a register.
+
+    unit: rows and columns of the output that are taken together; images are continued with zeros to whole units.
+    """
+
+    def __init__(self, problem: WeightGradient, lanes: int, vectors: int, unit: int = 1):
+        self.problem, self.shape, self.vectors, self.lanes, self.unit = problem, problem.shape, vectors, lanes, unit
+        shape, itemsize = self.shape, problem.dtype.itemsize
+        self.rows, self.columns = forward_passes(shape.windows)[0]
+        self.height, self.width = shape.windows.size
+        self.down, self.across = shape.windows.output
+        self.block = vectors * lanes
+        self.blocks = -(-shape.outputs // self.block)
+        self.padded_outputs = self.blocks * self.block
+        self.x_channels, self.g_channels = shape.groups * shape.channels, shape.groups * shape.outputs
+        self.left, self.right = self.columns.origin, self.columns.last_source + 1 + -self.across % unit
+        inside = self.rows.origin >= 0 and self.rows.last_source < self.height
+        inside = inside and self.left >= 0 and self.right <= self.width
+        # one tile reads a few pixels of several rows: faster from a copy made in order than from far memory
+        self.x_direct = unit == 1 and inside and (problem.x_layout == "NHWC" or self.x_channels == 1)
+        self.g_direct = unit == 1 and (problem.g_layout == "NHWC" or self.g_channels == 1)
+        self.g_width = self.across + -self.across % unit
+        per_row = self.across * self.g_channels + self.rows.source_step * (self.right - self.left) * self.x_channels
+        self.band_rows = min(self.down, max(1, BAND_BYTES // (per_row * itemsize)))
+        if shape.n % problem.slots and shape.n < 8 * problem.slots:
+            self.band_rows = min(self.band_rows, -(-self.down * shape.n // (8 * problem.slots)))
+        self.bands = -(-self.down // self.band_rows)
+        self.band_rows = -(-self.down // (self.bands * unit)) * unit
+        self.bands = -(-self.down // self.band_rows)
+        # elements: the sums of one thread, and the outputs' own for the bias
+        self.sums = self.summed()
+        self.bias_sums = self.g_channels if problem.bias else 0
+        self.sums_bytes = aligned((self.sums + self.bias_sums) * itemsize)
+        # a register may be read that begins with the last channel of the last pixel
+        x_rows = self.rows.source_step * (self.band_rows - 1) + self.rows.tap_step * (self.rows.taps - 1) + 1
+        x_elements = 0 if self.x_direct else x_rows * (self.right - self.left) * self.x_channels + 64 // itemsize
+        g_elements = 0 if self.g_direct else self.band_rows * self.g_width * self.g_channels + 64 // itemsize
+        self.x_bytes, self.g_bytes = aligned(x_elements * itemsize), aligned(g_elements * itemsize)
+        self.slot_bytes = self.sums_bytes + self.x_bytes + self.g_bytes + aligned(self.workspace() * itemsize)
+        self.scratch = problem.slots * self.slot_bytes
+
+    def summed(self) -> int:
+        """Elements of a thread's sums."""
+        raise NotImplementedError
+
+    def workspace(self) -> int:
+        """Elements that a thread needs beside its buffers."""
+        return 0
+
+
+class WeightSums:
+    """Writes the kernel: each thread's bands, bias and combination; what is summed, and how, is a subclass's."""
+
+    plan: WeightPlan
+
+    def __init__(self, builder: Kernel, machine: Machine, problem: WeightGradient):
+        self.b, self.machine, self.problem, self.shape = builder, machine, problem, problem.shape
+        self.kind: Elements = elements(machine, problem.dtype)
+        self.x, self.g, self.w = builder.operands[:3]
+
+    def emit(self) -> None:
+        b, plan, problem = self.b, self.plan, self.problem
+        workers = smaller(b, b.size, i64(problem.slots))
+        self.sums = element(b, b.scratch, b.mul(b.index, i64(plan.slot_bytes)), I8)
+        self.x_buffer = element(b, self.sums, plan.sums_bytes, I8)
+        self.g_buffer = element(b, self.x_buffer, plan.x_bytes, I8)
+        self.workspace = element(b, self.g_buffer, plan.g_bytes, I8)
+        with b.if_then(b.icmp_signed("<", b.index, workers)):
+            clear_run(b, self.kind, self.sums, plan.sums + plan.bias_sums)
+            first, last = self.share(self.shape.n * plan.bands, workers)
+            with loop(b, first, last) as job:
+                self._band(b.sdiv(job, i64(plan.bands)), b.srem(job, i64(plan.bands)))
+        b.barrier()
+        self.combine(workers)
+        if problem.bias:
+            self._combine_bias(workers)
+
+    def share(self, count: int, workers: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """This thread's part of so many jobs: nothing if it has no workspace."""
+        b = self.b
+        jobs = b.select(b.icmp_signed("<", b.index, workers), i64(count), i64(0))
+        first = b.sdiv(b.mul(jobs, b.index), workers)
+        return first, b.sdiv(b.mul(jobs, b.add(b.index, i64(1))), workers)
+
+    def add(self, x: ir.Value, pitch: int, g: ir.Value, count: ir.Value) -> None:
+        """Add the products of a band of ``count`` rows to the sums."""
+        raise NotImplementedError
+
+    def combine(self, workers: ir.Value) -> None:
+        """Write the result from the sums of all workers, added in their order."""
+        raise NotImplementedError
+
+    def _band(self, image: ir.Value, band: ir.Value) -> None:
+        b, plan, kind, problem = self.b, self.plan, self.kind, self.problem
+        first = b.mul(band, i64(plan.band_rows))
+        left = b.sub(i64(plan.down), first)
+        count = smaller(b, i64(plan.band_rows), left if plan.unit == 1 else b.add(left, b.srem(left, i64(plan.unit))))
+        x = element(b, self.x, b.mul(image, i64(plan.x_channels * plan.height * plan.width)), kind.scalar)
+        g = element(b, self.g, b.mul(image, i64(plan.g_channels * plan.down * plan.across)), kind.scalar)
+        rows: Line = plan.rows
+        top = b.add(b.mul(first, i64(rows.source_step)), i64(rows.origin))
+        if plan.x_direct:
+            pitch = plan.width * plan.x_channels
+            at = b.add(b.mul(top, i64(pitch)), i64(plan.left * plan.x_channels))
+            x = element(b, x, at, kind.scalar)
+        else:
+            seen = b.add(b.mul(b.sub(count, i64(1)), i64(rows.source_step)), i64(rows.tap_step * (rows.taps - 1) + 1))
+            window = Window(top, seen, plan.left, plan.right)
+            fill(b, kind, x, problem.x_layout, plan.x_channels, (plan.height, plan.width), window, self.x_buffer)
+            x, pitch = self.x_buffer, (plan.right - plan.left) * plan.x_channels
+        if plan.g_direct:
+            g = element(b, g, b.mul(first, i64(plan.across * plan.g_channels)), kind.scalar)
+        else:
+            window = Window(first, count, 0, plan.g_width)
+            fill(b, kind, g, problem.g_layout, plan.g_channels, (plan.down, plan.across), window, self.g_buffer)
+            g = self.g_buffer
+        if problem.bias:
+            self._add_outputs(g, b.mul(count, i64(plan.g_width)))
+        self.add(x, pitch, g, count)
+
+    def _add_outputs(self, g: ir.Value, pixels: ir.Value) -> None:
+        """Add each output's gradient over the pixels of a band to the bias's sums."""
+        b, plan, kind = self.b, self.plan, self.kind
+        sums = element(b, self.sums, plan.sums, kind.scalar)
+
+        def add(at: ir.Value, register: ir.Type) -> None:
+            place = element(b, sums, at, kind.scalar)
+            total = local(b, register, constant(register, 0.0))
+            with loop(b, 0, pixels) as pixel:
+                value = element(b, g, b.add(b.mul(pixel, i64(plan.g_channels)), at), kind.scalar)
+                b.store(b.fadd(b.load(total, typ=register), load(b, value, register)), total)
+            store(b, b.fadd(load(b, place, register), b.load(total, typ=register)), place)
+
+        whole = plan.g_channels // kind.lanes * kind.lanes
+        with loop(b, 0, whole, kind.lanes) as i:
+            add(i, kind.register)
+        with loop(b, whole, plan.g_channels) as i:
+            add(i, kind.scalar)
+
+    def accumulate(self, sums: ir.Value, points: list[Point], found: list[list[ir.Value]]) -> None:
+        """Add a tile's registers to the sums that begin there: partial sums round less than a single chain."""
+        b, register = self.b, self.kind.register
+        for point, values in zip(points, found, strict=True):
+            for v, value in enumerate(values):
+                place = element(b, sums, point.c + v * self.plan.lanes, self.kind.scalar)
+                store(b, b.fadd(load(b, place, register), value), place)
+
+    def total(self, at: ir.Value, workers: ir.Value, kind: ir.Type) -> ir.Value:
+        """The workers' sums at a distance from the start of each one's, in their order."""
+        b, scalar = self.b, self.kind.scalar
+        slot = self.plan.slot_bytes // self.problem.dtype.itemsize
+        place = local(b, kind, load(b, element(b, b.scratch, at, scalar), kind))
+        with loop(b, 1, workers) as worker:
+            value = load(b, element(b, b.scratch, b.add(at, b.mul(worker, i64(slot))), scalar), kind)
+            b.store(b.fadd(b.load(place, typ=kind), value), place)
+        return b.load(place, typ=kind)
+
+    def _combine_bias(self, workers: ir.Value) -> None:
+        b, scalar = self.b, self.kind.scalar
+        first, last = b.share(self.plan.g_channels)
+        with loop(b, first, last) as output:
+            value = self.total(b.add(i64(self.plan.sums), output), workers, scalar)
+            store(b, value, element(b, b.operands[3], output, scalar))

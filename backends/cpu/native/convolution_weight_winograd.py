@@ -1,0 +1,153 @@
+"""The weight's gradient by Winograd's algorithm, for 3 x 3 kernels at stride 1: 16 products summed over tiles."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llvmlite import ir
+
+from . import winograd
+from .convolution_shape import Shape
+from .convolution_sums import WeightGradient, WeightPlan, WeightSums
+from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
+from .convolution_winograd import LEAST_CHANNELS, LEAST_COLUMNS, LEAST_TILES, SKEW
+from .emit import Kernel, element, i64, load, loop, smaller, store
+from .machine import Machine
+from .winograd import POINTS
+
+TILES = 48  # summed at once: enough to hide that sums are loaded and stored, few enough for the cache
+
+
+def suits(shape: Shape) -> bool:
+    """Whether this is the fastest way."""
+    w = shape.windows
+    if (w.kernel, w.stride, w.dilation) != ((3, 3), (1, 1), (1, 1)) or shape.groups > 1:
+        return False
+    if shape.n * w.outputs < 4 * LEAST_TILES:
+        return False
+    return min(shape.channels, shape.outputs) >= LEAST_CHANNELS and 2 * LEAST_COLUMNS <= w.output[1] <= 2 * TILES
+
+
+class WinogradWeightPlan(WeightPlan):
+    def __init__(self, problem: WeightGradient, lanes: int, vectors: int):
+        height, width = problem.shape.windows.output
+        self.tile_columns = -(-width // 2)
+        self.tile_rows = min(max(1, TILES // self.tile_columns), -(-height // 2))
+        self.tiles = self.tile_rows * self.tile_columns
+        self.channel_pitch = -(-problem.shape.channels // lanes) * lanes
+        super().__init__(problem, lanes, vectors, 2)
+
+    @property
+    def x_step(self) -> int:
+        """From one point's transformed inputs to the next's."""
+        return self.tiles * self.channel_pitch + SKEW
+
+    @property
+    def g_step(self) -> int:
+        return self.tiles * self.padded_outputs + SKEW
+
+    @property
+    def sum_step(self) -> int:
+        return self.shape.channels * self.padded_outputs
+
+    def summed(self) -> int:
+        return POINTS * self.sum_step
+
+    def workspace(self) -> int:
+        return POINTS * (self.x_step + self.g_step)
+
+
+class Tiled(NamedTuple):
+    """How square tiles of an image are transformed. pitch, channels: the image's; step: from one point to the next."""
+
+    transform: winograd.Transform
+    size: int
+    pitch: int
+    channels: int
+    step: int
+    target_pitch: int
+
+
+class WinogradWeight(WeightSums):
+    plan: WinogradWeightPlan
+
+    def __init__(self, builder: Kernel, machine: Machine, problem: WeightGradient):
+        super().__init__(builder, machine, problem)
+        vectors = block_vectors(machine, problem.dtype, problem.shape.outputs)
+        self.plan = WinogradWeightPlan(problem, self.kind.lanes, vectors)
+
+    def add(self, x: ir.Value, pitch: int, g: ir.Value, count: ir.Value) -> None:
+        """To the sums [point][channel][output]."""
+        b, plan, kind = self.b, self.plan, self.kind
+        self.g_tiles = element(b, self.workspace, POINTS * plan.x_step, kind.scalar)
+        rows = b.sdiv(count, i64(2))
+        with loop(b, 0, rows, plan.tile_rows) as row:
+            held = smaller(b, i64(plan.tile_rows), b.sub(rows, row))
+            g_pitch = plan.g_width * plan.g_channels
+            from_x = element(b, x, b.mul(row, i64(2 * pitch)), kind.scalar)
+            from_g = element(b, g, b.mul(row, i64(2 * g_pitch)), kind.scalar)
+            inputs = Tiled(winograd.source, 4, pitch, plan.x_channels, plan.x_step, plan.channel_pitch)
+            self._transform(inputs, from_x, self.workspace, held)
+            outputs = Tiled(winograd.result_transposed, 2, g_pitch, plan.g_channels, plan.g_step, plan.padded_outputs)
+            self._transform(outputs, from_g, self.g_tiles, held)
+            self._products(b.mul(held, i64(plan.tile_columns)))
+
+    def _transform(self, how: Tiled, image: ir.Value, target: ir.Value, held: ir.Value) -> None:
+        """``held`` rows of tiles, two pixels from one to the next, into [point][tile][channel]."""
+        b, plan, kind = self.b, self.plan, self.kind
+        with loop(b, 0, held) as r, loop(b, 0, plan.tile_columns) as t, loop(b, 0, how.channels, plan.lanes) as i:
+            # the last register overlaps the one before
+            channel = smaller(b, i, i64(how.channels - plan.lanes))
+            at = b.add(b.mul(r, i64(2 * how.pitch)), b.mul(t, i64(2 * how.channels)))
+            corner = element(b, image, b.add(at, channel), kind.scalar)
+            tile = [
+                [
+                    load(b, element(b, corner, y * how.pitch + x * how.channels, kind.scalar), kind.register)
+                    for x in range(how.size)
+                ]
+                for y in range(how.size)
+            ]
+            place = b.add(b.mul(r, i64(plan.tile_columns)), t)
+            to = element(b, target, b.add(b.mul(place, i64(how.target_pitch)), channel), kind.scalar)
+            for point, value in enumerate(winograd.both_ways(b, how.transform, tile)):
+                store(b, value, element(b, to, point * how.step, kind.scalar))
+
+    def _products(self, held: ir.Value) -> None:
+        b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
+        axes = [Axis(shape.channels, 1, plan.padded_outputs)]
+        terms = [Term(held, plan.channel_pitch, plan.padded_outputs)]
+        with loop(b, 0, POINTS) as point, loop(b, 0, plan.blocks) as block:
+            column = b.mul(block, i64(plan.block))
+            x = element(b, self.workspace, b.mul(point, i64(plan.x_step)), kind.scalar)
+            g = element(b, self.g_tiles, b.add(b.mul(point, i64(plan.g_step)), column), kind.scalar)
+            sums = element(b, self.sums, b.add(b.mul(point, i64(plan.sum_step)), column), kind.scalar)
+
+            def body(to_x: ir.Value, to_sum: ir.Value, points: list[Point]) -> None:
+                start = element(b, x, to_x, kind.scalar)
+                found = summed(b, self.machine, self.problem.dtype, points, plan.vectors, terms, start, g)
+                self.accumulate(element(b, sums, to_sum, kind.scalar), points, found)
+
+            tiles(b, axes, most_rows(self.machine, plan.vectors), body)
+
+    def combine(self, workers: ir.Value) -> None:
+        b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
+        first, last = self.share(shape.channels, workers)
+        with loop(b, first, last) as channel, loop(b, 0, shape.outputs, plan.lanes) as output:
+            at = b.add(b.mul(channel, i64(plan.padded_outputs)), output)
+            points = [
+                self.total(b.add(at, i64(point * plan.sum_step)), workers, kind.register) for point in range(POINTS)
+            ]
+            tile = [points[4 * i : 4 * i + 4] for i in range(4)]
+            for tap, value in enumerate(winograd.both_ways(b, winograd.weight_transposed, tile)):
+                store(b, value, element(b, self.workspace, tap * plan.lanes, kind.scalar))
+            held = smaller(b, i64(plan.lanes), b.sub(i64(shape.outputs), output))
+            with loop(b, 0, held) as lane:
+                row = b.add(b.mul(b.add(output, lane), i64(shape.channels)), channel)
+                to = element(b, self.w, b.mul(row, i64(shape.taps)), kind.scalar)
+                for tap in range(shape.taps):
+                    value = load(
+                        b,
+                        element(b, element(b, self.workspace, tap * plan.lanes, kind.scalar), lane, kind.scalar),
+                        kind.scalar,
+                    )
+                    store(b, value, element(b, to, tap, kind.scalar))
