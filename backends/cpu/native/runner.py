@@ -93,6 +93,7 @@ class NativeRunner:
         self.in_place = frozenset(updates)
         self._updated = {outputs[k].base: i for k, i in updates.items()}
         self._base_of = {i: base for base, i in self._inputs}
+        self._updates_of = {self._base_of[i]: base for base, i in self._updated.items()}
 
     def _set(self, base: int, array: np.ndarray) -> None:
         self._arrays[base] = array
@@ -197,6 +198,8 @@ class NativeRunner:
     def _view(self, operand: Operand, located: Located) -> np.ndarray:
         """The array that a host call is given, without a copy."""
         held = self._arrays[operand.base]
+        if held is None:
+            held = self._arrays[self._updates_of[operand.base]]
         flat = held.reshape(-1).view(np.uint8)[operand.offset : operand.offset + operand.bytes]
         return _strided(flat.view(located.dtype), located)
 
