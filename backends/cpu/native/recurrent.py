@@ -116,6 +116,10 @@ class Units(NamedTuple):
             masked_store(self.builder, value, pointer, self.mask)
 
 
+OfRow = Callable[[ir.Value, ir.Value], None]
+Body = Callable[[Units], OfRow]
+
+
 def span_of(layer: Layer, machine: Machine) -> int:
     """Registers of units in a block of a kernel with one column a unit."""
     return min(2, ceil(layer.hidden / machine.lanes(layer.dtype)))
@@ -286,7 +290,7 @@ class Recurrence:
     def put(self, chunk: Chunk, block: ir.Value, matrix: ir.Value) -> None:
         """The buffer: for each row and unit an element of this (batch, hidden) matrix."""
 
-        def copy(units: Units) -> Callable[[ir.Value, ir.Value], None]:
+        def copy(units: Units) -> OfRow:
             def one(row: ir.Value, place: ir.Value) -> None:
                 value = units.load(self.at(matrix, (row, self.layer.hidden), (units.unit, 1)))
                 store(self.builder, value, place)
@@ -295,9 +299,7 @@ class Recurrence:
 
         self.each_row(chunk, block, copy)
 
-    def each_row(
-        self, chunk: Chunk, block: ir.Value, body: Callable[[Units], Callable[[ir.Value, ir.Value], None]]
-    ) -> None:
+    def each_row(self, chunk: Chunk, block: ir.Value, body: Body) -> None:
         """``body(units)`` for each of the block's registers of units, and what it returns for each row.
 
         That is called with the row and the address of the first gate's register in the buffer; ``gate`` loads others.
@@ -319,14 +321,90 @@ class Recurrence:
         distance = number * self.arrangement.span * self.lanes
         return load(self.builder, element(self.builder, place, distance, self.scalar), self.kind)
 
-    # -------------------------------------------------------------------------------- the order of steps
+    # -------------------------------------------------------------------------------- where things lie
 
-    def time(self, step: ir.Value, backwards: bool) -> ir.Value:
-        """The place in the sequence of the step-th step, of the layer or of its adjoint."""
-        if backwards == self.layer.reverse:
-            return step
-        return self.builder.sub(i64(self.layer.length - 1), step)
+    def step_of(self, pointer: ir.Value, t: ir.Value, gates: int = 1) -> ir.Value:
+        """Step t of an array (length, batch, gates * hidden)."""
+        return self.at(pointer, (t, self.layer.batch * gates * self.layer.hidden))
+
+    def spot(self, pointer: ir.Value, row: ir.Value, units: Units, gate: int = 0, gates: int = 1) -> ir.Value:
+        """Those units of a gate in a row of an array (batch, gates * hidden)."""
+        return self.at(pointer, (row, gates * self.layer.hidden), (units.unit, 1), (gate, self.layer.hidden))
 
 
-def is_first(builder: ir.IRBuilder, step: ir.Value) -> ir.Value:
-    return builder.icmp_signed("==", step, i64(0))
+class Step(NamedTuple):
+    """One step: its place ``t`` in the sequence, ``before``: of the step that the layer takes before it. first, last:
+    whether the layer, or its adjoint, begins or ends with it."""
+
+    t: ir.Value
+    before: ir.Value
+    first: ir.Value
+    last: ir.Value
+
+
+def forwards(
+    run: Recurrence,
+    x: Rows,
+    x_step: int,
+    weights: tuple[ir.Value, ir.Value],
+    h0: ir.Value,
+    states: ir.Value,
+    cell: Callable[[Step, ir.Value], Body],
+) -> None:
+    """The layer: ``cell(step, h)`` makes of the sums of W_ih x + W_hh h, and of the state h before, the next state.
+
+    x: the rows of its first step, ``x_step`` elements before those of the next. weights: (W_ih, W_hh).
+    """
+    b, layer = run.builder, run.layer
+    run.pack([Weights(weights[0], 1, layer.features), Weights(weights[1], 1, layer.hidden)])
+    with loop(b, 0, layer.length) as index:
+        step = _step(run, index, layer.reverse)
+        h = b.select(step.first, h0, run.step_of(states, step.before))
+        body = cell(step, h)
+        with run.blocks() as (chunk, block):
+            now_x = x._replace(pointer=run.at(x.pointer, (step.t, x_step)))
+            run.multiply(chunk, block, [now_x, Rows(h, layer.hidden)])
+            run.each_row(chunk, block, body)
+        run.end_of_step()
+
+
+def backwards(
+    run: Recurrence,
+    gates: int,
+    weight_hh: ir.Value,
+    slopes: ir.Value,
+    gh: ir.Value,
+    cell: Callable[[Step], Body],
+    result: Body,
+) -> None:
+    """The adjoint: ``cell(step)`` makes of the state's cotangent, as far as it comes from later steps, those of the
+    gates, ``slopes`` (length, batch, gates * hidden); and ``result`` stores what reaches the initial state.
+
+    gh: the last state's cotangent.
+    """
+    b, layer = run.builder, run.layer
+    run.pack([Weights(weight_hh, layer.hidden, 1)])
+    with loop(b, 0, layer.length + 1) as index:
+        step = _step(run, index, not layer.reverse)
+        later = b.add(step.t, b.sub(step.t, step.before))
+        rows = Rows(run.step_of(slopes, later, gates), gates * layer.hidden)
+        body = cell(step)
+        with run.blocks() as (chunk, block):
+            with b.if_else(step.first) as (then, otherwise):
+                with then:
+                    run.put(chunk, block, gh)
+                with otherwise:
+                    run.multiply(chunk, block, [rows])
+            with b.if_else(b.icmp_signed("<", index, i64(layer.length))) as (then, otherwise):
+                with then:
+                    run.each_row(chunk, block, body)
+                with otherwise:
+                    run.each_row(chunk, block, result)
+        run.end_of_step()
+
+
+def _step(run: Recurrence, index: ir.Value, from_end: bool) -> Step:
+    b, last = run.builder, i64(run.layer.length - 1)
+    t = b.sub(last, index) if from_end else index
+    before = b.add(t, i64(1 if run.layer.reverse else -1))
+    return Step(t, before, b.icmp_signed("==", index, i64(0)), b.icmp_signed("==", index, last))

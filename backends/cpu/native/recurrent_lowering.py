@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from autograd_core.compile.ir import Equation
-from autograd_core.ops.recurrent import LSTM, lstm_p, lstm_vjp_p
+from autograd_core.ops.recurrent import GRU, LSTM, RNN, gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
 from autograd_core.primitive import Primitive
 
 from .engine import KernelSpec
 from .located import Copies, Located, Lowered, Lowering
 from .recurrent import Layer
+from .recurrent_gru import gru, gru_adjoint
 from .recurrent_lstm import lstm, lstm_adjoint
+from .recurrent_rnn import rnn, rnn_adjoint
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 REFUSED = ("lengths", "weight_hr")
@@ -65,9 +67,15 @@ def _lowering(
     return lowering
 
 
+WEIGHTS = ("weight_ih", "weight_hh")
+
 LOWERINGS: dict[Primitive, Lowering] = {
-    lstm_p: _lowering((), "x", ("weight_ih", "weight_hh", "h0", "c0"), ("bias",), 5, lstm),
+    rnn_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias",), 2, rnn),
+    rnn_vjp_p: _lowering(RNN.before, "gy", ("g_h0", "states", "weight_hh"), (), 2, rnn_adjoint),
+    lstm_p: _lowering((), "x", (*WEIGHTS, "h0", "c0"), ("bias",), 5, lstm),
     lstm_vjp_p: _lowering(
         LSTM.before, "gy", ("g_h0", "g_c0", "gates", "cells", "weight_hh", "c0"), (), 3, lstm_adjoint
     ),
+    gru_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias_ih", "bias_hh"), 4, gru),
+    gru_vjp_p: _lowering(GRU.before, "gy", ("g_h0", "gates", "inner", "states", "weight_hh", "h0"), (), 3, gru_adjoint),
 }
