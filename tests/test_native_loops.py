@@ -160,3 +160,41 @@ def test_a_value_of_each_outer_point_is_written_once_there() -> None:
     )
     kernel = LoopKernel((15,), (20,), body, (F4,) * 4, (1, 3))
     check(kernel, [random(15), random(15), random(15, 20), random(15, 20)], threads=2)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_rows_share_is_read_before_it_is_overwritten(threads: int) -> None:
+    body = (
+        Load(at(0, 1, 0), F4),
+        Load(at(1, 0, 0), F4),
+        Load(at(2, 5000, 1), F4),
+        Map("add", (0, 1), F4),
+        Map("add", (2, 3), F4),
+        Map("add", (1, 1), F4),
+        Store(at(0, 1, 0), 3),
+        Store(at(1, 0, 0), 5),
+        Store(at(3, 5000, 1), 4),
+    )
+    kernel = LoopKernel((3,), (5000,), body, (F4,) * 4, (0, 1, 3))
+    check(kernel, [random(3), random(1), random(3, 5000), random(3, 5000)], threads=threads)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("width", [6, 12, 34])
+def test_windows_of_short_rows(width: int, level: str) -> None:
+    for step in (2, 3):
+        loads = [
+            Load(at(0, step * width * step, step, offset=dy * step * width + dx), F4)
+            for dy in range(step)
+            for dx in range(step)
+        ]
+        body = [*loads]
+        last = 0
+        for position in range(1, len(loads)):
+            body.append(Map("max", (last, position), F4))
+            last = len(body) - 1
+        body.append(Store(at(1, width, 1), last))
+        kernel = LoopKernel((5,), (width,), tuple(body), (F4, F4), (1,))
+        x = random(5 * step, width * step)
+        for end in (True, False):
+            check(kernel, [x, random(5, width)], level=level, end=end)

@@ -143,7 +143,7 @@ def _arranged(kernel: LoopKernel) -> tuple[LoopKernel, bool]:
 def _shape(kernel: LoopKernel) -> str:
     reduces = any(isinstance(s, Reduce) for s in kernel.body)
     inner = range(len(kernel.outer), len(kernel.outer) + len(kernel.inner))
-    per_point = any(isinstance(s, Accumulate) and not s.over_inner for s in kernel.body)
+    per_point = any(isinstance(s, Accumulate) and any(s.access.strides[d] for d in inner) for s in kernel.body)
     points = prod(kernel.inner)
     if not reduces:
         # one result an inner point, and nothing to write for each outer point, which every task would repeat

@@ -185,10 +185,26 @@ class Point:
             masked_store(b, code, address, self.mask)
         elif stride == -1 and self.mask is None:
             store(b, reverse(b, code), element(b, address, 1 - self.lanes, kind))
+        elif 2 <= stride <= MOST_LOADS:
+            self._store_every(stride, address, code)
         else:
             name = f"llvm.masked.scatter.{suffix(code.type)}.v{self.lanes}p0"
             args = [code, self._addresses(address, stride, kind), self._all_or_mask()]
             intrinsic(b, name, VOID, args)
+
+    def _store_every(self, stride: int, first: ir.Value, code: ir.Value) -> None:
+        """To every ``stride``-th element, by masked stores of whole vectors: far cheaper than a scatter."""
+        b, lanes, kind = self.builder, self.lanes, code.type.element
+        for start in range(0, stride * lanes, lanes):
+            held = [at // stride if at % stride == 0 else None for at in range(start, start + lanes)]
+            if not any(lane is not None for lane in held):
+                continue
+            order = ir.Constant(ir.VectorType(I32, lanes), [lane or 0 for lane in held])
+            mask = ir.Constant(ir.VectorType(I1, lanes), [int(lane is not None) for lane in held])
+            if self.mask is not None:
+                mask = b.and_(mask, b.shuffle_vector(self.mask, ir.Constant(self.mask.type, ir.Undefined), order))
+            moved = b.shuffle_vector(code, ir.Constant(code.type, ir.Undefined), order)
+            masked_store(b, moved, element(b, first, start, kind), mask)
 
     def address(self, access: Access) -> ir.Value:
         """Of the operand's element at this point, at its first lane."""
