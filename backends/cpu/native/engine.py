@@ -23,6 +23,7 @@ ENTRY = "the.entry.of.this.kernel"  # stands for a symbol that is known only whe
 
 # Vectors are written as such: LLVM's own search for them costs time, and rearranges what is already in order.
 PIPELINE = {"speed_level": 2, "loop_vectorization": False, "slp_vectorization": False, "loop_unrolling": False}
+ASSEMBLY, OBJECT = 0, 1  # what LLVM calls the kinds of files that it writes
 
 
 class KernelSpec(NamedTuple):
@@ -73,9 +74,18 @@ def entry(spec: KernelSpec, machine: Machine, symbol: str) -> ir.Module:
 
 def compiled(module: ir.Module | str, machine: Machine | None = None) -> bytes:
     """The object code of a module. Several threads may compile at once."""
-    target = _target(machine or host())
+    return _generated(str(module), machine or host(), OBJECT)
+
+
+def assembly(module: ir.Module | str, machine: Machine | None = None) -> str:
+    """The same code in the processor's assembly language, to be read."""
+    return _generated(str(module), machine or host(), ASSEMBLY).decode()
+
+
+def _generated(text: str, machine: Machine, kind: int) -> bytes:
+    target = _target(machine)
     # a context of its own: llvmlite guards the one that all share by a lock, which the long calls below go round
-    with llvm.create_context() as context, llvm.parse_assembly(str(module), context) as parsed:
+    with llvm.create_context() as context, llvm.parse_assembly(text, context) as parsed:
         parsed.verify()
         options = llvm.create_pipeline_tuning_options(speed_level=PIPELINE["speed_level"])
         options.loop_vectorization = PIPELINE["loop_vectorization"]
@@ -83,12 +93,12 @@ def compiled(module: ir.Module | str, machine: Machine | None = None) -> bytes:
         options.loop_unrolling = PIPELINE["loop_unrolling"]
         passes = llvm.create_pass_builder(target, options)
         _unlocked("LLVMPY_RunNewModulePassManager")(passes.getModulePassManager(), parsed, passes)
-        return _emitted(target, parsed)
+        return _emitted(target, parsed, kind)
 
 
-def _emitted(target: Any, parsed: Any) -> bytes:
+def _emitted(target: Any, parsed: Any, kind: int) -> bytes:
     with llvm.ffi.OutputString() as error:
-        buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(target, parsed, 1, error)
+        buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(target, parsed, kind, error)
         if not buffer:
             raise RuntimeError(f"LLVM generates no code: {error}")
     try:
@@ -115,19 +125,24 @@ def kept(text: str, machine: Machine) -> bytes:
 
 def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[int]]:
     """All these kernels' code, and where each one's ``entry`` is; from the cache, or compiled by several threads."""
-    objects: dict[Hashable, Future[tuple[str, bytes]]] = {}
+    objects: dict[Hashable, Future[tuple[str, bytes, bool]]] = {}
     keys = [_distinct(spec) for spec in specs]
     with ThreadPoolExecutor(default_threads(), "autograd_core compiler") as compilers:
         for key, spec in zip(keys, specs):
             if key not in objects:
                 objects[key] = _object(spec, machine, compilers)
     made = {key: future.result() for key, future in objects.items()}
-    code = Code(list(dict(made.values()).values()))  # keys may differ where the code, and with it the symbol, does not
+    # keys may differ where the code, and with it the symbol, does not
+    distinct = {symbol: (data, known) for symbol, data, known in made.values()}
+    code = Code([data for data, _ in distinct.values()], cached=sum(known for _, known in distinct.values()))
     return code, [code.address(made[key][0]) for key in keys]
 
 
-def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -> Future[tuple[str, bytes]]:
-    """The symbol and object code of a kernel's entry. Its text is written here: threads gain only in LLVM."""
+def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -> Future[tuple[str, bytes, bool]]:
+    """The symbol and object code of a kernel's entry, and whether the cache had it.
+
+    Its text is written here: threads gain only in LLVM.
+    """
     store, platform = default_cache(), _platform(machine)
     known = identity.of_key((spec.key, spec.name, spec.operands), spec.emit, platform)
     text, data = "", store.get(known) if known else None
@@ -137,15 +152,15 @@ def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -
     if not known:
         data = store.get(name)
     symbol = f"{spec.name}_{name[:16]}"
-    done: Future[tuple[str, bytes]] = Future()
+    done: Future[tuple[str, bytes, bool]] = Future()
     if data is not None:
-        done.set_result((symbol, data))
+        done.set_result((symbol, data, True))
         return done
 
-    def work() -> tuple[str, bytes]:
+    def work() -> tuple[str, bytes, bool]:
         made = compiled(text.replace(ENTRY, symbol), machine)
         store.put(name, made)
-        return symbol, made
+        return symbol, made, False
 
     return compilers.submit(work)
 
@@ -182,10 +197,12 @@ def address_of(function: Any) -> int:
 class Code:
     """Loaded object code: ``address(name)`` of its functions, for as long as this object lives.
 
+    objects: how many it was loaded from; cached: how many of them had been kept on disk.
     Each object has an engine of its own: MCJIT mixes up the relocations of several objects in one.
     """
 
-    def __init__(self, objects: Sequence[bytes]):
+    def __init__(self, objects: Sequence[bytes], cached: int = 0):
+        self.objects, self.cached = len(objects), cached
         self._engines = []
         for data in objects:
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(host()))

@@ -83,6 +83,16 @@ class Program:
                 words += [operand.base, operand.offset]
         return (ctypes.c_int64 * len(words))(*words)
 
+    @property
+    def size(self) -> int:
+        """How many threads the last run used."""
+        return self._record[rt.SIZE]
+
+    @property
+    def code(self) -> Any:
+        """The machine code of its kernels (``engine.Code``)."""
+        return self._code
+
     def run(self, table: Any) -> int:
         """Run all calls; 0, or the error code that a kernel stored, after which no further call has run.
 
