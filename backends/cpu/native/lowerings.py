@@ -21,6 +21,7 @@ from .engine import KernelSpec
 from .gather import LOWERINGS as GATHER
 from .gemm import BatchDimension, MatrixLayout, gemm
 from .located import Copies, Located, Lowered, Lowering, row_major
+from .pooling import LOWERINGS as POOLING
 from .recurrent_lowering import LOWERINGS as RECURRENT
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -127,5 +128,6 @@ LOWERINGS: dict[Primitive, Lowering] = {
     convolution_input_p: _convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
     convolution_weight_p: _convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
     **GATHER,
+    **POOLING,
     **RECURRENT,
 }
