@@ -225,6 +225,17 @@ class Capture(Eager):
             var = self._keys[key] = self._input(Aval(array.shape, array.dtype), Key(generator), array)
         return Tensor(self._symbol(var), self.device)
 
+    def settle_generators(self) -> None:
+        """Once Python has returned: the keys of generators that it made for itself are the same in each call."""
+        for i in reversed(range(len(self.sources))):
+            if type(self.sources[i]) is not Key:
+                continue
+            mine = sum(s[0] is self.sources[i][0] for s in self.sources if type(s) is Key)
+            if sys.getrefcount(self.sources[i][0]) == mine + 1:  # nobody else has it
+                var = self.inputs.pop(i)
+                del self.sources[i]
+                self.constants[var] = self.values.pop(var)
+
     # -------------------------------------------------------------------------------- operations
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:

@@ -302,6 +302,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
             "outside it. Later calls run no Python and would leave it as it is: return it, or keep it in an nn.Buffer "
             "and assign_"
         )
+            capture.settle_generators()
     return variant, [capture.values[v] for v in capture.inputs]
 
 
@@ -320,8 +321,11 @@ def _realise(capture: Capture) -> Tensor | None:
 
     The first tensor that is none, if there is one.
     """
-    alive = list(capture.symbols)
-    holders = [x for x in gc.get_referrers(*alive) if isinstance(x, Tensor)] if alive else []
+    holders = _holders(capture)
+    if not all(isinstance(x, Variable) for x in holders):
+        del holders
+        gc.collect()  # what refers to itself, such as a local function that calls itself, holds tensors until then
+        holders = _holders(capture)
     symbols: list[Any] = [x.data for x in holders]
     graph = capture.slice([s.var for s in symbols])
     for x, array in zip(holders, evaluate(graph, capture.device, capture.values), strict=True):
@@ -341,6 +345,12 @@ class SetGrad(NamedTuple):
 
     tensor: Tensor
     index: int | None
+
+
+def _holders(capture: Capture) -> list[Tensor]:
+    """The tensors that stand for values of the capture."""
+    alive = list(capture.symbols)
+    return [x for x in gc.get_referrers(*alive) if isinstance(x, Tensor)] if alive else []
 
 
 class Variant:
