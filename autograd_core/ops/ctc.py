@@ -300,7 +300,8 @@ def _check_range(op: str, name: str, values: np.ndarray, highest: int, why: str)
 def _padded(op: str, labels: Any, lengths: Any, n: int, n_classes: int, blank: int) -> Any:
     """Labels (N, S), with blanks in what is not used of them."""
     if len(labels.shape) == 1:
-        longest = examine(lengths, lambda counts: _longest(op, counts, labels.shape[0]))
+        total = labels.shape[0]  # what asks of values outlives the call, and must hold no tensors
+        longest = examine(lengths, lambda counts: _longest(op, counts, total))
         places = arange(longest, dtype=DEFAULT_INT, device=labels.device)
         starts = lengths.cumsum(0) - lengths if n else lengths
         index = expand_dims(starts, axis=1) + places
