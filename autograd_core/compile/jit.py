@@ -28,13 +28,15 @@ from ..tensor import Tensor, Variable
 from . import differentiable
 from .capture import Argument, Capture, Gradient, Key, Look, Outer, Source, Symbol, evaluate
 from .ir import Graph, Var, check
+from .report import Report
 from .runner import Runner, runner_for
 from .watch import Watch
 
 log = logging.getLogger("autograd_core.compile")
 _probe = [object()]
 ALONE = getrefcount(_probe[0])  # what it says of an element of a list that nobody else refers to
-RESTLESS = 8  # captures that all differ, after which a function is refused
+RESTLESS = 8  # captures that all differ, after which a function is refused; of any kind, after which each is a warning
+CONFIRMING = "once more, since what is compiled must be the same twice"
 
 
 def compile(f: Callable[..., Any], /) -> Compiled:
@@ -82,6 +84,7 @@ class Compiled:
         self.function = f
         self.name = getattr(f, "__name__", type(f).__name__)
         self._signatures: list[Signature] = []
+        self.captures = 0  # those that only confirm another do not count
         functools.update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,7 +100,7 @@ class Compiled:
                 return signature.call(leaves)
         signature = Signature(self, leaves, structure)
         if self._signatures:
-            log.info("%s: captured for %s: %s", self.name, signature, self._signatures[-1].difference(signature))
+            signature.reason = self._signatures[0].difference(signature)
         self._signatures.insert(0, signature)
         try:
             return signature.call(leaves)
@@ -140,12 +143,18 @@ class Compiled:
         """The graph of the last used variant; ``print`` shows it, one equation a line."""
         return self._latest().graph
 
-    def source(self) -> str:
-        """The code that was generated for the last used variant."""
-        return self._latest().runner.source()
+    def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
+        """The code that was generated for the last used variant: each kernel in order, its operands, its LLVM IR.
 
-    def report(self) -> Any:
-        """What the last used variant consists of: for each kernel its share of time, bytes and operations."""
+        kernel: only those of this name. assembly: the processor's language instead.
+        """
+        return self._latest().runner.source(kernel, assembly=assembly)
+
+    def report(self) -> Report:
+        """What the last used variant consists of: for each kernel its time, bytes, operations and share of the peak.
+
+        The program runs a few more times on what its last call left, and writes to copies: nothing changes.
+        """
         return self._latest().runner.report()
 
 
@@ -160,6 +169,7 @@ class Signature:
         self.structure = structure
         self.leaves = [_described(x) for x in leaves]
         self.variants: list[Variant] = []
+        self.reason = "it is called for the first time"
         self._unsteady = 0
         state = context.current()
         self._context = (state.recording, state.device, state.strict)
@@ -185,25 +195,29 @@ class Signature:
         return "the arguments are nested differently"
 
     def call(self, leaves: Sequence[Any]) -> Any:
-        reason = None
+        why = None
         for i, variant in enumerate(self.variants):
             reason = variant.unfit(leaves)
-            if reason is None and variant.runner is not None:
+            if reason is not None:
+                why = why or reason
+            elif variant.runner is None:
+                why = CONFIRMING
+            else:
                 if i:
                     self.variants.insert(0, self.variants.pop(i))
                 return variant.call(leaves)
-        if reason is not None:
-            log.info("%s: captured again: %s", self.owner.name, reason)
-        return self._captured(leaves)
+        return self._captured(leaves, why or self.reason)
 
-    def _captured(self, leaves: Sequence[Any]) -> Any:
+    def _captured(self, leaves: Sequence[Any], why: str) -> Any:
         """Run Python under capture; carry out what it did, by compiled code if it has done the same before."""
         new, values = captured(self.owner, leaves, self.structure)
+        self.owner.captures += why is not CONFIRMING
+        level = logging.WARNING if self.owner.captures > RESTLESS else logging.INFO
+        log.log(level, "%s: captured for %s, %d equations: %s", self.owner.name, self, len(new.graph.equations), why)
         for variant in self.variants:
             if variant.identity == new.identity:
                 variant.watch = new.watch
                 if variant.runner is None:
-                    log.info("%s: compiling %d equations for %s", self.owner.name, len(new.graph.equations), self)
                     variant.compile()
                 self.variants.remove(variant)
                 self.variants.insert(0, variant)
@@ -288,6 +302,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         args, kwargs = (filled, {}) if structure is None else tree.unflatten(structure, filled)
         with context.scope(interpreter=capture, depth=0):
             result = owner.function(*args, **kwargs)
+            capture.settle_generators()
             variant = Variant(owner, capture, result)
         del result, args, kwargs, filled
     except BaseException:
@@ -302,7 +317,6 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
             "outside it. Later calls run no Python and would leave it as it is: return it, or keep it in an nn.Buffer "
             "and assign_"
         )
-            capture.settle_generators()
     return variant, [capture.values[v] for v in capture.inputs]
 
 
@@ -333,6 +347,12 @@ def _realise(capture: Capture) -> Tensor | None:
     return next((x for x in holders if not isinstance(x, Variable)), None)
 
 
+def _holders(capture: Capture) -> list[Tensor]:
+    """The tensors that stand for values of the capture."""
+    alive = list(capture.symbols)
+    return [x for x in gc.get_referrers(*alive) if isinstance(x, Tensor)] if alive else []
+
+
 class Assign(NamedTuple):
     """``tensor`` gets the output as its value."""
 
@@ -345,12 +365,6 @@ class SetGrad(NamedTuple):
 
     tensor: Tensor
     index: int | None
-
-
-def _holders(capture: Capture) -> list[Tensor]:
-    """The tensors that stand for values of the capture."""
-    alive = list(capture.symbols)
-    return [x for x in gc.get_referrers(*alive) if isinstance(x, Tensor)] if alive else []
 
 
 class Variant:

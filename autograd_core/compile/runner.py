@@ -2,57 +2,62 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ..backend import Device
 from .capture import evaluate
 from .ir import Graph
+from .report import Build, KernelReport, Report
 
-
-class KernelReport(NamedTuple):
-    """One kernel of a compiled function: seconds in one run, bytes moved, floating-point operations."""
-
-    name: str
-    seconds: float
-    bytes: int
-    flops: int
+log = logging.getLogger("autograd_core.compile")
 
 
 class Runner(Protocol):
-    """A graph made executable."""
+    """A graph made executable. build: what that took. host_calls: what no generated code computes, by name."""
+
+    build: Build | None
+    host_calls: Sequence[str]
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs, as arrays of their own, from the inputs in order."""
 
-    def source(self) -> str:
+    def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The code, as text."""
 
-    def report(self) -> list[KernelReport]:
+    def report(self) -> Report:
         """A row for each kernel, measured with the last inputs."""
 
 
 class KernelRunner:
     """Runs the equations one by one by the device's kernels: right everywhere, fused nowhere."""
 
-    def __init__(self, graph: Graph, device: Device):
-        self.graph, self.device = graph, device
+    build = None
+
+    def __init__(self, graph: Graph, device: Device, name: str = "the graph"):
+        self.graph, self.device, self.name = graph, device, name
+        self.host_calls = [e.primitive.name for e in graph.equations]
         self._last: Sequence[Any] = ()
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         self._last = inputs
         return evaluate(self.graph, self.device, dict(zip(self.graph.inputs, inputs, strict=True)))
 
-    def source(self) -> str:
+    def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
+        """The graph: no code is generated."""
         return str(self.graph)
 
-    def report(self) -> list[KernelReport]:
+    def report(self) -> Report:
         start = time.perf_counter()
         self(self._last)
         self.device.synchronize()
+        seconds = time.perf_counter() - start
         size = sum(v.aval.size * v.aval.dtype.itemsize for e in self.graph.equations for v in (*e.inputs, *e.outputs))
-        return [KernelReport("all equations, one by one", time.perf_counter() - start, size, 0)]
+        names = tuple(dict.fromkeys(self.host_calls))
+        row = KernelReport("all equations, one by one", seconds, size, 0, operations=names, native=False)
+        return Report(self.name, [row], seconds)
 
 
 def runner_for(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> Runner:
@@ -63,4 +68,15 @@ def runner_for(graph: Graph, device: Device, name: str, updates: Mapping[int, in
     """
     make = getattr(device.backend, "compile", None)
     made = None if make is None else make(graph, device, name, updates)
-    return KernelRunner(graph, device) if made is None else made
+    runner: Runner = KernelRunner(graph, device, name) if made is None else made
+    log.info("%s: %s", name, _told(runner, len(graph.equations), device))
+    return runner
+
+
+def _told(runner: Runner, equations: int, device: Device) -> str:
+    if runner.build is None:
+        return f"{equations} equations are run one by one: {device} has no compiler"
+    made = runner.build
+    hosts = f"; no kernels of their own: {', '.join(sorted(set(runner.host_calls)))}" if runner.host_calls else ""
+    took = f"compiled {equations} equations in {made.seconds:.2f} s"
+    return f"{took}: {made.kernels} kernels, {made.cached} of them from the cache{hosts}"

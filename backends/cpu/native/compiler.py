@@ -9,9 +9,9 @@ kernel is computed by the device's ordinary kernel, a ``host call``, between two
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,14 +22,15 @@ from autograd_core.compile.fuse import LoopUnit, OpaqueUnit, View, schedule
 from autograd_core.compile.ir import Equation, Graph, Var
 from autograd_core.compile.loops import Access, Load, LoopKernel, Reduce, Store
 from autograd_core.compile.plan import Unit, plan
+from autograd_core.compile.report import Build
 from autograd_core.compile.simplify import simplify
 
+from .listing import Note
 from .loops import loop_kernel
 from .lowerings import Copies, Located, is_native, lower, row_major
-from .program import Call, Operand, assemble
+from .program import Call, Operand, Program, assemble
 from .runner import HostCall, NativeRunner, Output
 
-log = logging.getLogger("autograd_core.compile")
 ARENA = 0  # the table's first entry
 
 
@@ -50,28 +51,37 @@ class Host(NamedTuple):
 
 def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> NativeRunner:
     """A runner for ``graph``. updates: output -> input that it replaces, so that it may take its memory."""
+    start = perf_counter()
     graph = simplify(graph)
     fused = schedule(graph, trace=partial(trace, device=device), is_native=is_native)
     storage = _Storage(graph, fused.views)
-    steps = [step for unit in fused.units for step in _lowered(unit, storage)]
-    hosts = [s.equation.primitive.name for s in steps if isinstance(s, Host)]
-    if hosts:
-        log.info("%s: without native kernels, run by NumPy: %s", name, ", ".join(sorted(set(hosts))))
+    noted = [(step, _note(step, unit)) for unit in fused.units for step in _lowered(unit, storage)]
+    steps = [step for step, _ in noted]
     storage.place(steps)
     safe = _safe(updates, graph, steps, storage)
     aliases = {
         _require(storage.base(graph.outputs[k])): _require(storage.base(graph.inputs[i])) for k, i in safe.items()
     }
     segments = [_segment(run, storage, aliases) for run in _runs(steps)]
+    codes = [s.code for s in segments if isinstance(s, Program)]
+    kernels, cached = sum(c.objects for c in codes), sum(c.cached for c in codes)
     return NativeRunner(
+        name=name,
         graph=graph,
         device=device,
+        notes=[note for _, note in noted],
+        build=Build(perf_counter() - start, kernels, cached),
         segments=segments,
         table=storage.table,
         arena=storage.arena,
         outputs=[_output(v, storage) for v in graph.outputs],
         updates=safe,
     )
+
+
+def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit) -> Note:
+    origins = unit.origins if isinstance(unit, LoopUnit) else (unit.equation,)
+    return Note(tuple(v.aval for v in _read(step)), tuple(v.aval for v in _written(step)), origins)
 
 
 class _Storage:
