@@ -134,8 +134,8 @@ class Plan:
         for band in range(bands):
             first, last = (edge * self.units // bands * self.unit for edge in (band, band + 1))
             last = min(last, self.c.target[0])
-            seen = [_source_range(line, first, last) for line, _ in self.c.passes]
-            seen = [span for span in seen if span]
+            spans = [_source_range(line, first, last) for line, _ in self.c.passes]
+            seen = [span for span in spans if span]
             if seen:
                 longest = max(longest, max(end for _, end in seen) - min(start for start, _ in seen))
         return longest + self.unit - 1
@@ -149,7 +149,7 @@ def aligned(size: int) -> int:
 def _steps(line: Line, first: int, last: int) -> tuple[int, int]:
     """Which of a line's positions lie in [first, last)."""
     bounds = (-((line.start - edge) // line.step) for edge in (first, last))
-    low, high = (min(max(bound, 0), line.count) for bound in bounds)
+    low, high = (min(max(bound, 0), line.length) for bound in bounds)
     return low, high
 
 
@@ -250,14 +250,14 @@ class Correlator:
 
     def steps(self, line: Line, first: ir.Value, last: ir.Value) -> tuple[ir.Value, ir.Value]:
         """Which of a line's positions lie in target rows [first, last)."""
-        if (line.start, line.step, line.count) == (0, 1, self.c.target[0]):
+        if (line.start, line.step, line.length) == (0, 1, self.c.target[0]):
             return first, last
         b, bounds = self.b, []
         for edge in (first, last):
             # both before and after the line's start the quotient must round up: dividends are made positive
-            away = b.add(b.sub(edge, i64(line.start)), i64(line.step - 1 + line.step * line.count))
-            bound = b.sub(b.sdiv(larger(b, away, i64(0)), i64(line.step)), i64(line.count))
-            bounds.append(smaller(b, larger(b, bound, i64(0)), i64(line.count)))
+            away = b.add(b.sub(edge, i64(line.start)), i64(line.step - 1 + line.step * line.length))
+            bound = b.sub(b.sdiv(larger(b, away, i64(0)), i64(line.step)), i64(line.length))
+            bounds.append(smaller(b, larger(b, bound, i64(0)), i64(line.length)))
         return bounds[0], bounds[1]
 
     def lanes_mask(self, in_group: ir.Value) -> ir.Value | None:

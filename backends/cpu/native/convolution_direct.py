@@ -82,10 +82,10 @@ class Direct(Correlator):
 
     def _pass(self, rows: Line, columns: Line, packed: int, first: ir.Value, last: ir.Value) -> None:
         b, plan, c = self.b, self.plan, self.c
-        across = Axis(columns.count, columns.source_step * plan.source_channels, columns.step)
-        down = Axis(rows.count, rows.source_step * self.pitch, rows.step * c.target[1])
+        across = Axis(columns.length, columns.source_step * plan.source_channels, columns.step)
+        down = Axis(rows.length, rows.source_step * self.pitch, rows.step * c.target[1])
         most = most_rows(self.machine, plan.vectors)
-        whole = plan.bands * plan.chunks == 1 and 2 * columns.count <= most
+        whole = plan.bands * plan.chunks == 1 and 2 * columns.length <= most
         low, high = (i64(0), i64(1)) if whole else self.steps(rows, first, last)
         with loop(b, low, high) as t, loop(b, 0, c.groups * plan.blocks) as unit:
             a = b.mul(b.sub(b.add(b.mul(t, i64(rows.source_step)), i64(rows.origin)), self.top), i64(self.pitch))

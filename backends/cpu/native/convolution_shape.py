@@ -17,9 +17,9 @@ SHORTEST_LINE, LONGEST_LINE = 8, 96  # pixels in a line of a rearranged image
 
 
 class Line(NamedTuple):
-    """One axis of a pass: ``count`` target positions, ``taps`` source positions for each."""
+    """One axis of a pass: ``length`` target positions, ``taps`` source positions for each."""
 
-    count: int
+    length: int
     start: int
     step: int
     origin: int
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     @property
     def last_source(self) -> int:
         """The farthest source position."""
-        return self.origin + self.source_step * (self.count - 1) + self.tap_step * (self.taps - 1)
+        return self.origin + self.source_step * (self.length - 1) + self.tap_step * (self.taps - 1)
 
 
 Pass = tuple[Line, Line]
@@ -79,8 +79,8 @@ def planar(windows: Windows) -> Windows:
     """One axis as two, the first of length 1."""
     if len(windows.size) == 2:
         return windows
-    first = Windows((1,), (1,), (1,), ((0, 0),), (1,), (1,))
-    return Windows(*(a + b for a, b in zip(first, windows)))
+    size, kernel, stride, padding, dilation, output = windows
+    return Windows((1, *size), (1, *kernel), (1, *stride), ((0, 0), *padding), (1, *dilation), (1, *output))
 
 
 def forward_passes(windows: Windows) -> list[Pass]:
@@ -101,7 +101,8 @@ def input_passes(windows: Windows) -> list[Pass]:
 
 def _residues(windows: Windows, axis: int) -> list[Line]:
     """Padded position stride * v + r meets the taps k with dilation * k = stride * e + r, of the outputs v - e."""
-    size, taps, stride, (before, _), dilation, _ = (field[axis] for field in windows)
+    size, taps, stride = windows.size[axis], windows.kernel[axis], windows.stride[axis]
+    dilation, before = windows.dilation[axis], windows.padding[axis][0]
     lines = []
     for r in range(stride):
         kept = [k for k in reversed(range(taps)) if dilation * k % stride == r]
@@ -118,4 +119,4 @@ def _residues(windows: Windows, axis: int) -> list[Line]:
 
 def covers(passes: list[Pass], size: tuple[int, ...]) -> bool:
     """Whether every target position is in a pass."""
-    return sum(rows.count * columns.count for rows, columns in passes) == size[0] * size[1]
+    return sum(rows.length * columns.length for rows, columns in passes) == size[0] * size[1]

@@ -25,7 +25,7 @@ LARGEST_UNROLLED = 288  # fma instructions in such a stretch
 class Axis(NamedTuple):
     """One axis of the result: how far a step goes in a and in c."""
 
-    count: int | ir.Value
+    length: int | ir.Value
     a: int
     c: int
 
@@ -33,7 +33,7 @@ class Axis(NamedTuple):
 class Term(NamedTuple):
     """One axis of the sum: how far a step goes in a and in b."""
 
-    count: int | ir.Value
+    length: int | ir.Value
     a: int
     b: int
 
@@ -64,15 +64,19 @@ def collapsed(axes: Sequence[Any]) -> list[Any]:
     """Nested axes of which one goes on where the next ends are one axis."""
     result: list[Any] = []
     for axis in reversed(axes):
-        if isinstance(axis.count, int) and axis.count == 1:
+        if isinstance(axis.length, int) and axis.length == 1:
             continue
-        inner = result[0] if result else None
-        whole = inner is not None and isinstance(axis.count, int) and isinstance(inner.count, int)
-        if whole and all(step == n * inner.count for step, n in zip(axis[1:], inner[1:])):
-            result[0] = inner._replace(count=inner.count * axis.count)
+        if result and _continues(axis, result[0]):
+            result[0] = result[0]._replace(length=result[0].length * axis.length)
         else:
             result.insert(0, axis)
     return result or [axes[-1]]
+
+
+def _continues(axis: Any, inner: Any) -> bool:
+    """Whether each step of ``axis`` goes where ``inner`` would have gone next."""
+    whole = isinstance(axis.length, int) and isinstance(inner.length, int)
+    return whole and all(step == n * inner.length for step, n in zip(axis[1:], inner[1:]))
 
 
 def tiles(
@@ -86,18 +90,18 @@ def tiles(
     The innermost axes are enumerated as far as they fit, the next is cut into pieces of two sizes at most.
     """
     outer, points = collapsed(axes), [Point(0, 0)]
-    while outer and isinstance(outer[-1].count, int) and outer[-1].count * len(points) <= most:
-        points = _times(outer[-1], outer[-1].count, points)
+    while outer and isinstance(outer[-1].length, int) and outer[-1].length * len(points) <= most:
+        points = _times(outer[-1], outer[-1].length, points)
         outer.pop()
     pieces = [(1, 0, 1)]  # points along the cut axis in a piece, where such pieces start, how many there are
     cut = Axis(1, 0, 0)
-    if outer and isinstance(outer[-1].count, int) and most // len(points) > 1:
+    if outer and isinstance(outer[-1].length, int) and most // len(points) > 1:
         cut = outer.pop()
-        pieces = _pieces(cut.count, most // len(points))
+        pieces = _pieces(cut.length, most // len(points))
 
     def nest(left: list[Axis], a: ir.Value, c: ir.Value) -> None:
         if left:
-            with loop(builder, 0, left[0].count) as i:
+            with loop(builder, 0, left[0].length) as i:
                 nest(left[1:], _moved(builder, a, i, left[0].a), _moved(builder, c, i, left[0].c))
             return
         for size, start, count in pieces:
@@ -141,13 +145,13 @@ def summed(
     shape = TileShape(dtype, len(points), vectors, machine.lanes(dtype))
     offsets = [point.a for point in points]
     *outer, inner = collapsed(terms)
-    short = isinstance(inner.count, int) and inner.count <= LONGEST_UNROLLED
-    short = short and inner.count * len(points) * vectors <= LARGEST_UNROLLED
+    short = isinstance(inner.length, int) and inner.length <= LONGEST_UNROLLED
+    short = short and inner.length * len(points) * vectors <= LARGEST_UNROLLED
 
     def nest(left: Sequence[Term], a: ir.Value, b: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
         if not left:
-            segment = Segment(inner.count, a, offsets, inner.a, b, inner.b, mask=mask)
-            return accumulate(builder, shape, sums, segment, inner.count if short else None)
+            segment = Segment(inner.length, a, offsets, inner.a, b, inner.b, mask=mask)
+            return accumulate(builder, shape, sums, segment, inner.length if short else None)
         term = left[0]
 
         def body(_: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
@@ -155,7 +159,7 @@ def summed(
             sums = nest(left[1:], a, b, sums)
             return [element(builder, a, term.a, shape.scalar), element(builder, b, term.b, shape.scalar), *sums]
 
-        return repeated(builder, term.count, [a, b, *sums], body)[2:]
+        return repeated(builder, term.length, [a, b, *sums], body)[2:]
 
     sums = nest(outer, a, b, zeros(shape))
     return [sums[row * vectors : (row + 1) * vectors] for row in range(len(points))]

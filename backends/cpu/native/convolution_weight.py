@@ -40,11 +40,12 @@ def convolution_weight(
     key = ("convolution_weight", problem)
     fast = suits(shape)
     kernel, plan = (WinogradWeight, WinogradWeightPlan) if fast else (DirectWeight, DirectWeightPlan)
+    name = "convolution_weight_winograd" if fast else "convolution_weight"
     height, width = shape.windows.size
     x, g = n * c_in * height * width, n * c_out * shape.windows.outputs
     w = c_out * shape.channels * shape.taps
     return KernelSpec(
-        f"convolution_weight_{'winograd_' if fast else ''}{n}x{c_in}x{height}x{width}_{c_out}_{crc32(repr(key).encode()):08x}",
+        f"{name}_{n}x{c_in}x{height}x{width}_{c_out}_{crc32(repr(key).encode()):08x}",
         key,
         4 if bias else 3,
         lambda builder, machine: kernel(builder, machine, problem).emit(),

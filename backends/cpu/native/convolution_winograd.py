@@ -32,9 +32,9 @@ def suits(c: Correlation) -> bool:
     for line in (rows, columns):
         if (line.step, line.source_step, line.taps, line.tap_step) != (1, 1, 3, 1):
             return False
-    if (rows.count, columns.count) != c.target or c.n * columns.count * rows.count < 4 * LEAST_TILES:
+    if (rows.length, columns.length) != c.target or c.n * columns.length * rows.length < 4 * LEAST_TILES:
         return False
-    return min(c.channels, c.outputs) >= LEAST_CHANNELS and columns.count >= 2 * LEAST_COLUMNS
+    return min(c.channels, c.outputs) >= LEAST_CHANNELS and columns.length >= 2 * LEAST_COLUMNS
 
 
 class WinogradPlan(Plan):

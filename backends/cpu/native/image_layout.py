@@ -51,7 +51,7 @@ def elements(machine: Machine, dtype: Any) -> Elements:
 class Extent(NamedTuple):
     """A length known when the kernel runs, and what it is at least."""
 
-    count: ir.Value
+    length: ir.Value
     least: int
 
 
@@ -108,8 +108,8 @@ def transpose(
 
     def block(line: ir.Value, i: ir.Value, j: ir.Value) -> None:
         # blocks at the far edges overlap their neighbours, so that all of them are of one size
-        row = smaller(builder, i, builder.sub(_count(rows), i64(height)))
-        column = smaller(builder, j, builder.sub(_count(columns), i64(width)))
+        row = smaller(builder, i, builder.sub(_length(rows), i64(height)))
+        column = smaller(builder, j, builder.sub(_length(columns), i64(width)))
         from_ = _at(builder, kind, source, row, source_step, column)
         from_ = element(builder, from_, builder.mul(line, i64(lines.source)), kind.scalar)
         to = _at(builder, kind, target, column, target_step, row)
@@ -120,18 +120,18 @@ def transpose(
             _block(builder, kind, from_, source_step, to, target_step, height, width)
 
     def along(extent: int | Extent, size: int) -> Any:
-        return loop(builder, 0, _count(extent), size)
+        return loop(builder, 0, _length(extent), size)
 
     if source_step >= target_step:
-        with along(rows, height) as i, loop(builder, 0, lines.count) as line, along(columns, width) as j:
+        with along(rows, height) as i, loop(builder, 0, lines.length) as line, along(columns, width) as j:
             block(line, i, j)
     else:
-        with along(columns, width) as j, loop(builder, 0, lines.count) as line, along(rows, height) as i:
+        with along(columns, width) as j, loop(builder, 0, lines.length) as line, along(rows, height) as i:
             block(line, i, j)
 
 
-def _count(extent: int | Extent) -> ir.Value:
-    return i64(extent) if isinstance(extent, int) else extent.count
+def _length(extent: int | Extent) -> ir.Value:
+    return i64(extent) if isinstance(extent, int) else extent.length
 
 
 def _least(extent: int | Extent) -> int:
@@ -189,7 +189,7 @@ def _exchanged(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, distance: int, l
 class Lines(NamedTuple):
     """How many times something is done, and how far apart in elements."""
 
-    count: ir.Value
+    length: ir.Value
     source: int
     target: int
 
