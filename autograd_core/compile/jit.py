@@ -97,6 +97,9 @@ class Compiled:
             leaves, structure = args, None  # the usual case, which needs no taking apart
         for signature in self._signatures:
             if signature.fits(leaves, structure):
+                if signature is not self._signatures[0]:
+                    self._signatures.remove(signature)
+                    self._signatures.insert(0, signature)
                 return signature.call(leaves)
         signature = Signature(self, leaves, structure)
         if self._signatures:
@@ -134,28 +137,30 @@ class Compiled:
         """What has been compiled so far, the last used first."""
         return [v for signature in self._signatures for v in signature.variants if v.runner is not None]
 
-    def _latest(self) -> Variant:
+    @property
+    def latest(self) -> Variant:
+        """The last used variant; CompileError if nothing is compiled yet."""
         if not self.variants:
             raise CompileError(f"{self.name}: nothing is compiled yet; call it two or three times first")
         return self.variants[0]
 
     def graph(self) -> Graph:
         """The graph of the last used variant; ``print`` shows it, one equation a line."""
-        return self._latest().graph
+        return self.latest.graph
 
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The code that was generated for the last used variant: each kernel in order, its operands, its LLVM IR.
 
         kernel: only those of this name. assembly: the processor's language instead.
         """
-        return self._latest().runner.source(kernel, assembly=assembly)
+        return self.latest.runner.source(kernel, assembly=assembly)
 
     def report(self) -> Report:
         """What the last used variant consists of: for each kernel its time, bytes, operations and share of the peak.
 
         The program runs a few more times on what its last call left, and writes to copies: nothing changes.
         """
-        return self._latest().runner.report()
+        return self.latest.runner.report()
 
 
 # ------------------------------------------------------------------------------------- one set of shapes

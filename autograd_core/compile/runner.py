@@ -5,19 +5,31 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..backend import Device
 from .capture import evaluate
-from .ir import Graph
+from .ir import Equation, Graph, Var
 from .report import Build, KernelReport, Report
 
 log = logging.getLogger("autograd_core.compile")
 
 
-class Runner(Protocol):
-    """A graph made executable. build: what that took. host_calls: what no generated code computes, by name."""
+class Part(NamedTuple):
+    """One kernel or host call: the equations that it computes, or a part of, and the values that it leaves."""
 
+    name: str
+    equations: tuple[Equation, ...]
+    values: tuple[Var, ...]
+
+
+class Runner(Protocol):
+    """A graph made executable.
+
+    graph: as it runs, simplified. build: what making it took. host_calls: what no generated code computes, by name.
+    """
+
+    graph: Graph
     build: Build | None
     host_calls: Sequence[str]
 
@@ -26,6 +38,9 @@ class Runner(Protocol):
 
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The code, as text."""
+
+    def parts(self) -> Sequence[Part]:
+        """What runs, in order."""
 
     def report(self) -> Report:
         """A row for each kernel, measured with the last inputs."""
@@ -48,6 +63,9 @@ class KernelRunner:
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The graph: no code is generated."""
         return str(self.graph)
+
+    def parts(self) -> list[Part]:
+        return [Part(e.primitive.name, (e,), e.outputs) for e in self.graph.equations]
 
     def report(self) -> Report:
         start = time.perf_counter()

@@ -7,10 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..compile.ir import Graph
+from ..compile.jit import Compiled
 from ..errors import ArgumentError, GradientError
 from ..graph import AnyNode, Leaf, Node
 from ..interpreters.reverse import main_node
 from ..tensor import Tensor
+from .compiled import drawing_of
 from .dot import Drawing, DrawnEdge, DrawnNode
 from .flow import Flow, graph_of, measure, named_tensors, refuse_freed
 from .origins import origin_of
@@ -40,6 +43,9 @@ def draw(
     depth: fold what ran in modules deeper than this many names; needs a forward pass inside ``record_origins()``,
     after which modules are drawn as boxes in any case.
 
+    A compiled function (or the graph that its ``graph()`` returns) is drawn too, as it was last compiled: what it
+    reads and leaves, its equations, and around those that became one kernel a box with the kernel's name.
+
     Draw before ``backward``, which frees the graph, or keep it with ``retain_graph=True``; GradientError if it is gone.
 
     >>> import autograd_core as ag
@@ -50,6 +56,10 @@ def draw(
     >>> [(edge.norm, edge.share) for edge in drawing.edges][:2]
     [(5.0, 0.5), (5.0, 0.5)]
     """
+    if isinstance(y, (Compiled, Graph)):
+        if gradients or names is not None or depth is not None:
+            raise ArgumentError("draw: gradients, names and depth are for recorded graphs, not for compiled functions")
+        return _saved(drawing_of(y), path, format)
     outputs = _outputs(y)
     refuse_freed("draw", outputs)
     tensors = named_tensors("draw", names)
@@ -62,7 +72,10 @@ def draw(
             "draw", outputs, None if gradients is True else _cotangents(gradients, outputs), leaves=leaves
         )
     maker = _Maker(outputs, graph_of([x.node for x in outputs if x.node is not None]), flow, tensors, depth)
-    drawing = Drawing(maker.nodes(), maker.edges())
+    return _saved(Drawing(maker.nodes(), maker.edges()), path, format)
+
+
+def _saved(drawing: Drawing, path: str | os.PathLike[str] | None, format: str | None) -> Drawing:
     if path is not None:
         drawing.save(path, format)
     return drawing

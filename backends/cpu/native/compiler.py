@@ -81,7 +81,7 @@ def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int,
 
 def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit) -> Note:
     origins = unit.origins if isinstance(unit, LoopUnit) else (unit.equation,)
-    return Note(tuple(v.aval for v in _read(step)), tuple(v.aval for v in _written(step)), origins)
+    return Note(tuple(_read(step)), tuple(_written(step)), origins)
 
 
 class _Storage:

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_core.aval import Aval
-from autograd_core.compile.ir import Equation
+from autograd_core.compile.ir import Equation, Var
 from autograd_core.errors import ArgumentError
 
 from .engine import KernelSpec, assembly, build
@@ -19,17 +18,17 @@ from .program import Program
 class Note(NamedTuple):
     """What is known of one step: its operands, which of them are written, the equations that it stems from."""
 
-    reads: tuple[Aval, ...]
-    writes: tuple[Aval, ...]
+    reads: tuple[Var, ...]
+    writes: tuple[Var, ...]
     origins: tuple[Equation, ...]
 
     @property
     def dtype(self) -> str:
         """Of most of its arithmetic."""
         size = {np.dtype(t): 0 for t in (np.float32, np.float64)}
-        for aval in (*self.reads, *self.writes):
-            if aval.dtype in size:
-                size[aval.dtype] += aval.size
+        for v in (*self.reads, *self.writes):
+            if v.dtype in size:
+                size[v.dtype] += v.aval.size
         return max(size, key=size.__getitem__).name
 
     @property
@@ -44,7 +43,7 @@ class Note(NamedTuple):
 def listing(segments: Sequence[Any], notes: Sequence[Note], kernel: str | None, as_assembly: bool) -> str:
     """Every step in order, each code once. kernel: only those of this name."""
     steps = list(_steps(segments))
-    names = [name for name, _, _ in steps]
+    names = step_names(segments)
     if kernel is not None and kernel not in names:
         raise ArgumentError(f"source: no kernel is called {kernel!r}; there are {', '.join(dict.fromkeys(names))}")
     shown: dict[tuple[str, str], int] = {}
@@ -60,6 +59,10 @@ def listing(segments: Sequence[Any], notes: Sequence[Note], kernel: str | None, 
     return "\n".join(parts)
 
 
+def step_names(segments: Sequence[Any]) -> list[str]:
+    return [name for name, _, _ in _steps(segments)]
+
+
 def _steps(segments: Sequence[Any]) -> Iterable[tuple[str, KernelSpec | None, str]]:
     for segment in segments:
         if not isinstance(segment, Program):
@@ -71,7 +74,7 @@ def _steps(segments: Sequence[Any]) -> Iterable[tuple[str, KernelSpec | None, st
 
 
 def _described(note: Note) -> Iterable[tuple[str, Sequence[str]]]:
-    reads, writes = ([str(aval) for aval in avals] for avals in (note.reads, note.writes))
+    reads, writes = ([str(v.aval) for v in some] for some in (note.reads, note.writes))
     return ("reads", reads), ("writes", writes), ("computes", note.operations), ("for lines", note.lines)
 
 

@@ -17,11 +17,12 @@ from autograd_core.aval import Aval
 from autograd_core.backend import Device
 from autograd_core.compile.ir import Equation, Graph
 from autograd_core.compile.report import Build, KernelReport, Report
+from autograd_core.compile.runner import Part
 from autograd_core.errors import CompileError
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 
-from .listing import Note, listing
+from .listing import Note, listing, step_names
 from .lowerings import Located
 from .peak import peak
 from .program import Call, Operand, Program, pointers
@@ -224,6 +225,11 @@ class NativeRunner:
     def host_calls(self) -> list[str]:
         """The primitives that the device's own kernels run."""
         return [s.equation.primitive.name for s in self.segments if isinstance(s, HostCall)]
+
+    def parts(self) -> list[Part]:
+        """Each step's name, and what it computes."""
+        names = step_names(self.segments)
+        return [Part(name, note.origins, note.writes) for name, note in zip(names, self.notes, strict=True)]
 
     def report(self) -> Report:
         """The fastest of a few more runs over what the arrays hold now; what is written are copies."""
