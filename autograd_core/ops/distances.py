@@ -9,6 +9,7 @@ import numpy as np
 from ..aval import broadcast_shapes, normalize_axis
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ._apply import as_tensor, promoted, to_float
+from .creation import asarray
 from .linear_algebra import norm
 from .selection import maximum, where
 from .shaping import expand_dims
@@ -89,7 +90,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     _check_order("pdist", p)
     if len(x.shape) != 2:
         raise ShapeError(f"pdist: input must be (N, D), got shape {x.shape}")
-    first, second = np.triu_indices(x.shape[0], 1)
+    first, second = (asarray(places, device=x.device) for places in np.triu_indices(x.shape[0], 1))
     return _length(x[first] - x[second], p)
 
 

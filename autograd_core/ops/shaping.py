@@ -14,6 +14,7 @@ from ..errors import ArgumentError, ShapeError
 from ..primitive import bind, multilinear
 from ._apply import as_tensor, as_tensors
 from .casting import alias_p
+from .creation import asarray
 
 __all__ = [
     "broadcast_to",
@@ -379,7 +380,10 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
         raise ArgumentError(
             f"repeat: repeats is a non-negative int or one for each of the {length} positions, got {repeats!r}"
         )
-    return x.take(np.repeat(np.arange(length), counts), axis=axis)
+    places = np.repeat(np.arange(length), counts)
+    if isinstance(repeats, np.ndarray):  # may hold other numbers in the next call, which a compiled function must know
+        return x.take(places, axis=axis)
+    return x.take(asarray(places, device=x.device), axis=axis)
 
 
 # ----------------------------------------------------------------------------------------- triangles
