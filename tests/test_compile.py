@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ def draw(*shape: int, seed: int = 0) -> ag.Tensor:
 
 def network() -> nn.Module:
     with ag.random.fork(0):
-        return nn.Sequential(nn.Linear(5, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+        return nn.Sequential(
+            nn.Linear(5, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3)
+        )
 
 
 def training(compiled: bool, make=lambda p: optim.Adam(p, lr=0.05), steps: int = 6):
@@ -442,3 +445,56 @@ def test_a_tensor_of_a_surrounding_transform_must_be_an_argument(device) -> None
     with pytest.raises(CompileError, match="pass it as an argument"):
         ag.jvp(outer, (ag.ones(3),), (ag.ones(3),))
     assert ag.grad(lambda x: ag.compile(lambda y: y * x)(ag.ones(3)).sum())(draw(3)).tolist() == [1, 1, 1]
+
+
+def called_often(f, *args) -> None:
+    for _ in range(20):
+        f(*args)
+
+
+def test_a_function_that_changes_what_python_sees_is_not_compiled(device) -> None:
+    seen, count = [], 0
+
+    def appends(x):
+        seen.append(len(seen))
+        return x + 1.0
+
+    def counts(x):
+        nonlocal count
+        count += 1
+        return x + 1.0
+
+    for f in (appends, counts):
+        with pytest.raises(CompileError, match="changes what Python sees itself"):
+            called_often(ag.compile(f), ag.ones(2))
+
+
+def test_pythons_random_numbers_are_not_compiled_in(device) -> None:
+    for draw_one in (random.random, np.random.rand):
+        with pytest.raises(CompileError, match=r"write ag\.random"):
+            called_often(ag.compile(lambda x, draw_one=draw_one: x + 1.0 if draw_one() < 2 else x), ag.ones(2))
+
+
+def test_changes_deep_in_objects_lists_and_small_arrays_are_noticed(device) -> None:
+    class Settings:
+        def __init__(self):
+            self.inner = type("Inner", (), {})()
+            self.inner.scales = [1.0, 2.0]
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            self.factors = [3.0]
+
+        def forward(self, x):
+            return x * self.factors[0]
+
+    settings, table, module = Settings(), np.array([5.0, 7.0]), Scaled()
+    f = ag.compile(lambda x: module(x) * settings.inner.scales[1] * float(table[0]))
+    called_often(f, ag.ones(1))
+    assert f(ag.ones(1)).item() == 30
+    settings.inner.scales[1] = 4.0
+    assert f(ag.ones(1)).item() == 60
+    table[0] = 1.0
+    assert f(ag.ones(1)).item() == 12
+    module.factors[0] = 1.0
+    assert f(ag.ones(1)).item() == 4

@@ -30,7 +30,7 @@ from .capture import Argument, Capture, Gradient, Key, Look, Outer, Source, Symb
 from .ir import Graph, Var, check
 from .report import Report
 from .runner import Runner, runner_for
-from .watch import Watch
+from .watch import Draws, Watch
 
 log = logging.getLogger("autograd_core.compile")
 _probe = [object()]
@@ -219,8 +219,8 @@ class Signature:
         self.owner.captures += why is not CONFIRMING
         level = logging.WARNING if self.owner.captures > RESTLESS else logging.INFO
         log.log(level, "%s: captured for %s, %d equations: %s", self.owner.name, self, len(new.graph.equations), why)
-        for variant in self.variants:
-            if variant.identity == new.identity:
+        for variant in [] if new.unsteady else self.variants:
+            if variant.identity == new.identity and not variant.unsteady:
                 variant.watch = new.watch
                 if variant.runner is None:
                     variant.compile()
@@ -230,9 +230,12 @@ class Signature:
                 return variant.finish(values, leaves)
         self._unsteady += 1
         if self._unsteady > RESTLESS:
+            why = (
+                new.unsteady or f"{new.difference(self.variants[0])}. Pass what changes as a tensor among the arguments"
+            )
             raise CompileError(
                 f"{self.owner.name}: Python did something else in each of {RESTLESS} calls, so there is no program to "
-                f"compile: {new.difference(self.variants[0])}. Pass what changes as a tensor among the arguments"
+                f"compile: {why}"
             )
         self.variants.insert(0, new)
         return new.finish(values, leaves)
@@ -302,6 +305,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     tensors = {i: _as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
     device = next((x.device for x in tensors.values()), None)
     capture = Capture(_default_device() if device is None else device)
+    before, draws = Watch(owner.function, []), Draws()
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
         args, kwargs = (filled, {}) if structure is None else tree.unflatten(structure, filled)
@@ -322,6 +326,11 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
             "outside it. Later calls run no Python and would leave it as it is: return it, or keep it in an nn.Buffer "
             "and assign_"
         )
+    changed = before.changed()
+    if changed is not None:
+        variant.unsteady = f"the function changes what Python sees itself: {changed}; compiled code would not"
+    elif draws.any_since():
+        variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
     return variant, [capture.values[v] for v in capture.inputs]
 
 
@@ -345,9 +354,11 @@ def _realise(capture: Capture) -> Tensor | None:
         del holders
         gc.collect()  # what refers to itself, such as a local function that calls itself, holds tensors until then
         holders = _holders(capture)
-    symbols: list[Any] = [x.data for x in holders]
-    graph = capture.slice([s.var for s in symbols])
-    for x, array in zip(holders, evaluate(graph, capture.device, capture.values), strict=True):
+    known = holders
+    if any(array is None for array in capture.values.values()):  # what comes from a transform's has no value
+        known = [x for x in holders if None not in map(capture.values.get, capture.slice([x.data.var]).inputs)]
+    graph = capture.slice([x.data.var for x in known])
+    for x, array in zip(known, evaluate(graph, capture.device, capture.values), strict=True):
         x.data = array
     return next((x for x in holders if not isinstance(x, Variable)), None)
 
@@ -388,6 +399,7 @@ class Variant:
         self.graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
         self.sources: list[Source] = list(capture.sources)
         self._count = len(given)
+        self.unsteady = ""  # why this is not what the next call would do, though it looks the same
         self._steady: _Steady | None = None
         self.primitive: Any = None  # the graph as one operation, when it is first needed
         self.looks = [_Look(capture, look) for look in capture.looks]

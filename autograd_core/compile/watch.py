@@ -4,19 +4,28 @@ Compiled code does not run Python again. What Python would read in the next call
 the function closes over, the globals that it names, those of the functions that it calls by these names, the attributes
 of objects among them, and the attributes of modules. What was replaced, or is another number now, has the function
 captured again; that costs one slow call, and gives the same compiled code if nothing of it mattered.
+
+The same list, looked at before and after a capture, shows what the function itself changes: a counter, a list that
+grows. Compiled code would not, so such a function is not compiled.
 """
 
 from __future__ import annotations
 
+import random
+import sys
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from ..tensor import Tensor
 from . import changes
 
 PACKAGE = __name__.partition(".")[0]
 SCALARS = (bool, int, float, complex, str, bytes, type(None))
+DEEPEST = 3  # objects within objects
+SMALL = 256  # elements of an array that is compared, and not taken to stay as it is
 MISSING = object()
 
 
@@ -45,22 +54,23 @@ class Watch:
 
     def _visit(self, f: Any) -> None:
         if isinstance(f, MethodType):
-            self._visit_object(f.__self__, type(f.__self__).__name__)
+            self._visit_object(f.__self__, type(f.__self__).__name__, DEEPEST)
             f = f.__func__
         f = getattr(f, "__wrapped__", f)
-        if not isinstance(f, FunctionType) or id(f) in self._seen or _is_ours(f.__module__):
-            if not isinstance(f, FunctionType):
-                self._visit_object(f, type(f).__name__)
+        if not isinstance(f, FunctionType):
+            self._visit_object(f, type(f).__name__, DEEPEST)
+            return
+        if id(f) in self._seen or _is_ours(f.__module__):
             return
         self._seen.add(id(f))
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            self._note(f"{f.__name__}: the outer variable {name!r}", lambda cell=cell: _contents(cell))
+            self._note(f"the outer variable {name!r} of {f.__name__}", lambda cell=cell: _contents(cell), DEEPEST)
         space = f.__globals__
-        for name in _names(f.__code__):
+        for name in dict.fromkeys(_names(f.__code__)):
             if name in space:
-                self._note(f"the global {name!r}", lambda name=name, space=space: space.get(name, MISSING))
+                self._note(f"the global {name!r}", lambda name=name, space=space: space.get(name, MISSING), DEEPEST)
 
-    def _note(self, described: str, read: Callable[[], Any]) -> None:
+    def _note(self, described: str, read: Callable[[], Any], depth: int) -> None:
         value = read()
         if isinstance(value, ModuleType) or (isinstance(value, type) and _is_ours(value.__module__)):
             return
@@ -68,18 +78,45 @@ class Watch:
         if isinstance(value, (FunctionType, MethodType)):
             self._visit(value)
         else:
-            self._visit_object(value, described)
+            self._visit_object(value, described, depth)
 
-    def _visit_object(self, obj: Any, described: str) -> None:
-        """The attributes of an object of the user's; what is ours says itself when it changes."""
+    def _visit_object(self, obj: Any, described: str, depth: int) -> None:
+        """The attributes of an object of the user's; what is ours says itself when an attribute is set."""
         attributes = getattr(obj, "__dict__", None)
-        known = isinstance(obj, (Tensor, type, ModuleType)) or id(obj) in self._seen
-        if not isinstance(attributes, dict) or known or _is_ours(type(obj).__module__) or hasattr(obj, "forward"):
+        if not isinstance(attributes, dict) or isinstance(obj, (Tensor, type, ModuleType)) or id(obj) in self._seen:
             return
         self._seen.add(id(obj))
-        for name, value in attributes.items():
-            read = lambda name=name, attributes=attributes: attributes.get(name, MISSING)  # noqa: E731
-            self._places.append((f"{described}.{name}", read, _frozen(value)))
+        if hasattr(obj, "forward") and hasattr(obj, "modules"):  # a module: but lists within it can change unseen
+            for i, module in enumerate(obj.modules()):
+                for name, value in vars(module).items():
+                    if isinstance(value, (list, dict, np.ndarray)) and not name.startswith("_"):
+                        self._note(f"{described}: {name} of module {i}", _reader(vars(module), name), 0)
+        elif depth and not _is_ours(type(obj).__module__):
+            for name in list(attributes):
+                self._note(f"{described}.{name}", _reader(attributes, name), depth - 1)
+
+
+class Draws:
+    """Whether Python's or NumPy's random numbers are drawn between two looks: what they decide would be so for ever."""
+
+    def __init__(self) -> None:
+        self._python = random.getstate()
+        self._numpy = self._position()
+
+    def any_since(self) -> bool:
+        return random.getstate() != self._python or self._position() != self._numpy
+
+    @staticmethod
+    def _position() -> tuple[Any, ...]:
+        module: Any = sys.modules.get("numpy.random")  # who draws from it has loaded it
+        if module is None:
+            return ()
+        state = module.get_state(legacy=False)
+        return state["state"]["pos"], state["has_gauss"], state["state"]["key"].tobytes()
+
+
+def _reader(attributes: dict[str, Any], name: str) -> Callable[[], Any]:
+    return lambda: attributes.get(name, MISSING)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -102,36 +139,45 @@ def _is_ours(module: str | None) -> bool:
 
 
 def _frozen(value: Any) -> Any:
-    """Lists and dicts may change within: what is compared is a copy of their items."""
+    """What may change within is compared with a copy of what was in it."""
     if type(value) is list:
-        return _Items(value, tuple(value))
+        return _Items(value, tuple(map(_frozen, value)))
     if type(value) is dict:
-        return _Items(value, tuple(value.items()))
+        return _Items(value, tuple(x for item in value.items() for x in map(_frozen, item)))
+    if isinstance(value, np.ndarray) and value.size <= SMALL and value.dtype != object:
+        return _Items(value, value.tobytes())
     return value
 
 
 class _Items:
-    """A list or dict, and what was in it."""
+    """A list, dict or small array, and what was in it."""
 
-    def __init__(self, container: Any, items: tuple[Any, ...]):
+    def __init__(self, container: Any, items: Any):
         self.container, self.items = container, items
 
     def __repr__(self) -> str:
-        return repr(type(self.container)(self.items))
+        return f"a {type(self.container).__name__} of {len(self.items)}"
+
+    def agrees(self, now: Any) -> bool:
+        if now is not self.container:
+            return False
+        if isinstance(now, np.ndarray):
+            return now.tobytes() == self.items
+        items = [x for item in now.items() for x in item] if type(now) is dict else now
+        return len(items) == len(self.items) and all(map(_same, items, self.items))
 
 
 def _same(now: Any, before: Any) -> bool:
     if now is before:
         return True
     if isinstance(before, _Items):
-        if now is not before.container:
-            return False
-        items = tuple(now.items()) if type(now) is dict else tuple(now)
-        return len(items) == len(before.items) and all(map(_same, items, before.items))
+        return before.agrees(now)
     if type(now) is tuple and type(before) is tuple:
         return len(now) == len(before) and all(map(_same, now, before))
     return isinstance(before, SCALARS) and type(now) is type(before) and (now == before or now != now)
 
 
 def _shown(value: Any) -> str:
-    return "missing" if value is MISSING else repr(value)[:60]
+    if value is MISSING:
+        return "missing"
+    return repr(value)[:60] if isinstance(value, (*SCALARS, _Items, tuple)) else f"a {type(value).__name__}"
