@@ -592,10 +592,15 @@ class _Look:
         array = evaluate(self.graph, variant.device, values)[0] if self.graph.equations else arrays[0]
         if self.ask(variant.device.backend.to_numpy(array)) != self.answer:
             return False
-        # arrays do not change, except those of variables, which are updated in place
-        changing = any(type(s) is not Argument and isinstance(s.tensor, Variable) for s in self.sources)
-        self._seen = [] if changing else arrays
+        self._seen = [] if any(_may_change(s, leaves) for s in self.sources) else arrays
         return True
+
+
+def _may_change(source: Source, leaves: Sequence[Any]) -> bool:
+    """Whether an array can get other values: a variable's, by updates in place, and the caller's own."""
+    if type(source) is Argument:
+        return isinstance(leaves[source.index], np.ndarray)
+    return isinstance(source.tensor, Variable)
 
 
 class _Steady:
