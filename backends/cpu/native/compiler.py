@@ -18,6 +18,7 @@ import numpy as np
 
 from autograd_core.backend import Device
 from autograd_core.compile.capture import trace
+from autograd_core.compile.expand import expand
 from autograd_core.compile.fuse import LoopUnit, OpaqueUnit, View, schedule
 from autograd_core.compile.ir import Equation, Graph, Var
 from autograd_core.compile.loops import Access, Load, LoopKernel, Reduce, Store
@@ -52,8 +53,9 @@ class Host(NamedTuple):
 def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> NativeRunner:
     """A runner for ``graph``. updates: output -> input that it replaces, so that it may take its memory."""
     start = perf_counter()
-    graph = simplify(graph)
-    fused = schedule(graph, trace=partial(trace, device=device), is_native=is_native)
+    tracer = partial(trace, device=device)
+    graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
+    fused = schedule(graph, trace=tracer, is_native=is_native)
     storage = _Storage(graph, fused.views)
     noted = [(step, _note(step, unit)) for unit in fused.units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
