@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import context
+from ..aval import Aval
 from ..backend import Device
+from ..interpreters.batch import run_batched
 from ..interpreters.eager import EAGER
 from ..ops.creation import zeros
 from ..primitive import Primitive, bind, general
@@ -21,40 +23,82 @@ Run = Callable[[Sequence[Any]], list[Any]]
 def primitive_of(name: str, graph: Graph, device: Device, run: Run | None) -> Primitive:
     """``graph`` as a primitive; ``run`` computes it on arrays (None: by the device's kernels).
 
-    Its vjp is another such primitive, of the graph that pulls back, compiled when it is first needed. Forward mode and
-    batching go through the equations, one by one.
+    What transforms make of it, its vjp, its jvp and its form for a batch, are graphs too, captured and compiled when
+    they are first needed; so transforms of transforms are compiled as well.
     """
     several = len(graph.outputs) != 1
     avals = tuple(v.aval for v in graph.outputs)
-    pullbacks: dict[tuple[int, ...], Primitive] = {}
+    arity = len(graph.inputs)
+    known: dict[Any, Primitive] = {}
+
+    def packed(outputs: Sequence[Any]) -> Any:
+        return tuple(outputs) if several else outputs[0]
+
+    def made(key: Any, what: str, f: Callable[..., Any], given: Sequence[Aval]) -> Primitive:
+        if key not in known:
+            derived, title = trace(f, given, device), f"{what} of {name}"
+            known[key] = primitive_of(title, derived, device, runner_for(derived, device, title, {}))
+        return known[key]
 
     def forward(xp: Any, *inputs: Any) -> Any:
         if run is None:
-            outputs = evaluate(graph, device, dict(zip(graph.inputs, inputs, strict=True)))
-        else:
-            outputs = run(inputs)
-        return tuple(outputs) if several else outputs[0]
+            return packed(evaluate(graph, device, dict(zip(graph.inputs, inputs, strict=True))))
+        return packed(run(inputs))
 
     def composed(*inputs: Tensor) -> Any:
-        outputs = replay(graph, inputs, device)
-        return tuple(outputs) if several else outputs[0]
+        return packed(replay(graph, inputs, device))
 
     def vjp(g: Any, inputs: Sequence[Tensor], wanted: tuple[int, ...]) -> list[Any]:
-        if wanted not in pullbacks:
-            pullbacks[wanted] = _pullback(name, graph, device, composed, wanted)
-        cotangents = g if several else (g,)
-        pulled = bind(pullbacks[wanted], (*inputs, *cotangents), {})
-        found = dict(zip(wanted, pulled if isinstance(pulled, tuple) else (pulled,), strict=True))
-        return [found.get(i) for i in range(len(inputs))]
+        def pull(*values: Tensor) -> Any:
+            cotangents = values[arity:] if several else values[arity]
+            pulled = EAGER.transforms.pull_composed(composed, values[:arity], wanted, cotangents, {})
+            return tuple(
+                zeros(x.shape, dtype=x.dtype, device=device) if p is None else p
+                for x, p in zip([values[i] for i in wanted], pulled if len(wanted) > 1 else [pulled], strict=True)
+            )
 
+        given = [v.aval for v in (*graph.inputs, *graph.outputs)]
+        pulled = _bound(made(wanted, "pullback", pull, given), (*inputs, *(g if several else (g,))))
+        found = dict(zip(wanted, pulled, strict=True))
+        return [found.get(i) for i in range(arity)]
+
+    def jvp(xs: Sequence[Tensor], ts: Sequence[Tensor | None]) -> Any:
+        moving = [i for i, t in enumerate(ts) if t is not None]
+
+        def push(*values: Tensor) -> Any:
+            tangents: list[Tensor | None] = [None] * arity
+            for i, t in zip(moving, values[arity:], strict=True):
+                tangents[i] = t
+            pushed = EAGER.transforms.push_composed(composed, values[:arity], tangents, {})
+            return pushed if several else (pushed,)
+
+        given = [v.aval for v in (*graph.inputs, *(graph.inputs[i] for i in moving))]
+        primitive = made(("jvp", *moving), "jvp", push, given)
+        return packed(_bound(primitive, (*xs, *(ts[i] for i in moving))))
+
+    def batch(xs: Sequence[Tensor], batched: Sequence[bool], size: int) -> Any:
+        def all_at_once(*values: Tensor) -> Any:
+            return tuple(run_batched(lambda *examples: replay(graph, examples, device), values, batched, size))
+
+        given = [Aval((size, *v.shape), v.dtype) if b else v.aval for v, b in zip(graph.inputs, batched, strict=True)]
+        return packed(_bound(made(("batch", size, *batched), "batch", all_at_once, given), xs))
+
+    shape = avals if several else avals[0]
     return general(
         f"compiled {name}",
         forward,
-        lambda *inputs: avals if several else avals[0],
+        lambda *inputs: shape,
         vjp=vjp,
+        jvp=jvp,
         composed=composed,
         signals=False,
+        batch=batch,
     )
+
+
+def _bound(primitive: Primitive, inputs: Sequence[Any]) -> Sequence[Any]:
+    outputs = bind(primitive, inputs, {})
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def replay(graph: Graph, inputs: Sequence[Tensor], device: Device) -> list[Tensor]:
@@ -67,22 +111,3 @@ def replay(graph: Graph, inputs: Sequence[Tensor], device: Device) -> list[Tenso
         result = bind(e.primitive, [values[v] for v in e.inputs], e.params)
         values.update(zip(e.outputs, result if type(result) is tuple else (result,), strict=True))
     return [values[v] for v in graph.outputs]
-
-
-def _pullback(name: str, graph: Graph, device: Device, composed: Any, wanted: tuple[int, ...]) -> Primitive:
-    """(inputs, cotangents) -> the cotangents of the inputs ``wanted``, as a primitive."""
-    arity = len(graph.inputs)
-
-    def pull(*values: Tensor) -> Any:
-        given = values[arity:]
-        g = given if len(graph.outputs) != 1 else given[0]
-        pulled = EAGER.transforms.pull_composed(composed, values[:arity], wanted, g, {})
-        pulled = pulled if len(wanted) > 1 else [pulled]
-        return tuple(
-            zeros(graph.inputs[i].shape, dtype=graph.inputs[i].dtype, device=device) if p is None else p
-            for i, p in zip(wanted, pulled, strict=True)
-        )
-
-    avals = [v.aval for v in (*graph.inputs, *graph.outputs)]
-    pulled = trace(pull, avals, device)
-    return primitive_of(f"pullback of {name}", pulled, device, runner_for(pulled, device, f"{name}_pullback", {}))
