@@ -28,7 +28,7 @@ from ..tensor import Tensor, Variable
 from . import differentiable
 from .capture import Argument, Capture, Gradient, Key, Look, Outer, Source, Symbol, evaluate
 from .ir import Graph, Var, check
-from .report import Report
+from .report import Report, counted
 from .runner import Runner, runner_for
 from .watch import Draws, Watch
 
@@ -218,7 +218,8 @@ class Signature:
         new, values = captured(self.owner, leaves, self.structure)
         self.owner.captures += why is not CONFIRMING
         level = logging.WARNING if self.owner.captures > RESTLESS else logging.INFO
-        log.log(level, "%s: captured for %s, %d equations: %s", self.owner.name, self, len(new.graph.equations), why)
+        size = counted(len(new.graph.equations), "equation")
+        log.log(level, "%s: captured for %s, %s: %s", self.owner.name, self, size, why)
         for variant in [] if new.unsteady else self.variants:
             if variant.identity == new.identity and not variant.unsteady:
                 variant.watch = new.watch

@@ -103,12 +103,12 @@ class Report:
 
     def _head(self) -> list[str]:
         native = sum(r.native for r in self.rows)
-        parts = [_counted(native, "kernel")] if native else []
+        parts = [counted(native, "kernel")] if native else []
         if native < len(self.rows):
-            parts.append(_counted(len(self.rows) - native, "host call"))
+            parts.append(counted(len(self.rows) - native, "host call"))
         lines = [
             f"{self.name}: {' and '.join(parts) or 'nothing to run'} in {_time(self.seconds)}, "
-            f"{self.outside:.0%} of it outside them; {_counted(self.threads, 'thread')}, {self.math}"
+            f"{self.outside:.0%} of it outside them; {counted(self.threads, 'thread')}, {self.math}"
         ]
         if self.build is not None:
             lines.append(
@@ -117,7 +117,7 @@ class Report:
             )
         if self.peak is not None:
             rates = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {dtype}" for dtype, rate in self.peak.flops.items())
-            lines.append(f"the peak of {_counted(self.threads, 'thread')}: {rates}; {self.peak.bytes / 1e9:.0f} GB/s")
+            lines.append(f"the peak of {counted(self.threads, 'thread')}: {rates}; {self.peak.bytes / 1e9:.0f} GB/s")
         return lines
 
     def _lines(self) -> list[tuple[str, ...]]:
@@ -164,7 +164,7 @@ def _table(lines: Sequence[tuple[str, ...]]) -> list[str]:
     ]  # fmt: skip
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 

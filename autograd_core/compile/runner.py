@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from ..backend import Device
 from .capture import evaluate
 from .ir import Equation, Graph, Var
-from .report import Build, KernelReport, Report
+from .report import Build, KernelReport, Report, counted
 
 log = logging.getLogger("autograd_core.compile")
 
@@ -93,8 +93,8 @@ def runner_for(graph: Graph, device: Device, name: str, updates: Mapping[int, in
 
 def _told(runner: Runner, equations: int, device: Device) -> str:
     if runner.build is None:
-        return f"{equations} equations are run one by one: {device} has no compiler"
+        return f"{counted(equations, 'equation')}, run one by one: {device} has no compiler"
     made = runner.build
     hosts = f"; no kernels of their own: {', '.join(sorted(set(runner.host_calls)))}" if runner.host_calls else ""
-    took = f"compiled {equations} equations in {made.seconds:.2f} s"
-    return f"{took}: {made.kernels} kernels, {made.cached} of them from the cache{hosts}"
+    took = f"compiled {counted(equations, 'equation')} in {made.seconds:.2f} s"
+    return f"{took}: {counted(made.kernels, 'kernel')}, {made.cached} from the cache{hosts}"
