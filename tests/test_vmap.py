@@ -248,3 +248,15 @@ def test_wrt_and_argnums_exclude_each_other() -> None:
         ag.per_sample_grad(lambda x: x, wrt=[w.detach()])
     with pytest.raises(ag.ArgumentError, match="some argument must hold the examples"):
         ag.per_sample_grad(lambda x: x)(ag.ones(2))
+
+
+def test_no_examples_are_a_batch_too() -> None:
+    weight = ag.ones((4, 3, 2, 2), dtype="float32").requires_grad_()
+    lstm = nn.LSTM(3, 4)
+    conv = ag.vmap(lambda x: F.conv2d(x, weight))(ag.ones((0, 2, 3, 5, 5)))
+    assert conv.shape == (0, 2, 4, 4, 4)
+    conv.sum().backward()
+    assert not weight.grad.any()
+    assert ag.vmap(lambda x: lstm(x)[0])(ag.ones((0, 5, 2, 3))).shape == (0, 5, 2, 4)
+    assert ag.vmap(ag.searchsorted)(ag.ones((0, 5)), ag.ones((0, 3))).shape == (0, 3)
+    assert ag.vmap(ag.grad(lambda x: lstm(x)[0].sum()))(ag.ones((0, 5, 2, 3))).shape == (0, 5, 2, 3)

@@ -68,9 +68,13 @@ class Batch(Opened):
             changed = {name: rule[name](value, self.size) if name in rule else value for name, value in params.items()}
             y = bind(primitive, values, changed)
         else:
-            y = rule(values, batched, self.size, **params)
+            if not self.size:  # rules divide by the number of examples: one of zeros, which is left out of the result
+                values = [x.new_zeros((1, *x.shape[1:])) if b else x for x, b in zip(values, batched, strict=True)]
+            y = rule(values, batched, self.size or 1, **params)
             if y is NotImplemented:
                 return self._run_composed(primitive, inputs, params)
+            if not self.size:
+                y = tuple([piece[:0] for piece in y]) if type(y) is tuple else y[:0]
         return tuple([Batched(self, piece) for piece in y]) if type(y) is tuple else Batched(self, y)
 
     def _run_composed(self, primitive: Any, inputs: Sequence[Any], params: dict[str, Any]) -> Any:
