@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -232,15 +233,16 @@ class NativeRunner:
         return [Part(name, note.origins, note.writes) for name, note in zip(names, self.notes, strict=True)]
 
     def report(self) -> Report:
-        """The fastest of a few more runs over what the arrays hold now; what is written are copies."""
+        """From the fastest of a few more runs over what the arrays hold now; what is written are copies."""
         if not all(self._table[base] for base, _ in self._inputs):
             raise CompileError(f"{self.name}: the compiled code has not run yet; call it once more, then report()")
         with self._lock, self._aside():
             end = perf_counter() + REPORTS_FOR
-            runs = [self._measured()]
+            runs = [(self._timed(self._run), self._profiled())]
             while len(runs) < REPORT_RUNS and perf_counter() < end:
-                runs.append(self._measured())
-        rows, seconds = min(runs, key=lambda run: run[1])
+                runs.append((self._timed(self._run), self._profiled()))
+        seconds = min(whole for whole, _ in runs)
+        rows = min((rows for _, rows in runs), key=lambda rows: sum(row.seconds for row in rows))
         threads = max((s.size for s in self.segments if isinstance(s, Program)), default=1)
         return Report(self.name, rows, seconds, arena=self.arena, threads=threads, peak=peak(threads), build=self.build)
 
@@ -259,21 +261,22 @@ class NativeRunner:
             self._arrays[:] = arrays
             self._table[:] = table
 
-    def _measured(self) -> tuple[list[KernelReport], float]:
+    def _profiled(self) -> list[KernelReport]:
+        """One run in which each kernel is waited for and timed."""
         rows: list[KernelReport] = []
         notes = iter(self.notes)
-        begin = perf_counter()
-        times = [s.profile(self._address) if isinstance(s, Program) else self._timed(s) for s in self.segments]
-        seconds = perf_counter() - begin
-        for segment, taken in zip(self.segments, times, strict=True):
-            calls = segment.calls if isinstance(segment, Program) else [segment]
-            rows += [_row(call, next(notes), each) for call, each in zip(calls, taken, strict=True)]
-        return rows, seconds
+        for segment in self.segments:
+            if isinstance(segment, Program):
+                times = segment.profile(self._address)
+                rows += [_row(call, next(notes), each) for call, each in zip(segment.calls, times, strict=True)]
+            else:
+                rows.append(_row(segment, next(notes), self._timed(partial(self._host, segment))))
+        return rows
 
-    def _timed(self, call: HostCall) -> list[float]:
+    def _timed(self, run: Callable[[], Any]) -> float:
         start = perf_counter()
-        self._host(call)
-        return [perf_counter() - start]
+        run()
+        return perf_counter() - start
 
 
 def _row(call: Call | HostCall, note: Note, seconds: float) -> KernelReport:
