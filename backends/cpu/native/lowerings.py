@@ -15,6 +15,7 @@ from autograd_core.ops.convolution import convolution_bias_p, convolution_input_
 from autograd_core.ops.products import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
+from .attention import LOWERINGS as ATTENTION
 from .convolution import convolution, convolution_input, supports
 from .convolution_weight import convolution_weight
 from .engine import KernelSpec
@@ -127,6 +128,7 @@ LOWERINGS: dict[Primitive, Lowering] = {
     convolution_bias_p: _convolution_lowering(convolution, "x_layout", None, "y_layout"),
     convolution_input_p: _convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
     convolution_weight_p: _convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
+    **ATTENTION,
     **GATHER,
     **POOLING,
     **RECURRENT,
