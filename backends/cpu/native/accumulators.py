@@ -6,7 +6,7 @@ there are, and on nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -19,7 +19,6 @@ from .emit import (
     POINTER,
     Kernel,
     element,
-    first_lanes,
     i64,
     load,
     loop,
@@ -75,6 +74,26 @@ class Accumulators:
         b = self.b
         first, last = (b.udiv(b.mul(i64(count), b.add(b.index, i64(more))), self.active) for more in (0, 1))
         return smaller(b, first, i64(count)), smaller(b, last, i64(count))
+
+    def columns(
+        self, start: ir.Value, stop: ir.Value, wide: int, emit: Callable[[ir.Value, int, int | None], None]
+    ) -> None:
+        """The columns in steps of ``wide``, then of one vector, then the rest of a vector."""
+        b, lanes, count = self.b, self.lanes, self.plan.columns
+        length, done = b.sub(stop, start), start
+        if count >= wide > lanes:
+            until = b.sub(stop, b.urem(length, i64(wide)))
+            with loop(b, done, until, wide) as column:
+                emit(column, wide, None)
+            done = until
+        if count % wide >= lanes or wide == lanes <= count:
+            until = b.sub(stop, b.urem(length, i64(lanes)))
+            with loop(b, done, until, lanes) as column:
+                emit(column, lanes, None)
+            done = until
+        if count % lanes:
+            with loop(b, done, stop, lanes) as column:
+                emit(column, lanes, count % lanes)
 
     def dtype(self, position: int) -> np.dtype:
         s = self.body[position]
@@ -187,20 +206,19 @@ class Accumulators:
             for dim in reversed(plan.serial.dims):
                 known[dim] = b.urem(rest, i64(plan.sizes[dim]))
                 rest = b.udiv(rest, i64(plan.sizes[dim]))
-            with loop(b, *columns, self.lanes) as column:
-                whole = self.running(position, self.lanes)
+
+            def lanes(column: ir.Value, width: int, valid: int | None) -> None:
+                whole = self.running(position, width)
                 place = b.add(b.mul(point, i64(padded(plan.columns))), column)
                 with loop(b, 0, self.active) as thread:
-                    whole.add(self._load(self._slot(position, thread), position, place, self.lanes))
-                mask = None
-                if plan.columns % self.lanes:
-                    mask = first_lanes(b, b.sub(columns[1], column), self.lanes)
-                known[-1] = column
-                self._point(known, self.lanes, mask).store(self.body[position].access, whole.value)
+                    whole.add(self._load(self._slot(position, thread), position, place, width))
+                self._point([*known[:-1], column], width, valid).store(self.body[position].access, whole.value)
 
-    def _point(self, coordinates: Sequence[ir.Value | None], lanes: int, mask: ir.Value | None) -> Point:
+            self.columns(*columns, self.lanes, lanes)
+
+    def _point(self, coordinates: Sequence[ir.Value | None], lanes: int, valid: int | None) -> Point:
         dtypes = self.plan.kernel.operands
-        return Point(self.b, self.b.operands, dtypes, coordinates, along=self.plan.along, lanes=lanes, mask=mask)
+        return Point(self.b, self.b.operands, dtypes, coordinates, along=self.plan.along, lanes=lanes, valid=valid)
 
     def _slot(self, position: int, thread: ir.Value) -> ir.Value:
         b = self.b

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from math import gcd
 
 import numpy as np
 from llvmlite import ir
@@ -11,7 +12,7 @@ from llvmlite import ir
 from autograd_core.compile.loops import Accumulate, Load, Map, Reduce, Store
 
 from .accumulators import Accumulators, buffer
-from .emit import Kernel, element, first_lanes, i64, load, loop, smaller, store, type_of, vector
+from .emit import Kernel, element, i64, load, loop, smaller, store, type_of, vector
 from .loop_plan import LANE, ONCE, SERIAL, TASK, Group, Plan, padded, stage_cost
 from .machine import Machine
 from .reductions import Running, lanes_that_exist
@@ -45,7 +46,9 @@ class Nest:
             elif isinstance(s, Reduce) or (isinstance(s, Load | Map) and level > TASK):
                 held.append(np.dtype(s.dtype))
         sizes = [d.itemsize for d in held if d.kind == "f"] or [d.itemsize for d in held]
-        return max(1, machine.vector_bytes // max(sizes, default=8))
+        lanes = max(1, machine.vector_bytes // max(sizes, default=8))
+        # only the last block of columns ends with a part of a vector
+        return lanes if self.plan.block >= self.plan.columns else gcd(lanes, self.plan.block)
 
     def emit(self) -> None:
         nowhere: Coordinates = [None] * len(self.plan.sizes)
@@ -96,36 +99,16 @@ class Nest:
                 rest = b.udiv(rest, i64(self.plan.sizes[dim]))
             yield point, known, start, stop
 
-    def _columns(
-        self, start: ir.Value, stop: ir.Value, wide: int, emit: Callable[[ir.Value, int, ir.Value | None], None]
-    ) -> None:
-        """The columns in steps of ``wide``, then of one vector, then the rest of a vector."""
-        b, lanes, count = self.b, self.lanes, self.plan.columns
-        length, done = b.sub(stop, start), start
-        if count >= wide > lanes:
-            until = b.sub(stop, b.urem(length, i64(wide)))
-            with loop(b, done, until, wide) as column:
-                emit(column, wide, None)
-            done = until
-        if count % wide >= lanes or wide == lanes <= count:
-            until = b.sub(stop, b.urem(length, i64(lanes)))
-            with loop(b, done, until, lanes) as column:
-                emit(column, lanes, None)
-            done = until
-        if count % lanes:
-            with loop(b, done, stop, lanes) as column:
-                emit(column, lanes, first_lanes(b, b.sub(stop, column), lanes))
-
     def _vectors_at_once(self, work: Sequence[int]) -> int:
         light = self.lanes > 1 and stage_cost(self.plan.kernel, work) <= LIGHT
         return VECTORS_AT_ONCE if light and self.plan.block >= VECTORS_AT_ONCE * self.lanes else 1
 
     # ---------------------------------------------------------------------------- statements
 
-    def _point(self, coordinates: Coordinates, lanes: int = 0, mask: ir.Value | None = None) -> Point:
+    def _point(self, coordinates: Coordinates, lanes: int = 0, valid: int | None = None) -> Point:
         """The point itself, or with ``lanes`` a vector of neighbours that starts there."""
         along = self.plan.along if lanes else None
-        return Point(self.b, self.b.operands, self.operands, coordinates, along=along, lanes=lanes or 1, mask=mask)
+        return Point(self.b, self.b.operands, self.operands, coordinates, along=along, lanes=lanes or 1, valid=valid)
 
     def _in_task(self, stage: int) -> Iterator[int]:
         """The statements of a stage that stand outside the task's loops."""
@@ -138,17 +121,10 @@ class Nest:
         """The statements among these that sum in registers."""
         return [p for p in work if isinstance(self.body[p], Reduce | Accumulate) and not self.plan.per_point(p)]
 
-    def _statement(self, position: int, point: Point, values: Values) -> None:
-        s = self.body[position]
-        if isinstance(s, Store):
-            point.store(s.access, values[s.arg])
-        else:
-            values[position] = point.value(s, values)
-
     def _kept_or_computed(self, position: int, stage: int, point: Point, values: Values, place: ir.Value) -> None:
         """A statement whose value a buffer may hold at ``place``: put there in one stage, taken from it in later."""
         if position not in self.plan.kept:
-            self._statement(position, point, values)
+            point.perform(self.body, position, values)
             return
         b, dtype = self.b, np.dtype(self.body[position].dtype)
         kind = type_of(dtype)
@@ -156,13 +132,13 @@ class Nest:
         if self.plan.stages[position] < stage:
             values[position] = from_memory(b, load(b, address, vector(kind, point.lanes)), dtype)
         else:
-            self._statement(position, point, values)
+            point.perform(self.body, position, values)
             store(b, to_memory(b, Value(spread(b, values[position], point.lanes), dtype)), address)
 
     def _sum(self, position: int, sums: Callable[[Value], None], point: Point, values: Values) -> None:
         """Add the lanes that exist."""
         value = self.accumulators.argument(position, values, point.lanes)
-        sums(lanes_that_exist(self.b, self.body[position].kind, value, point.mask))
+        sums(lanes_that_exist(self.b, self.body[position].kind, value, point.valid))
 
 
 class Along(Nest):
@@ -178,7 +154,7 @@ class Along(Nest):
                     if isinstance(self.body[position], Accumulate):
                         self._sum(position, self.accumulators.sums[position].fold, point, values)
                     else:
-                        self._statement(position, point, values)
+                        point.perform(self.body, position, values)
             if work:
                 self._stage(stage, work, values, coordinates, start, stop)
         if self.plan.shape == "columns":
@@ -217,14 +193,14 @@ class Along(Nest):
             point = self._point(here)
             for position in work:
                 if plan.levels[position] == SERIAL:
-                    self._statement(position, point, outside)
+                    point.perform(self.body, position, outside)
             # sums of sums: of these columns first, by wide and by single vectors
             widths = {wide, self.lanes} if plan.columns % wide else {wide}
             partial = {w: {p: accumulators.running(p, w) for p in summed} for w in sorted(widths)}
 
-            def lanes(column: ir.Value, width: int, mask: ir.Value | None) -> None:
+            def lanes(column: ir.Value, width: int, valid: int | None) -> None:
                 values = dict(outside)
-                point = self._point([*here[:-1], column], width, mask)
+                point = self._point([*here[:-1], column], width, valid)
                 if plan.shape == "columns":
                     place = b.sub(column, low)
                 else:
@@ -237,21 +213,21 @@ class Along(Nest):
                     elif plan.levels[position] == LANE:
                         self._kept_or_computed(position, stage, point, values, place)
 
-            self._columns(low, high, wide, lanes)
+            self.accumulators.columns(low, high, wide, lanes)
             for sums in partial.values():
                 for position, running in sums.items():
                     accumulators.sums[position].fold(running.value)
         known.update(accumulators.close(reductions))
 
     def _store_columns(self, coordinates: Coordinates, start: ir.Value, stop: ir.Value) -> None:
-        def lanes(column: ir.Value, width: int, mask: ir.Value | None) -> None:
-            point = self._point([*coordinates[:-1], column], width, mask)
+        def lanes(column: ir.Value, width: int, valid: int | None) -> None:
+            point = self._point([*coordinates[:-1], column], width, valid)
             for position, s in enumerate(self.body):
                 if self.plan.per_point(position):
                     place = self.b.sub(column, start)
                     point.store(s.access, self.accumulators.column(position, place, width))
 
-        self._columns(start, stop, self.lanes, lanes)
+        self.accumulators.columns(start, stop, self.lanes, lanes)
 
 
 class Across(Nest):
@@ -260,20 +236,20 @@ class Across(Nest):
     def _task(self, coordinates: Coordinates, start: ir.Value, stop: ir.Value) -> None:
         wide = self.lanes * min(self._vectors_at_once(work) for work in self.plan.work)
 
-        def lanes(column: ir.Value, width: int, mask: ir.Value | None) -> None:
+        def lanes(column: ir.Value, width: int, valid: int | None) -> None:
             here, values = list(coordinates), dict(self.values)
             here[self.plan.along] = column
-            point = self._point(here, width, mask)
+            point = self._point(here, width, valid)
             for stage, work in enumerate(self.plan.work):
                 for position in self._in_task(stage):
                     if isinstance(self.body[position], Accumulate):
                         self._sum(position, self.accumulators.sums[position].fold, point, values)
                     else:
-                        self._statement(position, point, values)
+                        point.perform(self.body, position, values)
                 if work:
                     self._stage(stage, work, values, point)
 
-        self._columns(start, stop, wide, lanes)
+        self.accumulators.columns(start, stop, wide, lanes)
 
     def _stage(self, stage: int, work: Sequence[int], known: Values, outer: Point) -> None:
         b, summed = self.b, self._summed(work)
@@ -283,7 +259,7 @@ class Across(Nest):
             run = (first, smaller(b, b.add(first, i64(RUN)), i64(count)))
             partial = {p: self.accumulators.running(p, outer.lanes) for p in summed}
             with self._points(self.plan.serial, outer.coordinates, run) as (serial, here, _, _):
-                values, point = dict(known), self._point(here, outer.lanes, outer.mask)
+                values, point = dict(known), self._point(here, outer.lanes, outer.valid)
                 place = b.mul(serial, i64(self.plan.block))
                 for position in work:
                     if position in partial:

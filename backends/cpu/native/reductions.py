@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 
-from .emit import I32, Kernel, constant, local, splat
+from .emit import I1, I32, Kernel, constant, local, splat
 from .statements import BOOL, Value, apply, literal, spread
-from .vector_math import lanes_of
 
 _OPERATION = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 _OF_BOOLS = {"max": "or", "min": "and", "sum": "or", "prod": "and"}
@@ -29,13 +28,14 @@ def combine(builder: Kernel, kind: str, a: Value, b: Value) -> Value:
     return apply(builder, operation, [a, b], a.dtype)
 
 
-def lanes_that_exist(builder: Kernel, kind: str, value: Value, mask: ir.Value | None) -> Value:
-    """The value with the identity in lanes that are masked out."""
-    if mask is None:
+def lanes_that_exist(builder: Kernel, kind: str, value: Value, valid: int) -> Value:
+    """The value with the identity in the lanes from ``valid`` on."""
+    lanes = value.lanes
+    if valid == lanes:
         return value
-    lanes = lanes_of(mask)
     neutral = spread(builder, identity(kind, value.dtype), lanes)
-    return Value(builder.select(mask, spread(builder, value, lanes), neutral), value.dtype)
+    exist = ir.Constant(ir.VectorType(I1, lanes), [int(lane < valid) for lane in range(lanes)])
+    return Value(builder.select(exist, value.code, neutral), value.dtype)
 
 
 def narrowed(builder: Kernel, kind: str, value: Value, lanes: int) -> Value:

@@ -7,13 +7,13 @@ matrix product that applies the statements to its accumulators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.loops import Access, Constant, Index, Load, Map, Statement
+from autograd_core.compile.loops import Access, Constant, Index, Load, Map, Statement, Store
 
 from .emit import (
     I1,
@@ -37,7 +37,7 @@ from .emit import (
 from .vector_math import from_bool, lanes_of, scalar_op, to_bool
 
 BOOL = np.dtype(np.bool_)
-MOST_LOADS = 4  # for one vector of elements that are not neighbours; beyond, each is loaded alone
+MOST_VECTORS = 4  # that one vector's elements may lie in; beyond, each is moved alone
 
 
 class Value(NamedTuple):
@@ -86,7 +86,7 @@ class Point:
     """One point of an iteration space, or ``lanes`` neighbours along the dimension ``along``.
 
     coordinates: i64 values, one a dimension (None where nothing varies along it); along ``along`` the first lane's.
-    mask: the lanes that exist (None for all); the others load 0 and store nothing.
+    valid: how many of the lanes exist (None: all); the others load 0 and store nothing.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Point:
         *,
         along: int | None = None,
         lanes: int = 1,
-        mask: ir.Value | None = None,
+        valid: int | None = None,
     ):
         self.builder, self.operands, self.dtypes, self.coordinates = builder, operands, dtypes, coordinates
-        self.along, self.lanes, self.mask = along, lanes, mask
+        self.along, self.lanes, self.valid = along, lanes, lanes if valid is None else valid
 
     def value(self, statement: Statement, values: Mapping[int, Value]) -> Value:
         """What a Load, Constant, Index or Map computes; ``values`` holds those of earlier statements by position."""
@@ -116,6 +116,14 @@ class Point:
             return apply(self.builder, statement.op, args, np.dtype(statement.dtype))
         raise TypeError(f"value: expects Load, Constant, Index or Map, got {type(statement).__name__}")
 
+    def perform(self, body: Sequence[Statement], position: int, values: MutableMapping[int, Value]) -> None:
+        """Run one statement of a body that is no reduction: its value is added to ``values``, or stored."""
+        statement = body[position]
+        if isinstance(statement, Store):
+            self.store(statement.access, values[statement.arg])
+        else:
+            values[position] = self.value(statement, values)
+
     def index(self, statement: Index) -> Value:
         b = self.builder
         first = b.add(b.mul(self._coordinate(statement.dimension), i64(statement.step)), i64(statement.start))
@@ -126,50 +134,20 @@ class Point:
 
     def load(self, access: Access, dtype: np.dtype) -> Value:
         b, kind, stride = self.builder, type_of(dtype), self._stride(access)
-        address = self.address(access)
+        address, wide = self.address(access), vector(kind, self.lanes)
         if stride == 0:
             code = load(b, address, kind)
-        elif stride == 1 and self.mask is None:
-            code = load(b, address, vector(kind, self.lanes))
         elif stride == 1:
-            code = masked_load(b, address, self.mask, vector(kind, self.lanes))
-        elif stride == -1 and self.mask is None:
-            last = element(b, address, 1 - self.lanes, kind)
-            code = reverse(b, load(b, last, vector(kind, self.lanes)))
-        elif 2 <= stride <= MOST_LOADS:
-            code = self._every(stride, address, kind)
+            code = self._load_lanes(address, wide, range(self.lanes))
+        elif stride == -1 and self.valid == self.lanes:
+            code = reverse(b, load(b, element(b, address, 1 - self.lanes, kind), wide))
+        elif 2 <= stride <= MOST_VECTORS:
+            code = self._load_every(stride, address, kind)
         else:
-            wide = vector(kind, self.lanes)
             name = f"llvm.masked.gather.{suffix(wide)}.v{self.lanes}p0"
-            args = [self._addresses(address, stride, kind), self._all_or_mask(), constant(wide, 0)]
+            args = [self._addresses(address, stride, kind), self._mask(range(self.lanes)), constant(wide, 0)]
             code = intrinsic(b, name, wide, args)
         return from_memory(b, code, np.dtype(dtype))
-
-    def _every(self, stride: int, first: ir.Value, kind: ir.Type) -> ir.Value:
-        """Every ``stride``-th element, picked from whole vectors, of which the last ends with the last element."""
-        b, lanes = self.builder, self.lanes
-        starts = [*range(0, (stride - 1) * lanes, lanes), (lanes - 1) * stride + 1 - lanes]
-        picked: ir.Value | None = None
-        for part, start in enumerate(starts):
-            place = element(b, first, start, kind)
-            if self.mask is None:
-                loaded = load(b, place, vector(kind, lanes))
-            else:
-                asked = [at // stride if at % stride == 0 else lanes for at in range(start, start + lanes)]
-                none = constant(self.mask.type, 0)
-                mask = b.shuffle_vector(self.mask, none, ir.Constant(ir.VectorType(I32, lanes), asked))
-                loaded = masked_load(b, place, mask, vector(kind, lanes))
-            if picked is None:
-                picked = loaded
-                continue
-            # lanes known so far keep their places, but for those of the first vector, which are moved there now
-            order = []
-            for lane in range(lanes):
-                at = lane * stride
-                before = at if part == 1 else lane
-                order.append(before if at < starts[part - 1] + lanes else lanes + max(0, min(at - start, lanes - 1)))
-            picked = b.shuffle_vector(picked, loaded, ir.Constant(ir.VectorType(I32, lanes), order))
-        return picked
 
     def store(self, access: Access, value: Value) -> None:
         b, stride, dtype = self.builder, self._stride(access), np.dtype(self.dtypes[access.operand])
@@ -179,32 +157,62 @@ class Point:
             store(b, code, address)
             return
         code = splat(b, code, self.lanes) if lanes_of(code) == 1 else code
-        if stride == 1 and self.mask is None:
-            store(b, code, address)
-        elif stride == 1:
-            masked_store(b, code, address, self.mask)
-        elif stride == -1 and self.mask is None:
+        if stride == 1:
+            self._store_first(code, address, kind)
+        elif stride == -1 and self.valid == self.lanes:
             store(b, reverse(b, code), element(b, address, 1 - self.lanes, kind))
-        elif 2 <= stride <= MOST_LOADS:
+        elif 2 <= stride <= MOST_VECTORS:
             self._store_every(stride, address, code)
         else:
             name = f"llvm.masked.scatter.{suffix(code.type)}.v{self.lanes}p0"
-            args = [code, self._addresses(address, stride, kind), self._all_or_mask()]
-            intrinsic(b, name, VOID, args)
+            intrinsic(b, name, VOID, [code, self._addresses(address, stride, kind), self._mask(range(self.lanes))])
+
+    def _load_lanes(self, place: ir.Value, wide: ir.Type, asked: Sequence[int | None]) -> ir.Value:
+        """A vector of which only these lanes' elements are wanted; it is whole if all exist."""
+        if self.valid == self.lanes:
+            return load(self.builder, place, wide)
+        return masked_load(self.builder, place, self._mask(asked), wide)
+
+    def _load_every(self, stride: int, first: ir.Value, kind: ir.Type) -> ir.Value:
+        """Every ``stride``-th element, picked from whole vectors."""
+        b, lanes = self.builder, self.lanes
+        picked: ir.Value | None = None
+        for start, asked in _spans(stride, lanes):
+            loaded = self._load_lanes(element(b, first, start, kind), vector(kind, lanes), asked)
+            held = [lanes + asked.index(lane) if lane in asked else lane for lane in range(lanes)]
+            order = ir.Constant(ir.VectorType(I32, lanes), held)
+            picked = b.shuffle_vector(loaded if picked is None else picked, loaded, order)
+        return picked
 
     def _store_every(self, stride: int, first: ir.Value, code: ir.Value) -> None:
         """To every ``stride``-th element, by masked stores of whole vectors: far cheaper than a scatter."""
-        b, lanes, kind = self.builder, self.lanes, code.type.element
-        for start in range(0, stride * lanes, lanes):
-            held = [at // stride if at % stride == 0 else None for at in range(start, start + lanes)]
-            if not any(lane is not None for lane in held):
+        b, lanes = self.builder, self.lanes
+        for start, asked in _spans(stride, lanes):
+            order = ir.Constant(ir.VectorType(I32, lanes), [lane or 0 for lane in asked])
+            part = b.shuffle_vector(code, ir.Constant(code.type, ir.Undefined), order)
+            masked_store(b, part, element(b, first, start, code.type.element), self._mask(asked))
+
+    def _store_first(self, code: ir.Value, address: ir.Value, kind: ir.Type) -> None:
+        """The lanes that exist, in pieces of powers of two: loads soon after would wait for a masked store."""
+        b, done = self.builder, 0
+        if self.valid == self.lanes:
+            store(b, code, address)
+            return
+        for size in (2**i for i in reversed(range(self.lanes.bit_length()))):
+            if not self.valid & size:
                 continue
-            order = ir.Constant(ir.VectorType(I32, lanes), [lane or 0 for lane in held])
-            mask = ir.Constant(ir.VectorType(I1, lanes), [int(lane is not None) for lane in held])
-            if self.mask is not None:
-                mask = b.and_(mask, b.shuffle_vector(self.mask, ir.Constant(self.mask.type, ir.Undefined), order))
-            moved = b.shuffle_vector(code, ir.Constant(code.type, ir.Undefined), order)
-            masked_store(b, moved, element(b, first, start, kind), mask)
+            if size == 1:
+                part = b.extract_element(code, ir.Constant(I32, done))
+            else:
+                order = ir.Constant(ir.VectorType(I32, size), list(range(done, done + size)))
+                part = b.shuffle_vector(code, ir.Constant(code.type, ir.Undefined), order)
+            store(b, part, element(b, address, done, kind))
+            done += size
+
+    def _mask(self, asked: Sequence[int | None]) -> ir.Value:
+        """Where these lanes are, of those that exist."""
+        bits = [int(lane is not None and lane < self.valid) for lane in asked]
+        return ir.Constant(ir.VectorType(I1, len(bits)), bits)
 
     def address(self, access: Access) -> ir.Value:
         """Of the operand's element at this point, at its first lane."""
@@ -230,8 +238,11 @@ class Point:
         pointers = splat(self.builder, first, self.lanes)
         return self.builder.gep(pointers, [steps], source_etype=kind)
 
-    def _all_or_mask(self) -> ir.Value:
-        return self.mask if self.mask is not None else constant(ir.VectorType(I1, self.lanes), 1)
+
+def _spans(stride: int, lanes: int) -> list[tuple[int, list[int | None]]]:
+    """Whole vectors that hold every ``stride``-th element and end with the last: the start of each, and its lanes."""
+    starts = [*range(0, (stride - 1) * lanes, lanes), (lanes - 1) * stride + 1 - lanes]
+    return [(s, [at // stride if at % stride == 0 else None for at in range(s, s + lanes)]) for s in starts]
 
 
 def reverse(builder: Kernel, code: ir.Value) -> ir.Value:

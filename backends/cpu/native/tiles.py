@@ -28,33 +28,31 @@ class Tiles(Nest):
     def _task(self, coordinates: Coordinates, start: ir.Value, stop: ir.Value) -> None:
         outside, point = dict(self.values), self._point(coordinates)
         for position in self._in_task(0):
-            self._statement(position, point, outside)
+            point.perform(self.body, position, outside)
         (work,) = self.plan.work
         summed = self._summed(work)
 
-        def lanes(column: ir.Value, width: int, mask: ir.Value | None) -> None:
-            self._turn(coordinates, start, stop, column, mask)
+        def lanes(column: ir.Value, width: int, valid: int | None) -> None:
+            self._turn(coordinates, start, stop, column, valid)
             sums = {p: self.accumulators.running(p, width) for p in summed}
             with loop(self.b, start, stop) as row:
-                values, point = dict(outside), self._at(coordinates, row, column, width, mask)
+                values, point = dict(outside), self._at(coordinates, row, column, width, valid)
                 for position in work:
                     if position in sums:
                         self._sum(position, sums[position].add, point, values)
                     elif position in self.tiles:
                         values[position] = self._turned(position, self.b.sub(row, start))
                     elif self.plan.levels[position] > TASK:
-                        self._statement(position, point, values)
+                        point.perform(self.body, position, values)
             for position, running in sums.items():
                 self.accumulators.sums[position].fold(running.value)
 
-        self._columns(i64(0), i64(self.plan.columns), self.lanes, lanes)
+        self.accumulators.columns(i64(0), i64(self.plan.columns), self.lanes, lanes)
 
-    def _at(
-        self, coordinates: Coordinates, row: ir.Value, column: ir.Value, lanes: int, mask: ir.Value | None
-    ) -> Point:
+    def _at(self, coordinates: Coordinates, row: ir.Value, column: ir.Value, lanes: int, valid: int | None) -> Point:
         known = list(coordinates)
         known[self.rows], known[self.plan.along] = row, column
-        return self._point(known, lanes, mask)
+        return self._point(known, lanes, valid)
 
     def _turned(self, position: int, row: ir.Value) -> Value:
         dtype = np.dtype(self.body[position].dtype)
@@ -71,17 +69,17 @@ class Tiles(Nest):
         start: ir.Value,
         stop: ir.Value,
         column: ir.Value,
-        mask: ir.Value | None,
+        valid: int | None,
     ) -> None:
         """Fill the tiles: squares of a vector's length by shuffles, what is left element by element."""
         b, lanes, done = self.b, self.lanes, start
-        if mask is None and lanes > 1:
+        if valid is None and lanes > 1:
             done = b.sub(stop, b.urem(b.sub(stop, start), i64(lanes)))
             with loop(b, start, done, lanes) as row:
                 for position in self.tiles:
                     self._square(position, self._at(coordinates, row, column, 1, None), b.sub(row, start))
         with loop(b, done, stop) as row:
-            point = self._at(coordinates, row, column, lanes, mask)
+            point = self._at(coordinates, row, column, lanes, valid)
             for position in self.tiles:
                 value = point.value(self.body[position], {})
                 memory = to_memory(b, Value(spread(b, value, lanes), value.dtype))
