@@ -320,7 +320,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         _realise(capture)
         raise
     capture.restore()
-    lost = _realise(capture)
+    lost = _realise(capture, collect=True)
     if lost is not None:
         raise CompileError(
             f"{owner.name}: a tensor ({lost.dtype}{list(lost.shape)}) made inside the compiled function is kept "
@@ -345,13 +345,13 @@ def _as_tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else EAGER.constant(x, dtype=None, device=None, op="compile")
 
 
-def _realise(capture: Capture) -> Tensor | None:
+def _realise(capture: Capture, *, collect: bool = False) -> Tensor | None:
     """Give values to what the function made and somebody still holds: variables, such as an optimizer's state.
 
-    The first tensor that is none, if there is one.
+    The first tensor that is none, if there is one. collect: whether garbage, which takes long to find, does not count.
     """
     holders = _holders(capture)
-    if not all(isinstance(x, Variable) for x in holders):
+    if collect and not all(isinstance(x, Variable) for x in holders):
         del holders
         gc.collect()  # what refers to itself, such as a local function that calls itself, holds tensors until then
         holders = _holders(capture)
