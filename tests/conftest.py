@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,5 +20,18 @@ settings.register_profile("ci", parent=settings.get_profile("default"), derandom
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 
+# Machine code is kept on disk. A run that shares no folder with others compiles all that it tests, and needs no home.
+MACHINE_CODE = "AUTOGRAD_CORE_CACHE_DIR"
+_own_folder = None if os.environ.get(MACHINE_CODE) else tempfile.mkdtemp(prefix="autograd_core_tests_")
+if _own_folder is not None:
+    os.environ[MACHINE_CODE] = _own_folder
+
+
+def pytest_sessionfinish() -> None:
+    if _own_folder is not None:
+        shutil.rmtree(Path(_own_folder), ignore_errors=True)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-case", action="store_true", help="compile every case of the op table, not some of each")
     parser.addoption("--write-operations", action="store_true", help="write docs/operations.md from what they find")
