@@ -53,7 +53,7 @@ class Case(NamedTuple):
 CASES = {
     "one channel": Case(3, 1, 20, (9, 21), (3, 3), x_layout="NCHW", y_layout="NHWC", threads=2),
     "whole registers": Case(2, 16, 32, (8, 17), (3, 3), padding=1, threads=2),
-    "odd tiles": Case(2, 17, 33, (13, 15), (3, 3), padding=1, threads=2),
+    "odd tiles": Case(3, 17, 33, (13, 15), (3, 3), padding=1, threads=2),
     "tiles as they lie": Case(2, 16, 32, (10, 18), (3, 3), x_layout="NHWC", y_layout="NHWC", threads=3),
     "long rows of tiles": Case(1, 16, 16, (5, 112), (3, 3), padding=(2, 0)),
     "as it lies": Case(2, 16, 32, (7, 18), (3, 3), x_layout="NHWC", y_layout="NHWC"),

@@ -11,11 +11,13 @@ from __future__ import annotations
 from llvmlite import ir
 
 from .convolution_correlation import Correlation, Correlator, Fusion, Plan
-from .convolution_shape import Line, covers
+from .convolution_shape import Line, Pass, covers
 from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
-from .emit import Kernel, constant, element, i64, load, loop, smaller, store
-from .image_layout import clear_run, larger
+from .emit import Kernel, element, i64, load, loop, smaller, store
+from .image_layout import Extent, clear_run, larger, transpose
 from .machine import Machine
+
+WEIGHT_BYTES = 512 * 1024  # of packed weights: with more, a second-level cache does not hold them beside an image
 
 
 class DirectPlan(Plan):
@@ -37,35 +39,61 @@ class Direct(Correlator):
         self.plan = DirectPlan(c, self.kind.lanes, block_vectors(machine, c.dtype, c.outputs))
 
     def pack(self) -> None:
-        """[pass][group][block][tap][channel][output of the block], zeros after the last output."""
-        b, plan, c, kind = self.b, self.plan, self.c, self.kind
+        """[pass][group][block][tap][channel][output of the block]; what stands after the last output, nobody reads."""
         at = 0
-        for (rows, columns), size in zip(c.passes, plan.packed_sizes, strict=True):
-            packed = element(b, b.scratch, at, kind.scalar)
+        for one, size in zip(self.c.passes, self.plan.packed_sizes, strict=True):
+            packed = element(self.b, self.b.scratch, at, self.kind.scalar)
+            steps = {line.tap_delta if line.taps > 1 else None for line in one} - {None}
+            if len(self.c.passes) == 1 and steps in ({1}, {-1}):
+                self._pack_transposed(one, packed, 1 in steps)
+            else:
+                self._pack_taps(one, packed)
             at += size
-            taps = rows.taps * columns.taps
-            # job: (group, block, tap)
-            first, last = b.share(c.groups * plan.blocks * taps)
-            with loop(b, first, last) as job:
-                tap, unit = b.srem(job, i64(taps)), b.sdiv(job, i64(taps))
-                block, group = b.srem(unit, i64(plan.blocks)), b.sdiv(unit, i64(plan.blocks))
-                down, across = b.sdiv(tap, i64(columns.taps)), b.srem(tap, i64(columns.taps))
-                from_ = b.mul(group, i64(c.weights.group))
-                from_ = b.add(from_, b.mul(block, i64(plan.block * c.weights.output)))
-                for place, line, step in ((down, rows, c.weights.tap_row), (across, columns, 1)):
-                    kernel = b.add(b.mul(place, i64(line.tap_delta)), i64(line.first_tap))
-                    from_ = b.add(from_, b.mul(kernel, i64(step)))
-                source = element(b, self.w, from_, kind.scalar)
-                target = element(b, packed, b.mul(job, i64(c.channels * plan.block)), kind.scalar)
-                held = smaller(b, i64(plan.block), b.sub(i64(c.outputs), b.mul(block, i64(plan.block))))
-                with loop(b, 0, c.channels) as channel:
-                    line_of = element(b, source, b.mul(channel, i64(c.weights.channel)), kind.scalar)
-                    to = element(b, target, b.mul(channel, i64(plan.block)), kind.scalar)
-                    with loop(b, 0, held) as i:
-                        value = load(b, element(b, line_of, b.mul(i, i64(c.weights.output)), kind.scalar), kind.scalar)
-                        store(b, value, element(b, to, i, kind.scalar))
-                    with loop(b, held, plan.block) as i:
-                        store(b, constant(kind.scalar, 0.0), element(b, to, i, kind.scalar))
+
+    def _pack_transposed(self, one: Pass, packed: ir.Value, forwards: bool) -> None:
+        """All taps, in their order or from the last to the first."""
+        b, plan, c, kind = self.b, self.plan, self.c, self.kind
+        taps = one[0].taps * one[1].taps
+        first, last = b.share(c.groups * plan.blocks * c.channels)
+        with loop(b, first, last) as job:
+            channel, unit = b.srem(job, i64(c.channels)), b.sdiv(job, i64(c.channels))
+            block, group = b.srem(unit, i64(plan.blocks)), b.sdiv(unit, i64(plan.blocks))
+            from_ = b.add(b.mul(group, i64(c.weights.group)), b.mul(channel, i64(c.weights.channel)))
+            from_ = b.add(from_, b.mul(block, i64(plan.block * c.weights.output)))
+            source = element(b, self.w, from_, kind.scalar)
+            step = c.channels * plan.block
+            to = b.add(b.mul(unit, i64(taps * step)), b.mul(channel, i64(plan.block)))
+            target = element(b, packed, to if forwards else b.add(to, i64((taps - 1) * step)), kind.scalar)
+            rest = c.outputs - (plan.blocks - 1) * plan.block
+            rows: int | Extent = plan.block
+            if rest < plan.block:
+                left = b.sub(i64(c.outputs), b.mul(block, i64(plan.block)))
+                rows = Extent(smaller(b, i64(plan.block), left), rest) if plan.blocks > 1 else rest
+            transpose(b, kind, source, c.weights.output, target, step if forwards else -step, rows, taps)
+
+    def _pack_taps(self, one: Pass, packed: ir.Value) -> None:
+        b, plan, c, kind = self.b, self.plan, self.c, self.kind
+        rows, columns = one
+        taps = rows.taps * columns.taps
+        first, last = b.share(c.groups * plan.blocks * taps)
+        with loop(b, first, last) as job:
+            tap, unit = b.srem(job, i64(taps)), b.sdiv(job, i64(taps))
+            block, group = b.srem(unit, i64(plan.blocks)), b.sdiv(unit, i64(plan.blocks))
+            down, across = b.sdiv(tap, i64(columns.taps)), b.srem(tap, i64(columns.taps))
+            from_ = b.mul(group, i64(c.weights.group))
+            from_ = b.add(from_, b.mul(block, i64(plan.block * c.weights.output)))
+            for place, line, step in ((down, rows, c.weights.tap_row), (across, columns, 1)):
+                kernel = b.add(b.mul(place, i64(line.tap_delta)), i64(line.first_tap))
+                from_ = b.add(from_, b.mul(kernel, i64(step)))
+            source = element(b, self.w, from_, kind.scalar)
+            target = element(b, packed, b.mul(job, i64(c.channels * plan.block)), kind.scalar)
+            held = smaller(b, i64(plan.block), b.sub(i64(c.outputs), b.mul(block, i64(plan.block))))
+            with loop(b, 0, c.channels) as channel:
+                line_of = element(b, source, b.mul(channel, i64(c.weights.channel)), kind.scalar)
+                to = element(b, target, b.mul(channel, i64(plan.block)), kind.scalar)
+                with loop(b, 0, held) as i:
+                    value = load(b, element(b, line_of, b.mul(i, i64(c.weights.output)), kind.scalar), kind.scalar)
+                    store(b, value, element(b, to, i, kind.scalar))
 
     def rows(self, first: ir.Value, last: ir.Value) -> None:
         """Compute target rows [first, last)."""
@@ -87,7 +115,8 @@ class Direct(Correlator):
         most = most_rows(self.machine, plan.vectors)
         whole = plan.bands * plan.chunks == 1 and 2 * columns.length <= most
         low, high = (i64(0), i64(1)) if whole else self.steps(rows, first, last)
-        with loop(b, low, high) as t, loop(b, 0, c.groups * plan.blocks) as unit:
+
+        def units(t: ir.Value, unit: ir.Value) -> None:
             a = b.mul(b.sub(b.add(b.mul(t, i64(rows.source_step)), i64(rows.origin)), self.top), i64(self.pitch))
             a = b.add(a, i64((columns.origin - self.left) * plan.source_channels))
             pixel = b.add(b.mul(t, i64(rows.step * c.target[1])), i64(rows.start * c.target[1] + columns.start))
@@ -95,7 +124,6 @@ class Direct(Correlator):
             a = b.add(a, b.mul(group, i64(c.channels)))
             per_unit = rows.taps * columns.taps * c.channels * plan.block
             panel = b.add(b.mul(unit, i64(per_unit)), i64(packed))
-
             taps: int | ir.Value = rows.taps
             if c.skips and not whole and not (rows.origin >= 0 and rows.last_source < c.source[0]):
                 skipped, taps = self._real_taps(rows, t)
@@ -107,6 +135,14 @@ class Direct(Correlator):
                 self._tile(rows, columns, taps, b.add(a, to_a), panel, place, group, block, points)
 
             tiles(b, [down, across] if whole else [across], most, body)
+
+        # all weights for one row, or all rows for one block of weights: the larger stays where it is
+        if plan.packed_bytes > WEIGHT_BYTES:
+            with loop(b, 0, c.groups * plan.blocks) as unit, loop(b, low, high) as t:
+                units(t, unit)
+        else:
+            with loop(b, low, high) as t, loop(b, 0, c.groups * plan.blocks) as unit:
+                units(t, unit)
 
     def _real_taps(self, line: Line, t: ir.Value) -> tuple[ir.Value, ir.Value]:
         """The first tap of position ``t`` that meets the source, and how many do."""

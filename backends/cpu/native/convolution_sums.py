@@ -33,6 +33,21 @@ class WeightGradient(NamedTuple):
     slots: int
 
 
+class Band(NamedTuple):
+    """What is summed at once: ``rows`` rows of the output of ``images`` images, from where their pixels begin.
+
+    pitch, x_step, g_step: elements from one row, or image, to the next.
+    """
+
+    rows: ir.Value
+    images: ir.Value
+    x: ir.Value
+    pitch: int
+    x_step: int
+    g: ir.Value
+    g_step: int
+
+
 class WeightPlan:
     """Bands, buffers and blocks of a weight gradient on a machine with ``lanes`` elements in a register.
 
@@ -67,10 +82,18 @@ class WeightPlan:
         self.sums = self.summed()
         self.bias_sums = self.g_channels if problem.bias else 0
         self.sums_bytes = aligned((self.sums + self.bias_sums) * itemsize)
+        # several small images at once, and the more the longer it takes to go through all sums
+        held = max(BAND_BYTES, self.sums_bytes // 4) // (per_row * self.band_rows * itemsize)
+        self.images = min(max(held, 1), -(-shape.n // problem.slots)) if self.bands == 1 else 1
+        self.jobs = -(-shape.n // self.images)
+        self.images = -(-shape.n // self.jobs)
         # a register may be read that begins with the last channel of the last pixel
         x_rows = self.rows.source_step * (self.band_rows - 1) + self.rows.tap_step * (self.rows.taps - 1) + 1
-        x_elements = 0 if self.x_direct else x_rows * (self.right - self.left) * self.x_channels + 64 // itemsize
-        g_elements = 0 if self.g_direct else self.band_rows * self.g_width * self.g_channels + 64 // itemsize
+        self.pitch = (self.width if self.x_direct else self.right - self.left) * self.x_channels
+        self.x_step = (self.height if self.x_direct else x_rows) * self.pitch
+        self.g_step = (self.down if self.g_direct else self.band_rows) * self.g_width * self.g_channels
+        x_elements = 0 if self.x_direct else self.images * self.x_step + 64 // itemsize
+        g_elements = 0 if self.g_direct else self.images * self.g_step + 64 // itemsize
         self.x_bytes, self.g_bytes = aligned(x_elements * itemsize), aligned(g_elements * itemsize)
         self.slot_bytes = self.sums_bytes + self.x_bytes + self.g_bytes + aligned(self.workspace() * itemsize)
         self.scratch = problem.slots * self.slot_bytes
@@ -103,7 +126,7 @@ class WeightSums:
         self.workspace = element(b, self.g_buffer, plan.g_bytes, I8)
         with b.if_then(b.icmp_signed("<", b.index, workers)):
             clear_run(b, self.kind, self.sums, plan.sums + plan.bias_sums)
-            first, last = self.share(self.shape.n * plan.bands, workers)
+            first, last = self.share(plan.jobs * plan.bands, workers)
             with loop(b, first, last) as job:
                 self._band(b.sdiv(job, i64(plan.bands)), b.srem(job, i64(plan.bands)))
         b.barrier()
@@ -118,16 +141,18 @@ class WeightSums:
         first = b.sdiv(b.mul(jobs, b.index), workers)
         return first, b.sdiv(b.mul(jobs, b.add(b.index, i64(1))), workers)
 
-    def add(self, x: ir.Value, pitch: int, g: ir.Value, count: ir.Value) -> None:
-        """Add the products of a band of ``count`` rows to the sums."""
+    def add(self, band: Band) -> None:
+        """Add a band's products to the sums."""
         raise NotImplementedError
 
     def combine(self, workers: ir.Value) -> None:
         """Write the result from the sums of all workers, added in their order."""
         raise NotImplementedError
 
-    def _band(self, image: ir.Value, band: ir.Value) -> None:
-        b, plan, kind, problem = self.b, self.plan, self.kind, self.problem
+    def _band(self, job: ir.Value, band: ir.Value) -> None:
+        b, plan, kind = self.b, self.plan, self.kind
+        image = b.mul(job, i64(plan.images))
+        images = smaller(b, i64(plan.images), b.sub(i64(self.shape.n), image))
         first = b.mul(band, i64(plan.band_rows))
         left = b.sub(i64(plan.down), first)
         count = smaller(b, i64(plan.band_rows), left if plan.unit == 1 else b.add(left, b.srem(left, i64(plan.unit))))
@@ -136,23 +161,42 @@ class WeightSums:
         rows: Line = plan.rows
         top = b.add(b.mul(first, i64(rows.source_step)), i64(rows.origin))
         if plan.x_direct:
-            pitch = plan.width * plan.x_channels
-            at = b.add(b.mul(top, i64(pitch)), i64(plan.left * plan.x_channels))
+            at = b.add(b.mul(top, i64(plan.pitch)), i64(plan.left * plan.x_channels))
             x = element(b, x, at, kind.scalar)
         else:
             seen = b.add(b.mul(b.sub(count, i64(1)), i64(rows.source_step)), i64(rows.tap_step * (rows.taps - 1) + 1))
             window = Window(top, seen, plan.left, plan.right)
-            fill(b, kind, x, problem.x_layout, plan.x_channels, (plan.height, plan.width), window, self.x_buffer)
-            x, pitch = self.x_buffer, (plan.right - plan.left) * plan.x_channels
+            size = (plan.height, plan.width)
+            self._copy(images, x, self.problem.x_layout, plan.x_channels, size, window, self.x_buffer, plan.x_step)
+            x = self.x_buffer
         if plan.g_direct:
             g = element(b, g, b.mul(first, i64(plan.across * plan.g_channels)), kind.scalar)
         else:
             window = Window(first, count, 0, plan.g_width)
-            fill(b, kind, g, problem.g_layout, plan.g_channels, (plan.down, plan.across), window, self.g_buffer)
+            size = (plan.down, plan.across)
+            self._copy(images, g, self.problem.g_layout, plan.g_channels, size, window, self.g_buffer, plan.g_step)
             g = self.g_buffer
-        if problem.bias:
-            self._add_outputs(g, b.mul(count, i64(plan.g_width)))
-        self.add(x, pitch, g, count)
+        if self.problem.bias:
+            # several images are whole ones, whose pixels follow each other
+            self._add_outputs(g, b.mul(b.mul(images, count), i64(plan.g_width)))
+        self.add(Band(count, images, x, plan.pitch, plan.x_step, g, plan.g_step))
+
+    def _copy(
+        self,
+        images: ir.Value,
+        source: ir.Value,
+        layout: Layout,
+        channels: int,
+        size: tuple[int, int],
+        window: Window,
+        target: ir.Value,
+        step: int,
+    ) -> None:
+        b, scalar = self.b, self.kind.scalar
+        with loop(b, 0, images) as image:
+            start = element(b, source, b.mul(image, i64(channels * size[0] * size[1])), scalar)
+            to = element(b, target, b.mul(image, i64(step)), scalar)
+            fill(b, self.kind, start, layout, channels, size, window, to)
 
     def _add_outputs(self, g: ir.Value, pixels: ir.Value) -> None:
         """Add each output's gradient over the pixels of a band to the bias's sums."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from .convolution_sums import WeightGradient, WeightPlan, WeightSums
+from .convolution_sums import Band, WeightGradient, WeightPlan, WeightSums
 from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
 from .emit import Kernel, element, first_lanes, i64, loop, store
+from .image_layout import transpose
 from .machine import Machine
 
 
@@ -26,25 +27,26 @@ class DirectWeight(WeightSums):
         vectors = block_vectors(machine, problem.dtype, problem.shape.outputs)
         self.plan = DirectWeightPlan(problem, self.kind.lanes, vectors)
 
-    def add(self, x: ir.Value, pitch: int, g: ir.Value, count: ir.Value) -> None:
+    def add(self, band: Band) -> None:
         """To the sums [group][tap][channel][output]."""
         b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
         rows, columns = plan.rows, plan.columns
         per_tap = shape.channels * plan.padded_outputs
         axes = [
-            Axis(rows.taps, rows.tap_step * pitch, columns.taps * per_tap),
+            Axis(rows.taps, rows.tap_step * band.pitch, columns.taps * per_tap),
             Axis(columns.taps, columns.tap_step * plan.x_channels, per_tap),
             Axis(shape.channels, 1, plan.padded_outputs),
         ]
         terms = [
-            Term(count, rows.source_step * pitch, plan.across * plan.g_channels),
+            Term(band.images if plan.images > 1 else 1, band.x_step, band.g_step),
+            Term(band.rows, rows.source_step * band.pitch, plan.across * plan.g_channels),
             Term(plan.across, columns.source_step * plan.x_channels, plan.g_channels),
         ]
         with loop(b, 0, shape.groups * plan.blocks) as unit:
             group, block = b.sdiv(unit, i64(plan.blocks)), b.srem(unit, i64(plan.blocks))
             inside = b.mul(block, i64(plan.block))
-            outputs = element(b, g, b.add(b.mul(group, i64(shape.outputs)), inside), kind.scalar)
-            source = element(b, x, b.mul(group, i64(shape.channels)), kind.scalar)
+            outputs = element(b, band.g, b.add(b.mul(group, i64(shape.outputs)), inside), kind.scalar)
+            source = element(b, band.x, b.mul(group, i64(shape.channels)), kind.scalar)
             at = b.add(b.mul(group, i64(shape.taps * per_tap)), inside)
             sums = element(b, self.sums, at, kind.scalar)
             mask = None
@@ -61,12 +63,18 @@ class DirectWeight(WeightSums):
 
     def combine(self, workers: ir.Value) -> None:
         b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
-        first, last = b.share(plan.g_channels)
-        with loop(b, first, last) as output:
-            group, inside = b.sdiv(output, i64(shape.outputs)), b.srem(output, i64(shape.outputs))
-            start = b.add(b.mul(group, i64(shape.taps * shape.channels * plan.padded_outputs)), inside)
-            with loop(b, 0, shape.channels) as channel, loop(b, 0, shape.taps) as tap:
-                row = b.add(b.mul(tap, i64(shape.channels)), channel)
-                value = self.total(b.add(start, b.mul(row, i64(plan.padded_outputs))), workers, kind.scalar)
-                to = b.add(b.mul(output, i64(shape.channels)), channel)
-                store(b, value, element(b, self.w, b.add(b.mul(to, i64(shape.taps)), tap), kind.scalar))
+        taps = shape.taps
+        first, last = b.share(shape.groups * shape.channels)
+        with loop(b, first, last) as job:
+            group, channel = b.sdiv(job, i64(shape.channels)), b.srem(job, i64(shape.channels))
+            row = b.add(b.mul(group, i64(taps * shape.channels)), channel)
+            start = b.mul(row, i64(plan.padded_outputs))
+            step = shape.channels * plan.padded_outputs
+            # into the first worker's place, and from there into the order of the result
+            with loop(b, 0, taps) as tap, loop(b, 0, plan.padded_outputs, plan.lanes) as output:
+                at = b.add(start, b.add(b.mul(tap, i64(step)), output))
+                store(b, self.total(at, workers, kind.register), element(b, b.scratch, at, kind.scalar))
+            to = b.add(b.mul(group, i64(shape.outputs * shape.channels)), channel)
+            target = element(b, self.w, b.mul(to, i64(taps)), kind.scalar)
+            source = element(b, b.scratch, start, kind.scalar)
+            transpose(b, kind, source, step, target, shape.channels * taps, taps, shape.outputs)

@@ -8,14 +8,16 @@ from llvmlite import ir
 
 from . import winograd
 from .convolution_shape import Shape
-from .convolution_sums import WeightGradient, WeightPlan, WeightSums
+from .convolution_sums import Band, WeightGradient, WeightPlan, WeightSums
 from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
 from .convolution_winograd import LEAST_CHANNELS, LEAST_COLUMNS, LEAST_TILES, SKEW
 from .emit import Kernel, element, i64, load, loop, smaller, store
+from .image_layout import transpose
 from .machine import Machine
 from .winograd import POINTS
 
 TILES = 48  # summed at once: enough to hide that sums are loaded and stored, few enough for the cache
+MOST_TILES, SUMS_BYTES = 128, 1024 * 1024
 
 
 def suits(shape: Shape) -> bool:
@@ -32,18 +34,21 @@ class WinogradWeightPlan(WeightPlan):
     def __init__(self, problem: WeightGradient, lanes: int, vectors: int):
         height, width = problem.shape.windows.output
         self.tile_columns = -(-width // 2)
-        self.tile_rows = min(max(1, TILES // self.tile_columns), -(-height // 2))
+        # where the sums are in no cache, each pass through them is to be worth it
+        sums = POINTS * problem.shape.channels * problem.shape.outputs * problem.dtype.itemsize
+        tiles = TILES if sums <= SUMS_BYTES else MOST_TILES
+        self.tile_rows = min(max(1, tiles // self.tile_columns), -(-height // 2) * problem.shape.n)
         self.tiles = self.tile_rows * self.tile_columns
         self.channel_pitch = -(-problem.shape.channels // lanes) * lanes
         super().__init__(problem, lanes, vectors, 2)
 
     @property
-    def x_step(self) -> int:
+    def x_step_of_points(self) -> int:
         """From one point's transformed inputs to the next's."""
         return self.tiles * self.channel_pitch + SKEW
 
     @property
-    def g_step(self) -> int:
+    def g_step_of_points(self) -> int:
         return self.tiles * self.padded_outputs + SKEW
 
     @property
@@ -54,15 +59,16 @@ class WinogradWeightPlan(WeightPlan):
         return POINTS * self.sum_step
 
     def workspace(self) -> int:
-        return POINTS * (self.x_step + self.g_step)
+        return POINTS * (self.x_step_of_points + self.g_step_of_points)
 
 
 class Tiled(NamedTuple):
-    """How square tiles of an image are transformed. pitch, channels: the image's; step: from one point to the next."""
+    """How square tiles of images are transformed. pitch, channels: an image's; step: from one point to the next."""
 
     transform: winograd.Transform
     size: int
     pitch: int
+    image_step: int
     channels: int
     step: int
     target_pitch: int
@@ -76,41 +82,54 @@ class WinogradWeight(WeightSums):
         vectors = block_vectors(machine, problem.dtype, problem.shape.outputs)
         self.plan = WinogradWeightPlan(problem, self.kind.lanes, vectors)
 
-    def add(self, x: ir.Value, pitch: int, g: ir.Value, count: ir.Value) -> None:
+    def add(self, band: Band) -> None:
         """To the sums [point][channel][output]."""
         b, plan, kind = self.b, self.plan, self.kind
-        self.g_tiles = element(b, self.workspace, POINTS * plan.x_step, kind.scalar)
-        rows = b.sdiv(count, i64(2))
+        self.g_tiles = element(b, self.workspace, POINTS * plan.x_step_of_points, kind.scalar)
+        g_pitch = plan.g_width * plan.g_channels
+        inputs = Tiled(
+            winograd.source, 4, band.pitch, band.x_step, plan.x_channels, plan.x_step_of_points, plan.channel_pitch
+        )
+        outputs = Tiled(
+            winograd.result_transposed,
+            2,
+            g_pitch,
+            band.g_step,
+            plan.g_channels,
+            plan.g_step_of_points,
+            plan.padded_outputs,
+        )
+        rows = b.mul(b.sdiv(band.rows, i64(2)), band.images)
         with loop(b, 0, rows, plan.tile_rows) as row:
             held = smaller(b, i64(plan.tile_rows), b.sub(rows, row))
-            g_pitch = plan.g_width * plan.g_channels
-            from_x = element(b, x, b.mul(row, i64(2 * pitch)), kind.scalar)
-            from_g = element(b, g, b.mul(row, i64(2 * g_pitch)), kind.scalar)
-            inputs = Tiled(winograd.source, 4, pitch, plan.x_channels, plan.x_step, plan.channel_pitch)
-            self._transform(inputs, from_x, self.workspace, held)
-            outputs = Tiled(winograd.result_transposed, 2, g_pitch, plan.g_channels, plan.g_step, plan.padded_outputs)
-            self._transform(outputs, from_g, self.g_tiles, held)
+            self._transform(inputs, band.x, self.workspace, row, held)
+            self._transform(outputs, band.g, self.g_tiles, row, held)
             self._products(b.mul(held, i64(plan.tile_columns)))
 
-    def _transform(self, how: Tiled, image: ir.Value, target: ir.Value, held: ir.Value) -> None:
-        """``held`` rows of tiles, two pixels from one to the next, into [point][tile][channel]."""
+    def _transform(self, how: Tiled, images: ir.Value, target: ir.Value, row: ir.Value, held: ir.Value) -> None:
+        """``held`` rows of tiles, counted through all images, into [point][tile][channel]."""
         b, plan, kind = self.b, self.plan, self.kind
-        with loop(b, 0, held) as r, loop(b, 0, plan.tile_columns) as t, loop(b, 0, how.channels, plan.lanes) as i:
-            # the last register overlaps the one before
-            channel = smaller(b, i, i64(how.channels - plan.lanes))
-            at = b.add(b.mul(r, i64(2 * how.pitch)), b.mul(t, i64(2 * how.channels)))
-            corner = element(b, image, b.add(at, channel), kind.scalar)
-            tile = [
-                [
-                    load(b, element(b, corner, y * how.pitch + x * how.channels, kind.scalar), kind.register)
-                    for x in range(how.size)
+        with loop(b, 0, held) as r:
+            at = b.mul(b.add(row, r), i64(2 * how.pitch))
+            if plan.images > 1:
+                image, within = (f(b.add(row, r), i64(plan.band_rows // 2)) for f in (b.sdiv, b.srem))
+                at = b.add(b.mul(image, i64(how.image_step)), b.mul(within, i64(2 * how.pitch)))
+            with loop(b, 0, plan.tile_columns) as t, loop(b, 0, how.channels, plan.lanes) as i:
+                # the last register overlaps the one before
+                channel = smaller(b, i, i64(how.channels - plan.lanes))
+                corner = b.add(at, b.add(b.mul(t, i64(2 * how.channels)), channel))
+                pixel = element(b, images, corner, kind.scalar)
+                tile = [
+                    [
+                        load(b, element(b, pixel, y * how.pitch + x * how.channels, kind.scalar), kind.register)
+                        for x in range(how.size)
+                    ]
+                    for y in range(how.size)
                 ]
-                for y in range(how.size)
-            ]
-            place = b.add(b.mul(r, i64(plan.tile_columns)), t)
-            to = element(b, target, b.add(b.mul(place, i64(how.target_pitch)), channel), kind.scalar)
-            for point, value in enumerate(winograd.both_ways(b, how.transform, tile)):
-                store(b, value, element(b, to, point * how.step, kind.scalar))
+                place = b.add(b.mul(r, i64(plan.tile_columns)), t)
+                to = element(b, target, b.add(b.mul(place, i64(how.target_pitch)), channel), kind.scalar)
+                for point, value in enumerate(winograd.both_ways(b, how.transform, tile)):
+                    store(b, value, element(b, to, point * how.step, kind.scalar))
 
     def _products(self, held: ir.Value) -> None:
         b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
@@ -118,8 +137,8 @@ class WinogradWeight(WeightSums):
         terms = [Term(held, plan.channel_pitch, plan.padded_outputs)]
         with loop(b, 0, POINTS) as point, loop(b, 0, plan.blocks) as block:
             column = b.mul(block, i64(plan.block))
-            x = element(b, self.workspace, b.mul(point, i64(plan.x_step)), kind.scalar)
-            g = element(b, self.g_tiles, b.add(b.mul(point, i64(plan.g_step)), column), kind.scalar)
+            x = element(b, self.workspace, b.mul(point, i64(plan.x_step_of_points)), kind.scalar)
+            g = element(b, self.g_tiles, b.add(b.mul(point, i64(plan.g_step_of_points)), column), kind.scalar)
             sums = element(b, self.sums, b.add(b.mul(point, i64(plan.sum_step)), column), kind.scalar)
 
             def body(to_x: ir.Value, to_sum: ir.Value, points: list[Point]) -> None:
@@ -132,22 +151,16 @@ class WinogradWeight(WeightSums):
     def combine(self, workers: ir.Value) -> None:
         b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
         first, last = self.share(shape.channels, workers)
-        with loop(b, first, last) as channel, loop(b, 0, shape.outputs, plan.lanes) as output:
+        with loop(b, first, last) as channel, loop(b, 0, shape.outputs, plan.lanes) as i:
+            # the last register overlaps the one before
+            output = smaller(b, i, i64(shape.outputs - plan.lanes))
             at = b.add(b.mul(channel, i64(plan.padded_outputs)), output)
             points = [
                 self.total(b.add(at, i64(point * plan.sum_step)), workers, kind.register) for point in range(POINTS)
             ]
-            tile = [points[4 * i : 4 * i + 4] for i in range(4)]
+            tile = [points[4 * y : 4 * y + 4] for y in range(4)]
             for tap, value in enumerate(winograd.both_ways(b, winograd.weight_transposed, tile)):
                 store(b, value, element(b, self.workspace, tap * plan.lanes, kind.scalar))
-            held = smaller(b, i64(plan.lanes), b.sub(i64(shape.outputs), output))
-            with loop(b, 0, held) as lane:
-                row = b.add(b.mul(b.add(output, lane), i64(shape.channels)), channel)
-                to = element(b, self.w, b.mul(row, i64(shape.taps)), kind.scalar)
-                for tap in range(shape.taps):
-                    value = load(
-                        b,
-                        element(b, element(b, self.workspace, tap * plan.lanes, kind.scalar), lane, kind.scalar),
-                        kind.scalar,
-                    )
-                    store(b, value, element(b, to, tap, kind.scalar))
+            row = b.add(b.mul(output, i64(shape.channels)), channel)
+            to = element(b, self.w, b.mul(row, i64(shape.taps)), kind.scalar)
+            transpose(b, kind, self.workspace, plan.lanes, to, shape.channels * shape.taps, shape.taps, plan.lanes)
