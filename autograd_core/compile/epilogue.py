@@ -43,12 +43,15 @@ class FusedUnit(NamedTuple):
 
 
 def with_epilogues(
-    plan: Schedule, graph: Graph, sizes_of: Callable[[Equation], Sequence[int] | None]
+    plan: Schedule,
+    graph: Graph,
+    sizes_of: Callable[[Equation], Sequence[int] | None],
+    accepts: Callable[[LoopKernel], bool] = lambda kernel: True,
 ) -> tuple[LoopUnit | OpaqueUnit | FusedUnit, ...]:
     """The units of a schedule, products joined with their epilogues.
 
     sizes_of: for an equation that takes an epilogue the sizes that its kernel is to have, such as (rows, columns); None
-    for others.
+    for others. accepts: which kernels may be epilogues.
     """
     readers = _readers(plan, graph)
     maker = {v: i for i, u in enumerate(plan.units) for v in u.outputs if isinstance(u, OpaqueUnit)}
@@ -63,8 +66,8 @@ def with_epilogues(
                 continue
             sizes = sizes_of(opaque.equation)
             joined = None if sizes is None else _joined(opaque, unit, product, tuple(sizes))
-            if joined is not None:
-                units[maker[product]], units[i] = [], joined
+            if joined is not None and accepts(joined[0].kernel):
+                units[maker[product]], units[i] = [], list(joined)
                 break
     return tuple(u for run in units for u in run)
 
@@ -86,7 +89,7 @@ def _readers(plan: Schedule, graph: Graph) -> dict[Var, set[int]]:
 
 def _joined(
     opaque: OpaqueUnit, unit: LoopUnit, product: Var, sizes: tuple[int, ...]
-) -> list[LoopUnit | OpaqueUnit | FusedUnit] | None:
+) -> tuple[FusedUnit, *tuple[LoopUnit, ...]] | None:
     parts = _without_sums(unit.kernel)
     if parts is None:
         return None
@@ -97,12 +100,11 @@ def _joined(
         return None
     kernel, used = _used_operands(kernel)
     operands = tuple(unit.operands[i] for i in used)
-    joined: list[LoopUnit | OpaqueUnit | FusedUnit]
-    joined = [FusedUnit(opaque.equation, kernel, operands, used.index(position), unit.origins)]
-    if sums is not None:
-        rest, used = _used_operands(sums)
-        joined.append(LoopUnit(rest, tuple(unit.operands[i] for i in used), unit.origins))
-    return joined
+    fused = FusedUnit(opaque.equation, kernel, operands, used.index(position), unit.origins)
+    if sums is None:
+        return (fused,)
+    rest, used = _used_operands(sums)
+    return fused, LoopUnit(rest, tuple(unit.operands[i] for i in used), unit.origins)
 
 
 def _without_sums(kernel: LoopKernel) -> tuple[LoopKernel, LoopKernel | None] | None:

@@ -1,0 +1,96 @@
+"""Matrix products whose result is worked on in registers, element by element, and never stored itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from llvmlite import ir
+
+from autograd_core.compile.epilogue import FusedUnit
+from autograd_core.compile.ir import Equation
+from autograd_core.compile.loops import Load, LoopKernel, Map, Store
+from autograd_core.ops.products import linear_p, matmul_p
+
+from .emit import Kernel
+from .engine import KernelSpec
+from .gemm import MatrixLayout, Place, gemm
+from .lowerings import FLOATS, Located
+from .statements import Point, Value, spread
+
+# A tile of the product repeats the code for each of its registers: what is long is better a loop of its own.
+MOST_OPERATIONS = 8
+_FUNCTIONS = """exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt
+    sigmoid erf pow atan2 hypot mod fmod floor_div"""
+_LONG = frozenset(_FUNCTIONS.split())
+
+
+def rows_and_columns(equation: Equation) -> tuple[int, int] | None:
+    """The sizes of a product that takes an epilogue; None for other equations, and for batches."""
+    if equation.primitive not in (matmul_p, linear_p) or len(equation.outputs[0].shape) != 2:
+        return None
+    rows, columns = equation.outputs[0].shape
+    return (rows, columns) if equation.outputs[0].dtype in FLOATS and rows > 1 and columns > 1 else None
+
+
+def is_short(kernel: LoopKernel) -> bool:
+    """Whether an epilogue is little work."""
+    ops = [s.op for s in kernel.body if isinstance(s, Map)]
+    return len(ops) <= MOST_OPERATIONS and _LONG.isdisjoint(ops)
+
+
+def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[KernelSpec, list[int]]:
+    """The kernel of a product and its epilogue, and which operands of the epilogue follow the product's two.
+
+    One result is written as the product would be, in whose place partial sums of long products can lie; others are
+    stored beside it.
+    """
+    kernel, product = unit.kernel, unit.product
+    a, b = inputs
+    if unit.equation.primitive is linear_p:
+        b = b._replace(shape=b.shape[::-1], strides=b.strides[::-1])
+    (m, k), n = a.shape, b.shape[1]
+    dtype = np.dtype(kernel.operands[product])
+    last = _in_place_of_product(kernel, product)
+    others = [i for i in range(len(kernel.operands)) if i not in (product, last)]
+    order = others if last is None else [last, *others]
+
+    def computed(builder: Kernel, place: Place, register: ir.Value) -> ir.Value:
+        own = dict(zip(order, builder.operands[2:], strict=False))
+        own[product] = builder.operands[0]  # nothing addresses it
+        lanes = place.register.count if isinstance(place.register, ir.VectorType) else 1
+        pointers = [own[i] for i in range(len(kernel.operands))]
+        along = 1 if lanes > 1 else None
+        at = (place.row, place.column)
+        point = Point(builder, pointers, kernel.operands, at, along=along, lanes=lanes, valid=place.count)
+        values: dict[int, Value] = {}
+        result = register
+        for position, statement in enumerate(kernel.body):
+            if isinstance(statement, Load) and statement.access.operand == product:
+                values[position] = Value(register, dtype)
+            elif isinstance(statement, Store) and statement.access.operand == last:
+                result = spread(builder, values[statement.arg], lanes)
+            else:
+                point.perform(kernel.body, position, values)
+        return result
+
+    def consume(builder: Kernel, place: Place, register: ir.Value) -> None:
+        computed(builder, place, register)
+
+    layouts = {name: MatrixLayout(*x.strides) for name, x in (("a", a), ("b", b))}
+    callbacks = {"epilogue": computed, "c": MatrixLayout(n, 1)} if last is not None else {"consume": consume, "c": None}
+    name = "_".join([f"product_{m}x{n}x{k}", *dict.fromkeys(s.op for s in kernel.body if isinstance(s, Map))])
+    spec = gemm(m, n, k, dtype, **layouts, **callbacks, operands=len(others), key=(kernel, product), name=name)
+    return spec, order
+
+
+def _in_place_of_product(kernel: LoopKernel, product: int) -> int | None:
+    """The operand that is written as the product itself would be; None if there is no such."""
+    columns = kernel.inner[0]
+    for s in kernel.body:
+        if isinstance(s, Store) and s.access[1:] == ((columns, 1), 0):
+            same = kernel.operands[s.access.operand] == kernel.operands[product]
+            once = sum(isinstance(t, Store) and t.access.operand == s.access.operand for t in kernel.body) == 1
+            if same and once:
+                return s.access.operand
+    return None

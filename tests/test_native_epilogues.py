@@ -1,0 +1,93 @@
+"""Products with epilogues: what is done in registers is what loops would have done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from compile_tools import captured, trace
+
+import autograd_core as ag
+from autograd_core.backends.cpu.native.engine import call
+from autograd_core.backends.cpu.native.epilogues import is_short, product_with_epilogue, rows_and_columns
+from autograd_core.backends.cpu.native.lowerings import Located, row_major
+from autograd_core.backends.cpu.native.machine import limited
+from autograd_core.compile.epilogue import FusedUnit, with_epilogues
+from autograd_core.compile.fuse import schedule
+from autograd_core.compile.simplify import simplify
+from autograd_core.ops import activation
+from autograd_core.ops.products import linear
+
+R = np.random.default_rng(0)
+LEVELS = ["host", "avx2", "scalar"]
+
+
+def bias_relu(x: Any, w: Any, b: Any) -> Any:
+    return activation.relu(linear(x, w, b))
+
+
+def slopes(g: Any, w: Any, y: Any) -> Any:
+    return ag.where(y > 0, g @ w, 0.0)
+
+
+def two_results(x: Any, w: Any, b: Any) -> Any:
+    y = linear(x, w) + b
+    return y, y * 2.0 + 1.0
+
+
+def fused(f: Any, *arrays: np.ndarray) -> tuple[FusedUnit, list[Any], Any]:
+    found = captured(f, *arrays)
+    graph = simplify(found.graph)
+    plan = schedule(graph, trace=trace)
+    (unit,) = with_epilogues(plan, graph, rows_and_columns, is_short)
+    assert isinstance(unit, FusedUnit)
+    return unit, found.expected, graph
+
+
+def check(f: Any, *arrays: np.ndarray, threads: int = 1, machine: str | None = None) -> None:
+    unit, expected, graph = fused(f, *arrays)
+    values = dict(zip(graph.inputs, arrays, strict=True))
+    values.update({v: np.asarray(a) for v, a in graph.constants.items()})
+    values.update((v, np.full(v.shape, np.nan, v.dtype)) for v in unit.outputs)
+    inputs = [Located(v.shape, np.dtype(v.dtype), row_major(v.shape)) for v in unit.equation.inputs]
+    spec, order = product_with_epilogue(unit, inputs)
+    operands = [*unit.equation.inputs, *(unit.operands[i] for i in order)]
+    target = None if machine is None else limited(machine)
+    assert call(spec, [values[v] for v in operands], threads=threads, machine=target) == 0
+    tolerance = 1e-4 if arrays[0].dtype == np.float32 else 1e-10
+    for v, y in zip(graph.outputs, expected, strict=True):
+        np.testing.assert_allclose(values[v], y, rtol=tolerance, atol=tolerance * 10)
+
+
+@pytest.mark.parametrize("machine", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(7, 5, 3), (33, 40, 17), (64, 16, 48)])
+def test_bias_and_activation(shape: Any, dtype: str, machine: str) -> None:
+    m, n, k = shape
+    x, w, b = (R.standard_normal(s).astype(dtype) for s in ((m, k), (n, k), (n,)))
+    check(bias_relu, x, w, b, machine=machine)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("depth", [30, 1500])
+def test_long_sums_on_threads(depth: int, threads: int) -> None:
+    g, w, y = (R.standard_normal(s).astype(np.float32) for s in ((40, depth), (depth, 50), (40, 50)))
+    check(slopes, g, w, y, threads=threads)
+
+
+def test_two_results() -> None:
+    x, w, b = (R.standard_normal(s).astype(np.float32) for s in ((12, 9), (21, 9), (21,)))
+    check(two_results, x, w, b)
+
+
+def test_what_is_long_is_a_loop_of_its_own() -> None:
+    x, w = R.standard_normal((4, 3)), R.standard_normal((3, 5))
+    for f in (lambda x, w: ag.exp(x @ w), lambda x, w: activation.gelu(x @ w)):
+        found = captured(f, x, w)
+        graph = simplify(found.graph)
+        units = with_epilogues(schedule(graph, trace=trace), graph, rows_and_columns, is_short)
+        assert len(units) == 2
