@@ -1,6 +1,6 @@
 """When a captured recurrent layer, or its adjoint, is one native kernel.
 
-Left to the device's ordinary kernels are sequences of several lengths, projected states, and empty sequences.
+Left to the device's ordinary kernels are projected states and empty sequences.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from .recurrent_lstm import lstm, lstm_adjoint
 from .recurrent_rnn import rnn, rnn_adjoint
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-REFUSED = ("lengths", "weight_hr")
 
 Names = tuple[str, ...]
 
@@ -29,7 +28,9 @@ Names = tuple[str, ...]
 def _layer(named: dict[str, Located], reverse: bool) -> Layer | None:
     """The layer's sizes; None if no kernel is for it."""
     x, weight_hh = named["x"], named["weight_hh"]
-    if x.dtype not in FLOATS or any(name in named for name in REFUSED):
+    if x.dtype not in FLOATS or "weight_hr" in named:
+        return None
+    if "lengths" in named and named["lengths"].dtype != np.int64:
         return None
     if 0 in x.shape or 0 in weight_hh.shape:
         return None
@@ -70,12 +71,14 @@ def _lowering(
 WEIGHTS = ("weight_ih", "weight_hh")
 
 LOWERINGS: dict[Primitive, Lowering] = {
-    rnn_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias",), 2, rnn),
-    rnn_vjp_p: _lowering(RNN.before, "gy", ("g_h0", "states", "weight_hh"), (), 2, rnn_adjoint),
-    lstm_p: _lowering((), "x", (*WEIGHTS, "h0", "c0"), ("bias",), 5, lstm),
+    rnn_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias", "lengths"), 2, rnn),
+    rnn_vjp_p: _lowering(RNN.before, "gy", ("g_h0", "states", "weight_hh"), ("lengths",), 2, rnn_adjoint),
+    lstm_p: _lowering((), "x", (*WEIGHTS, "h0", "c0"), ("bias", "lengths"), 5, lstm),
     lstm_vjp_p: _lowering(
-        LSTM.before, "gy", ("g_h0", "g_c0", "gates", "cells", "weight_hh", "c0"), (), 3, lstm_adjoint
+        LSTM.before, "gy", ("g_h0", "g_c0", "gates", "cells", "weight_hh", "c0"), ("lengths",), 3, lstm_adjoint
     ),
-    gru_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias_ih", "bias_hh"), 4, gru),
-    gru_vjp_p: _lowering(GRU.before, "gy", ("g_h0", "gates", "inner", "states", "weight_hh", "h0"), (), 3, gru_adjoint),
+    gru_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias_ih", "bias_hh", "lengths"), 4, gru),
+    gru_vjp_p: _lowering(
+        GRU.before, "gy", ("g_h0", "gates", "inner", "states", "weight_hh", "h0"), ("lengths",), 3, gru_adjoint
+    ),
 }
