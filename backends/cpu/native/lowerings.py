@@ -23,6 +23,7 @@ from .gather import LOWERINGS as GATHER
 from .gemm import BatchDimension, MatrixLayout, gemm
 from .located import Copies, Located, Lowered, Lowering, row_major
 from .pooling import LOWERINGS as POOLING
+from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -131,5 +132,6 @@ LOWERINGS: dict[Primitive, Lowering] = {
     **ATTENTION,
     **GATHER,
     **POOLING,
+    **RANDOM,
     **RECURRENT,
 }
