@@ -15,10 +15,10 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["network", "functions"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["network", "functions", "compiled"])
 def test_an_example_runs(example, tmp_path):
     code = "import autograd_core as ag\n" + example
     result = subprocess.run(
