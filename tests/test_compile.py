@@ -498,3 +498,33 @@ def test_changes_deep_in_objects_lists_and_small_arrays_are_noticed(device) -> N
     assert f(ag.ones(1)).item() == 12
     module.factors[0] = 1.0
     assert f(ag.ones(1)).item() == 4
+
+
+def test_steps_that_share_parameters_leave_each_other_the_memory(device) -> None:
+    w = nn.Parameter(ag.ones(3))
+    optimizer = optim.SGD([w], lr=0.5)
+
+    @ag.compile
+    def train():
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+
+    @ag.compile
+    def evaluate(x):
+        return (w * x).sum()
+
+    places = set()
+    expected = 1.0
+    for _ in range(12):
+        train()
+        expected -= 0.5 * 2 * expected
+        w.assign_(w.detach() + 1.0)
+        expected += 1.0
+        assert evaluate(ag.ones(3)).item() == pytest.approx(3 * expected)
+    for i in range(12):
+        train()
+        assert evaluate(ag.ones(3)).item() == 0.0
+        if i > 4:
+            places.add(w.numpy().__array_interface__["data"][0])
+    assert len(places) == 1 or device == "numpy"

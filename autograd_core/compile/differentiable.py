@@ -37,7 +37,7 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None) -> Pr
     def made(key: Any, what: str, f: Callable[..., Any], given: Sequence[Aval]) -> Primitive:
         if key not in known:
             derived, title = trace(f, given, device), f"{what} of {name}"
-            known[key] = primitive_of(title, derived, device, runner_for(derived, device, title, {}))
+            known[key] = primitive_of(title, derived, device, runner_for(derived, device, title))
         return known[key]
 
     def forward(xp: Any, *inputs: Any) -> Any:

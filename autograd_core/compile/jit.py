@@ -15,6 +15,7 @@ import operator
 from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -444,7 +445,8 @@ class Variant:
         return "other tensors were used or assigned"
 
     def compile(self) -> None:
-        self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates())
+        variables = [i for i, s in enumerate(self.sources) if type(s) is Outer and isinstance(s.tensor, Variable)]
+        self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates(), variables)
         self.in_place = getattr(self.runner, "in_place", frozenset())
         self.primitive = None
 
@@ -607,19 +609,24 @@ def _may_change(source: Source, leaves: Sequence[Any]) -> bool:
 class _Steady:
     """Where the last call left everything, so that the next can find it there and go on in place.
 
-    held: the tensors from outside, with their arrays. gradients: leaves with theirs. moving: inputs that each call
-    brings along. kept: the outputs that stay where they are, and how many references each has.
+    held: the tensors from outside, with their arrays. lent: variables that are only read, with weak references to
+    theirs: whoever updates them must not take us for somebody who would see it. gradients: leaves with theirs.
+    moving: inputs that each call brings along. kept: the outputs that stay where they are, and how many references
+    each has.
     """
 
     references = ALONE + 2  # of a gradient: its leaf, ``gradients``, and the loop that asks
 
-    def __init__(self, held: Any, gradients: Any, moving: Any, kept: Any):
-        self.held, self.gradients, self.moving, self.kept = held, gradients, moving, kept
+    def __init__(self, held: Any, lent: Any, gradients: Any, moving: Any, kept: Any):
+        self.held, self.lent, self.gradients, self.moving, self.kept = held, lent, gradients, moving, kept
 
     def is_undisturbed(self) -> bool:
         """Whether all tensors hold what the last call left there, and nobody else has one of its gradients."""
         for tensor, array in self.held:
             if tensor.data is not array:
+                return False
+        for tensor, reference in self.lent:
+            if tensor.data is not reference():
                 return False
         for leaf, gradient in self.gradients:
             if leaf.grad is not gradient or getrefcount(gradient) > self.references:
@@ -631,9 +638,12 @@ class _Steady:
         """None where a call cannot be repeated in place."""
         if not hasattr(variant.runner, "repeat"):
             return None
-        held = [(s.tensor, s.tensor.data) for s in variant.sources if type(s) is Outer]
+        outside = [s.tensor for s in variant.sources if type(s) is Outer]
+        updated = {id(e.tensor) for e, _ in variant.effects if type(e) is Assign}
+        lent = [(x, ref(x.data)) for x in outside if isinstance(x, Variable) and id(x) not in updated]
+        held = [(x, x.data) for x in outside if id(x) in updated or not isinstance(x, Variable)]
         moving = [(i, s) for i, s in enumerate(variant.sources) if type(s) is not Outer]
-        outer = {id(tensor) for tensor, _ in held}
+        outer = {id(x) for x in outside}
         gradients, kept = [], []
         k = variant._count
         for effect, var in variant.effects:
@@ -654,7 +664,7 @@ class _Steady:
                 kept.append((k, 1))
             k += 1
         variant.runner.settle()
-        return cls(held, gradients, moving, kept)
+        return cls(held, lent, gradients, moving, kept)
 
 
 def _effects(capture: Capture) -> list[tuple[Any, Var | None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..backend import Device
@@ -78,14 +78,21 @@ class KernelRunner:
         return Report(self.name, [row], seconds)
 
 
-def runner_for(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> Runner:
+def runner_for(
+    graph: Graph,
+    device: Device,
+    name: str,
+    updates: Mapping[int, int] | None = None,
+    variables: Collection[int] = (),
+) -> Runner:
     """The fastest way that the device's backend has to run the graph.
 
     updates: output -> input that the caller replaces by it. If nobody but the caller and the runner holds that array,
-    the output may take its memory.
+    the output may take its memory. variables: inputs that are arrays of variables; the runner keeps none alive, so that
+    the others who use the same variables may update them in place.
     """
     make = getattr(device.backend, "compile", None)
-    made = None if make is None else make(graph, device, name, updates)
+    made = None if make is None else make(graph, device, name, updates or {}, variables)
     runner: Runner = KernelRunner(graph, device, name) if made is None else made
     log.info("%s: %s", name, _told(runner, len(graph.equations), device))
     return runner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -91,16 +91,19 @@ class CpuBackend(NumpyBackend):
                 warnings.warn(f"{self.name}: {self.availability().reason}", RuntimeWarning, stacklevel=2)
         return super().kernel(primitive)
 
-    def compile(self, graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> Runner | None:
+    def compile(
+        self, graph: Graph, device: Device, name: str, updates: Mapping[int, int], variables: Collection[int]
+    ) -> Runner | None:
         """Machine code for a captured graph; None without llvmlite, which comes with Numba."""
         if not self._without_compiler:
             try:
                 compiler = import_module(".native.compiler", __package__)
             except (ImportError, OSError) as error:
                 self._without_compiler = f"llvmlite cannot be used here: {error}"
-                warnings.warn(f"{self.name}: compiled functions run without machine code: {error}", RuntimeWarning)
+                reason = f"{self.name}: compiled functions run without machine code: {error}"
+                warnings.warn(reason, RuntimeWarning, stacklevel=2)
             else:
-                return compiler.compile_graph(graph, device, name, updates)
+                return compiler.compile_graph(graph, device, name, updates, variables)
         return None
 
 

@@ -9,7 +9,7 @@ kernel is computed by the device's ordinary kernel, a ``host call``, between two
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ import numpy as np
 
 from autograd_core.backend import Device
 from autograd_core.compile.capture import trace
+from autograd_core.compile.epilogue import FusedUnit, with_epilogues
 from autograd_core.compile.expand import expand
 from autograd_core.compile.fuse import LoopUnit, OpaqueUnit, View, schedule
 from autograd_core.compile.ir import Equation, Graph, Var
@@ -26,6 +27,7 @@ from autograd_core.compile.plan import Unit, plan
 from autograd_core.compile.report import Build
 from autograd_core.compile.simplify import simplify
 
+from .epilogues import is_short, product_with_epilogue, rows_and_columns
 from .listing import Note
 from .loops import loop_kernel
 from .lowerings import Copies, Located, is_native, lower, row_major
@@ -50,14 +52,17 @@ class Host(NamedTuple):
     equation: Equation
 
 
-def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int, int]) -> NativeRunner:
-    """A runner for ``graph``. updates: output -> input that it replaces, so that it may take its memory."""
+def compile_graph(
+    graph: Graph, device: Device, name: str, updates: Mapping[int, int], variables: Collection[int]
+) -> NativeRunner:
+    """A runner for ``graph``; arguments as for ``autograd_core.compile.runner.runner_for``."""
     start = perf_counter()
     tracer = partial(trace, device=device)
     graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
     fused = schedule(graph, trace=tracer, is_native=is_native)
     storage = _Storage(graph, fused.views)
-    noted = [(step, _note(step, unit)) for unit in fused.units for step in _lowered(unit, storage)]
+    units = with_epilogues(fused, graph, rows_and_columns, is_short)
+    noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
     storage.place(steps)
     safe = _safe(updates, graph, steps, storage)
@@ -78,11 +83,13 @@ def compile_graph(graph: Graph, device: Device, name: str, updates: Mapping[int,
         arena=storage.arena,
         outputs=[_output(v, storage) for v in graph.outputs],
         updates=safe,
+        variables=variables,
     )
 
 
-def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit) -> Note:
-    origins = unit.origins if isinstance(unit, LoopUnit) else (unit.equation,)
+def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit | FusedUnit) -> Note:
+    origins = () if isinstance(unit, LoopUnit) else (unit.equation,)
+    origins += () if isinstance(unit, OpaqueUnit) else unit.origins
     return Note(tuple(_read(step)), tuple(_written(step)), origins)
 
 
@@ -161,15 +168,24 @@ def _bytes(v: Var) -> int:
 # ----------------------------------------------------------------------------------------------- kernels
 
 
-def _lowered(unit: LoopUnit | OpaqueUnit, storage: _Storage) -> Iterable[Native | Host]:
+def _lowered(unit: LoopUnit | OpaqueUnit | FusedUnit, storage: _Storage) -> Iterable[Native | Host]:
     if isinstance(unit, LoopUnit):
         return [_loop(unit.kernel, unit.operands)]
+    if isinstance(unit, FusedUnit):
+        return [_with_epilogue(unit, storage)]
     return _opaque(unit.equation, storage)
 
 
 def _loop(kernel: LoopKernel, operands: Sequence[Var]) -> Native:
     spec = loop_kernel(kernel, _name(kernel))
     return Native(spec, tuple(operands), kernel.outputs, _overwrites(kernel, operands))
+
+
+def _with_epilogue(unit: FusedUnit, storage: _Storage) -> Native:
+    inputs = unit.equation.inputs
+    spec, order = product_with_epilogue(unit, [storage.located(v) for v in inputs])
+    operands = (*inputs, *(unit.operands[i] for i in order))
+    return Native(spec, operands, tuple(len(inputs) + order.index(i) for i in unit.kernel.outputs))
 
 
 def _name(kernel: LoopKernel) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -81,6 +82,7 @@ class NativeRunner:
         arena: int,
         outputs: Sequence[Output],
         updates: Mapping[int, int],
+        variables: Collection[int],
     ):
         self.name, self.graph, self.device, self.segments = name, graph, device, segments
         self.notes, self.build, self.arena = list(notes), build, arena
@@ -105,6 +107,8 @@ class NativeRunner:
         self._updated = {outputs[k].base: i for k, i in updates.items()}
         self._base_of = {i: base for base, i in self._inputs}
         self._updates_of = {self._base_of[i]: base for base, i in self._updated.items()}
+        # what variables hold is not kept alive here, so that others can tell that they may update it in place
+        self._loose: dict[int, Any] = {self._base_of[i]: None for i in variables}
 
     def _set(self, base: int, array: np.ndarray) -> None:
         self._arrays[base] = array
@@ -164,7 +168,11 @@ class NativeRunner:
         self._set(base, np.empty(aval.shape, aval.dtype))
 
     def _give(self, base: int, array: np.ndarray) -> None:
-        if array is not self._arrays[base]:
+        if base in self._loose and array.flags.c_contiguous:
+            self._loose[base] = ref(array)
+            self._arrays[base] = None
+            self._table[base] = data_pointer(array)
+        elif array is not self._arrays[base]:
             self._set(base, array if array.flags.c_contiguous else np.ascontiguousarray(array))
 
     def _prepare(self, inputs: Sequence[np.ndarray]) -> None:
@@ -189,7 +197,7 @@ class NativeRunner:
         for base, i in self._updated.items():
             if inputs is None or inputs[i] is self._arrays[base]:
                 own = self._base_of[i]
-                self._arrays[own] = None
+                self._arrays[own] = self._loose[own] = None
                 self._table[own] = self._table[base]
 
     def _host(self, call: HostCall) -> None:
@@ -208,11 +216,16 @@ class NativeRunner:
 
     def _view(self, operand: Operand, located: Located) -> np.ndarray:
         """The array that a host call is given, without a copy."""
-        held = self._arrays[operand.base]
-        if held is None:
-            held = self._arrays[self._updates_of[operand.base]]
+        held = self._held(operand.base)
         flat = held.reshape(-1).view(np.uint8)[operand.offset : operand.offset + operand.bytes]
         return _strided(flat.view(located.dtype), located)
+
+    def _held(self, base: int) -> Any:
+        """The array that an entry points to; None if it is gone."""
+        array = self._arrays[base]
+        if array is None and self._loose.get(base) is not None:
+            return self._loose[base]()
+        return self._arrays[self._updates_of[base]] if array is None and base in self._updates_of else array
 
     def _result(self, output: Output) -> np.ndarray:
         array = self._arrays[output.base]
@@ -234,7 +247,7 @@ class NativeRunner:
 
     def report(self) -> Report:
         """From the fastest of a few more runs over what the arrays hold now; what is written are copies."""
-        if not all(self._table[base] for base, _ in self._inputs):
+        if any(self._held(base) is None for base, _ in self._inputs):
             raise CompileError(f"{self.name}: the compiled code has not run yet; call it once more, then report()")
         with self._lock, self._aside():
             end = perf_counter() + REPORTS_FOR
@@ -254,7 +267,7 @@ class NativeRunner:
             for base in self._made:
                 self._set(base, arrays[base].copy())
             for own, base in self._updates_of.items():
-                if arrays[own] is None:
+                if arrays[own] is None and self._loose[own] is None:
                     self._table[own] = self._table[base]
             yield
         finally:
