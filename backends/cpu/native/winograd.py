@@ -7,7 +7,8 @@ over channels is 16 matrix products. By transposition the weights' gradient is
 
     dg = G^T [ sum over tiles of (A dY A^T) * (B^T d B) ] G.
 
-All factors are 0, 1, -1 or 1/2: in float32 the rounding error is less than twice that of the sum of products.
+All factors are 0, 1, -1 or 1/2: in float32 the rounding error is about twice that of the sum of products. Each Y is
+finite where that sum is; what would be infinite is mostly NaN, the difference of infinities.
 
 Source: Lavin and Gray, Fast algorithms for convolutional neural networks, 2016.
 """
