@@ -9,7 +9,8 @@ pytest.importorskip("llvmlite", reason="loop kernels are machine code made by ll
 
 from native_loops import BOOL, F4, F8, I4, I8, at, check
 
-from autograd_core.compile.loops import Accumulate, Constant, Index, Load, LoopKernel, Map, Store
+from autograd_core.backends.cpu.native.loop_plan import plan
+from autograd_core.compile.loops import Accumulate, Constant, Index, Load, LoopKernel, Map, Reduce, Store
 
 LEVELS = ("host", "avx2", "scalar")
 R = np.random.default_rng(4)
@@ -198,3 +199,42 @@ def test_windows_of_short_rows(width: int, level: str) -> None:
         x = random(5 * step, width * step)
         for end in (True, False):
             check(kernel, [x, random(5, width)], level=level, end=end)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("columns", [3, 8, 12, 21])
+@pytest.mark.parametrize("fine", [2, 4])
+def test_results_side_by_side_in_memory(fine: int, columns: int, level: str) -> None:
+    """Every element of a small array is written to ``fine`` neighbours in two rows, where an index says so."""
+    rows, wide = 5, fine * columns
+    dtype = F8 if columns == 8 else F4
+    body = (
+        Load(at(0, columns, 0, 0, 1), dtype),
+        Load(at(1, columns, 0, 0, 1), I4),
+        Index(2, 1),
+        Index(1, fine),
+        Map("add", (2, 3), I8),
+        Map("cast", (4,), I4),
+        Map("eq", (1, 5), BOOL),
+        Constant(0, dtype),
+        Map("select", (6, 0, 7), dtype),
+        Load(at(2, 2 * wide, wide, 1, fine), dtype),
+        Map("add", (8, 9), dtype),
+        Index(3),
+        Map("cast", (11,), dtype),
+        Map("add", (10, 12), dtype),
+        Load(at(3, 0, 0, columns, 1), dtype),
+        Map("add", (13, 14), dtype),
+        Store(at(4, 2 * wide, wide, 1, fine), 15),
+    )
+    arrays = [random(rows, columns, dtype=dtype), R.integers(0, 2 * fine, (rows, columns)).astype(I4)]
+    arrays += [random(rows, 2, wide, dtype=dtype), random(fine, columns, dtype=dtype)]
+    arrays += [random(rows, 2, wide, dtype=dtype), random(rows, dtype=dtype)]
+    operands = tuple(a.dtype for a in arrays)
+    kernel = LoopKernel((rows, 2, fine), (columns,), body, operands, (4,))
+    sums = (*body, Reduce("sum", 10, dtype), Store(at(5, 1, 0, 0, 0), 17))
+    reduced = LoopKernel((rows,), (2, fine, columns), sums, operands, (4, 5))
+    for k in (kernel, reduced):
+        assert plan(k).fine is not None
+        for threads, end in ((1, True), (3, False)):
+            check(k, arrays, level=level, threads=threads, end=end)

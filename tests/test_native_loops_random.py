@@ -35,9 +35,9 @@ class Drawing:
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
         self.outer = tuple(int(n) for n in self.random.choice([1, 2, 3, 5, 19], self.random.integers(0, 3)))
-        self.inner = tuple(int(n) for n in self.random.choice([1, 2, 3, 15, 16, 35, 70], self.random.integers(0, 3)))
+        self.inner = tuple(int(n) for n in self.random.choice([1, 2, 2, 3, 4, 15, 16, 35, 70], self.random.integers(0, 4)))
         self.sizes = self.outer + self.inner
-        self.across = self.coin(0.3)  # whether arrays are contiguous along the last outer dimension
+        self.innermost = int(self.random.integers(0, max(1, len(self.sizes)))) if self.coin() else -1  # in memory
         self.body: list[Statement] = []
         self.arrays: list[np.ndarray] = []
         self.outputs: list[int] = []
@@ -81,7 +81,7 @@ class Drawing:
     def operand(self, dims: frozenset[int], dtype: np.dtype) -> Access:
         """An array laid out in some order along these dimensions, perhaps backwards, perhaps with gaps."""
         strides, offset, reach = [0] * len(self.sizes), 0, int(self.random.choice([1, 1, 1, 2]))
-        order = sorted(dims, key=lambda d: (not self.across or d != len(self.outer) - 1, -d))
+        order = sorted(dims, key=lambda d: (d != self.innermost, -d))
         if self.coin(0.3):
             self.random.shuffle(order)
         for dim in order:

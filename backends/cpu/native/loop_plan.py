@@ -66,6 +66,7 @@ class Plan(NamedTuple):
     kept: frozenset[int]
     work: tuple[tuple[int, ...], ...]  # by stage: the statements to run at each serial point or lane
     threads: int
+    fine: int | None = None  # a dimension of a few points that columns run through before the next point of ``along``
 
     @property
     def along(self) -> int:
@@ -74,7 +75,11 @@ class Plan(NamedTuple):
 
     @property
     def columns(self) -> int:
-        return self.sizes[self.along]
+        return self.sizes[self.along] * self.repeats
+
+    @property
+    def repeats(self) -> int:
+        return 1 if self.fine is None else self.sizes[self.fine]
 
     @property
     def extent(self) -> int:
@@ -114,17 +119,21 @@ def plan(kernel: LoopKernel) -> Plan:
     firsts, seconds = ([d for d in dims if d != along] for dims in (range(outer), range(outer, len(sizes))))
     if shape == "columns":
         firsts, seconds = seconds, firsts
-    rows = _rows_of_tiles(kernel) if free else None
+    fine = _fine(kernel, shape)
+    if fine is not None:
+        width *= sizes[fine]
+        firsts, seconds = ([d for d in dims if d != fine] for dims in (firsts, seconds))
+    rows = _rows_of_tiles(kernel) if free and fine is None else None
     if rows is not None:
         shape, width = "tiles", sizes[rows]
         firsts, seconds = [d for d in firsts if d != rows], [rows]
-    levels = _levels(kernel, firsts, along, LANE if shape != "across" else TASK)
+    levels = _levels(kernel, firsts, (along, fine), LANE if shape != "across" else TASK)
     block = _block(kernel, shape, width, levels)
     blocks = -(-width // block) if block else 0
     tasks = Group(tuple(firsts), prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)
     serial = Group(tuple(seconds), prod(sizes[d] for d in seconds), blocks if shape == "together" else 1)
     stages = _stages(kernel, levels if shape == "together" else None)
-    planned = Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, frozenset(), (), THREADS)
+    planned = Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, frozenset(), (), THREADS, fine)
     kept, work = _work(planned)
     return planned._replace(kept=kept, work=work, threads=_threads(planned))
 
@@ -159,6 +168,8 @@ def _shape(kernel: LoopKernel) -> str:
         strides = [[s.access.strides[d] for d in inner] for s in kernel.body if isinstance(s, Store)]
         return "together" if all(steps[-1] or not any(steps) for steps in strides) else "rows"
     if kernel.outer and kernel.outer[-1] >= NARROW // 2:
+        if points < NARROW // 2:
+            return "across"
         strides = [s.access.strides for s in kernel.body if isinstance(s, Load | Store)]
         strides = [s for s in strides if any(s[d] for d in inner)]
         if sum(s[inner[0] - 1] == 1 for s in strides) > sum(s[-1] == 1 for s in strides):
@@ -174,6 +185,18 @@ def _rows_of_tiles(kernel: LoopKernel) -> int | None:
     found = [sum(isinstance(s, Load) and _is_turned(s, d) for s in kernel.body) for d in range(len(sizes) - 1)]
     best = max(range(len(found)), key=lambda d: found[d], default=None)
     return best if best is not None and found[best] and sizes[best] >= TILE // 4 else None
+
+
+def _fine(kernel: LoopKernel, shape: str) -> int | None:
+    """A dimension of two or four points that is innermost in memory where the last one is next to it."""
+    sizes, first = kernel.outer + kernel.inner, 0 if shape == "points" else len(kernel.outer)
+    if shape not in ("points", "rows") or any(isinstance(s, Accumulate) and not s.over_inner for s in kernel.body):
+        return None
+    strides = [s.access.strides for s in kernel.body if isinstance(s, Store)]
+    for dim in range(first, len(sizes) - 1):
+        if sizes[dim] in (2, 4) and any(steps[dim] == 1 and steps[-1] == sizes[dim] for steps in strides):
+            return dim
+    return None
 
 
 def _is_turned(load: Load, rows: int) -> bool:
@@ -260,12 +283,12 @@ def _merge(kernel: LoopKernel, first: int, sizes: Sequence[int]) -> list[list[in
 # ------------------------------------------------------------------------------------ statements
 
 
-def _levels(kernel: LoopKernel, tasks: Sequence[int], along: int, columns: int) -> tuple[int, ...]:
-    """``columns``: the level of what varies along the dimension ``along``."""
+def _levels(kernel: LoopKernel, tasks: Sequence[int], along: Sequence[int | None], columns: int) -> tuple[int, ...]:
+    """``columns``: the level of what varies along the dimensions ``along``."""
     innermost = max(columns, SERIAL)
 
     def of(dim: int) -> int:
-        return columns if dim == along else TASK if dim in tasks else SERIAL
+        return columns if dim in along else TASK if dim in tasks else SERIAL
 
     def reached(access: Access) -> int:
         return max((of(d) for d, stride in enumerate(access.strides) if stride), default=ONCE)

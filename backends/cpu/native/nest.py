@@ -47,6 +47,8 @@ class Nest:
                 held.append(np.dtype(s.dtype))
         sizes = [d.itemsize for d in held if d.kind == "f"] or [d.itemsize for d in held]
         lanes = max(1, machine.vector_bytes // max(sizes, default=8))
+        if lanes % self.plan.repeats:
+            return 1
         # only the last block of columns ends with a part of a vector
         return lanes if self.plan.block >= self.plan.columns else gcd(lanes, self.plan.block)
 
@@ -108,7 +110,26 @@ class Nest:
     def _point(self, coordinates: Coordinates, lanes: int = 0, valid: int | None = None) -> Point:
         """The point itself, or with ``lanes`` a vector of neighbours that starts there."""
         along = self.plan.along if lanes else None
-        return Point(self.b, self.b.operands, self.operands, coordinates, along=along, lanes=lanes or 1, valid=valid)
+        fine = None if self.plan.fine is None else (self.plan.fine, self.plan.repeats)
+        return Point(
+            self.b,
+            self.b.operands,
+            self.operands,
+            coordinates,
+            along=along,
+            lanes=lanes or 1,
+            valid=valid,
+            fine=fine,
+        )
+
+    def _at_column(self, coordinates: Coordinates, column: ir.Value, lanes: int, valid: int | None) -> Point:
+        known = list(coordinates)
+        if self.plan.fine is not None:
+            repeats = i64(self.plan.repeats)
+            known[self.plan.fine] = i64(0) if lanes > 1 else self.b.urem(column, repeats)
+            column = self.b.udiv(column, repeats)
+        known[self.plan.along] = column
+        return self._point(known, lanes, valid)
 
     def _in_task(self, stage: int) -> Iterator[int]:
         """The statements of a stage that stand outside the task's loops."""
@@ -200,7 +221,7 @@ class Along(Nest):
 
             def lanes(column: ir.Value, width: int, valid: int | None) -> None:
                 values = dict(outside)
-                point = self._point([*here[:-1], column], width, valid)
+                point = self._at_column(here, column, width, valid)
                 if plan.shape == "columns":
                     place = b.sub(column, low)
                 else:
@@ -221,7 +242,7 @@ class Along(Nest):
 
     def _store_columns(self, coordinates: Coordinates, start: ir.Value, stop: ir.Value) -> None:
         def lanes(column: ir.Value, width: int, valid: int | None) -> None:
-            point = self._point([*coordinates[:-1], column], width, valid)
+            point = self._at_column(coordinates, column, width, valid)
             for position, s in enumerate(self.body):
                 if self.plan.per_point(position):
                     place = self.b.sub(column, start)
@@ -237,9 +258,8 @@ class Across(Nest):
         wide = self.lanes * min(self._vectors_at_once(work) for work in self.plan.work)
 
         def lanes(column: ir.Value, width: int, valid: int | None) -> None:
-            here, values = list(coordinates), dict(self.values)
-            here[self.plan.along] = column
-            point = self._point(here, width, valid)
+            values = dict(self.values)
+            point = self._at_column(coordinates, column, width, valid)
             for stage, work in enumerate(self.plan.work):
                 for position in self._in_task(stage):
                     if isinstance(self.body[position], Accumulate):

@@ -87,6 +87,7 @@ class Point:
 
     coordinates: i64 values, one a dimension (None where nothing varies along it); along ``along`` the first lane's.
     valid: how many of the lanes exist (None: all); the others load 0 and store nothing.
+    fine: a dimension and its size n, where lanes go through all n points of it before the next along ``along``.
     """
 
     def __init__(
@@ -99,9 +100,11 @@ class Point:
         along: int | None = None,
         lanes: int = 1,
         valid: int | None = None,
+        fine: tuple[int, int] | None = None,
     ):
         self.builder, self.operands, self.dtypes, self.coordinates = builder, operands, dtypes, coordinates
         self.along, self.lanes, self.valid = along, lanes, lanes if valid is None else valid
+        self.fine, self.repeats = fine or (None, 1)
 
     def value(self, statement: Statement, values: Mapping[int, Value]) -> Value:
         """What a Load, Constant, Index or Map computes; ``values`` holds those of earlier statements by position."""
@@ -127,32 +130,37 @@ class Point:
     def index(self, statement: Index) -> Value:
         b = self.builder
         first = b.add(b.mul(self._coordinate(statement.dimension), i64(statement.step)), i64(statement.start))
-        if statement.dimension != self.along or self.lanes == 1:
+        strides = [0] * len(self.coordinates)
+        strides[statement.dimension] = statement.step
+        steps = self._steps(strides)
+        if not any(steps):
             return Value(first, np.dtype(np.int64))
-        steps = ir.Constant(ir.VectorType(I64, self.lanes), [lane * statement.step for lane in range(self.lanes)])
-        return Value(b.add(splat(b, first, self.lanes), steps), np.dtype(np.int64))
+        code = ir.Constant(ir.VectorType(I64, self.lanes), steps)
+        return Value(b.add(splat(b, first, self.lanes), code), np.dtype(np.int64))
 
     def load(self, access: Access, dtype: np.dtype) -> Value:
-        b, kind, stride = self.builder, type_of(dtype), self._stride(access)
-        address, wide = self.address(access), vector(kind, self.lanes)
+        b, kind, steps = self.builder, type_of(dtype), self._steps(access.strides)
+        address, wide, stride = self.address(access), vector(kind, self.lanes), _even(steps)
         if stride == 0:
             code = load(b, address, kind)
         elif stride == 1:
             code = self._load_lanes(address, wide, range(self.lanes))
         elif stride == -1 and self.valid == self.lanes:
             code = reverse(b, load(b, element(b, address, 1 - self.lanes, kind), wide))
-        elif 2 <= stride <= MOST_VECTORS:
+        elif stride is None and steps == self._repeated(1):
+            code = self._load_repeated(address, kind)
+        elif stride is not None and 2 <= stride <= MOST_VECTORS:
             code = self._load_every(stride, address, kind)
         else:
             name = f"llvm.masked.gather.{suffix(wide)}.v{self.lanes}p0"
-            args = [self._addresses(address, stride, kind), self._mask(range(self.lanes)), constant(wide, 0)]
+            args = [self._addresses(address, steps, kind), self._mask(range(self.lanes)), constant(wide, 0)]
             code = intrinsic(b, name, wide, args)
         return from_memory(b, code, np.dtype(dtype))
 
     def store(self, access: Access, value: Value) -> None:
-        b, stride, dtype = self.builder, self._stride(access), np.dtype(self.dtypes[access.operand])
+        b, steps, dtype = self.builder, self._steps(access.strides), np.dtype(self.dtypes[access.operand])
         code = to_memory(b, apply(b, "cast", [value], dtype))
-        address, kind = self.address(access), type_of(dtype)
+        address, kind, stride = self.address(access), type_of(dtype), _even(steps)
         if stride == 0:
             store(b, code, address)
             return
@@ -161,11 +169,11 @@ class Point:
             self._store_first(code, address, kind)
         elif stride == -1 and self.valid == self.lanes:
             store(b, reverse(b, code), element(b, address, 1 - self.lanes, kind))
-        elif 2 <= stride <= MOST_VECTORS:
+        elif stride is not None and 2 <= stride <= MOST_VECTORS:
             self._store_every(stride, address, code)
         else:
             name = f"llvm.masked.scatter.{suffix(code.type)}.v{self.lanes}p0"
-            intrinsic(b, name, VOID, [code, self._addresses(address, stride, kind), self._mask(range(self.lanes))])
+            intrinsic(b, name, VOID, [code, self._addresses(address, steps, kind), self._mask(range(self.lanes))])
 
     def _load_lanes(self, place: ir.Value, wide: ir.Type, asked: Sequence[int | None]) -> ir.Value:
         """A vector of which only these lanes' elements are wanted; it is whole if all exist."""
@@ -183,6 +191,20 @@ class Point:
             order = ir.Constant(ir.VectorType(I32, lanes), held)
             picked = b.shuffle_vector(loaded if picked is None else picked, loaded, order)
         return picked
+
+    def _load_repeated(self, first: ir.Value, kind: ir.Type) -> ir.Value:
+        """Neighbours, each in as many lanes as ``fine`` has points."""
+        b, count, exist = self.builder, self.lanes // self.repeats, -(-self.valid // self.repeats)
+        short = vector(kind, count)
+        if count == 1:
+            return splat(b, load(b, first, kind), self.lanes)
+        if exist == count:
+            code = load(b, first, short)
+        else:
+            mask = ir.Constant(ir.VectorType(I1, count), [int(i < exist) for i in range(count)])
+            code = masked_load(b, first, mask, short)
+        order = ir.Constant(ir.VectorType(I32, self.lanes), self._repeated(1))
+        return b.shuffle_vector(code, ir.Constant(short, ir.Undefined), order)
 
     def _store_every(self, stride: int, first: ir.Value, code: ir.Value) -> None:
         """To every ``stride``-th element, by masked stores of whole vectors: far cheaper than a scatter."""
@@ -223,9 +245,15 @@ class Point:
                 position = b.add(position, step if stride == 1 else b.mul(step, i64(stride)))
         return element(b, self.operands[access.operand], position, type_of(self.dtypes[access.operand]))
 
-    def _stride(self, access: Access) -> int:
-        """Between lanes; 0 if all lanes are one element."""
-        return access.strides[self.along] if self.along is not None and self.lanes > 1 else 0
+    def _steps(self, strides: Sequence[int]) -> list[int]:
+        """How far each lane is from the first."""
+        if self.along is None or self.lanes == 1:
+            return [0] * self.lanes
+        along, fine = strides[self.along], 0 if self.fine is None else strides[self.fine]
+        return [lane // self.repeats * along + lane % self.repeats * fine for lane in range(self.lanes)]
+
+    def _repeated(self, step: int) -> list[int]:
+        return [lane // self.repeats * step for lane in range(self.lanes)]
 
     def _coordinate(self, dimension: int) -> ir.Value:
         coordinate = self.coordinates[dimension]
@@ -233,10 +261,15 @@ class Point:
             raise ValueError(f"point: dimension {dimension} has no coordinate here")
         return coordinate
 
-    def _addresses(self, first: ir.Value, stride: int, kind: ir.Type) -> ir.Value:
-        steps = ir.Constant(ir.VectorType(I64, self.lanes), [lane * stride for lane in range(self.lanes)])
+    def _addresses(self, first: ir.Value, steps: Sequence[int], kind: ir.Type) -> ir.Value:
         pointers = splat(self.builder, first, self.lanes)
-        return self.builder.gep(pointers, [steps], source_etype=kind)
+        return self.builder.gep(pointers, [ir.Constant(ir.VectorType(I64, self.lanes), steps)], source_etype=kind)
+
+
+def _even(steps: Sequence[int]) -> int | None:
+    """The distance from lane to lane if it is everywhere the same."""
+    stride = steps[1] if len(steps) > 1 else 0
+    return stride if all(step == lane * stride for lane, step in enumerate(steps)) else None
 
 
 def _spans(stride: int, lanes: int) -> list[tuple[int, list[int | None]]]:

@@ -51,8 +51,8 @@ class Tiles(Nest):
 
     def _at(self, coordinates: Coordinates, row: ir.Value, column: ir.Value, lanes: int, valid: int | None) -> Point:
         known = list(coordinates)
-        known[self.rows], known[self.plan.along] = row, column
-        return self._point(known, lanes, valid)
+        known[self.rows] = row
+        return self._at_column(known, column, lanes, valid)
 
     def _turned(self, position: int, row: ir.Value) -> Value:
         dtype = np.dtype(self.body[position].dtype)
