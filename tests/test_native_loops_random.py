@@ -35,7 +35,8 @@ class Drawing:
     def __init__(self, seed: int):
         self.random = np.random.default_rng(seed)
         self.outer = tuple(int(n) for n in self.random.choice([1, 2, 3, 5, 19], self.random.integers(0, 3)))
-        self.inner = tuple(int(n) for n in self.random.choice([1, 2, 2, 3, 4, 15, 16, 35, 70], self.random.integers(0, 4)))
+        sizes = self.random.choice([1, 2, 2, 3, 4, 15, 16, 35, 70], self.random.integers(0, 4))
+        self.inner = tuple(int(n) for n in sizes)
         self.sizes = self.outer + self.inner
         self.innermost = int(self.random.integers(0, max(1, len(self.sizes)))) if self.coin() else -1  # in memory
         self.body: list[Statement] = []
