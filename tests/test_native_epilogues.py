@@ -13,7 +13,7 @@ from compile_tools import captured, trace
 
 import autograd_core as ag
 from autograd_core.backends.cpu.native.engine import call
-from autograd_core.backends.cpu.native.epilogues import is_short, product_with_epilogue, rows_and_columns
+from autograd_core.backends.cpu.native.epilogues import pays, product_with_epilogue, rows_and_columns
 from autograd_core.backends.cpu.native.lowerings import Located, row_major
 from autograd_core.backends.cpu.native.machine import limited
 from autograd_core.compile.epilogue import FusedUnit, with_epilogues
@@ -43,7 +43,7 @@ def fused(f: Any, *arrays: np.ndarray) -> tuple[FusedUnit, list[Any], Any]:
     found = captured(f, *arrays)
     graph = simplify(found.graph)
     plan = schedule(graph, trace=trace)
-    (unit,) = with_epilogues(plan, graph, rows_and_columns, is_short)
+    (unit,) = with_epilogues(plan, graph, rows_and_columns)
     assert isinstance(unit, FusedUnit)
     return unit, found.expected, graph
 
@@ -84,10 +84,17 @@ def test_two_results() -> None:
     check(two_results, x, w, b)
 
 
+@pytest.mark.parametrize(("depth", "count"), [(20, 2), (300, 1)])
+def test_what_is_loaded_for_every_element_waits_for_a_long_product(depth: int, count: int) -> None:
+    found = captured(slopes, *(R.standard_normal(s) for s in ((40, depth), (depth, 50), (40, 50))))
+    graph = simplify(found.graph)
+    assert len(with_epilogues(schedule(graph, trace=trace), graph, rows_and_columns, pays)) == count
+
+
 def test_what_is_long_is_a_loop_of_its_own() -> None:
     x, w = R.standard_normal((4, 3)), R.standard_normal((3, 5))
     for f in (lambda x, w: ag.exp(x @ w), lambda x, w: activation.gelu(x @ w)):
         found = captured(f, x, w)
         graph = simplify(found.graph)
-        units = with_epilogues(schedule(graph, trace=trace), graph, rows_and_columns, is_short)
+        units = with_epilogues(schedule(graph, trace=trace), graph, rows_and_columns, pays)
         assert len(units) == 2

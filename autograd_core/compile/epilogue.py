@@ -46,12 +46,12 @@ def with_epilogues(
     plan: Schedule,
     graph: Graph,
     sizes_of: Callable[[Equation], Sequence[int] | None],
-    accepts: Callable[[LoopKernel], bool] = lambda kernel: True,
+    accepts: Callable[[FusedUnit, LoopUnit | None], bool] = lambda unit, sums: True,
 ) -> tuple[LoopUnit | OpaqueUnit | FusedUnit, ...]:
     """The units of a schedule, products joined with their epilogues.
 
     sizes_of: for an equation that takes an epilogue the sizes that its kernel is to have, such as (rows, columns); None
-    for others. accepts: which kernels may be epilogues.
+    for others. accepts: whether to make this one unit, followed by this one of sums if there are any.
     """
     readers = _readers(plan, graph)
     maker = {v: i for i, u in enumerate(plan.units) for v in u.outputs if isinstance(u, OpaqueUnit)}
@@ -66,8 +66,8 @@ def with_epilogues(
                 continue
             sizes = sizes_of(opaque.equation)
             joined = None if sizes is None else _joined(opaque, unit, product, tuple(sizes))
-            if joined is not None and accepts(joined[0].kernel):
-                units[maker[product]], units[i] = [], list(joined)
+            if joined is not None and accepts(*joined):
+                units[maker[product]], units[i] = [], [u for u in joined if u is not None]
                 break
     return tuple(u for run in units for u in run)
 
@@ -89,7 +89,7 @@ def _readers(plan: Schedule, graph: Graph) -> dict[Var, set[int]]:
 
 def _joined(
     opaque: OpaqueUnit, unit: LoopUnit, product: Var, sizes: tuple[int, ...]
-) -> tuple[FusedUnit, *tuple[LoopUnit, ...]] | None:
+) -> tuple[FusedUnit, LoopUnit | None] | None:
     parts = _without_sums(unit.kernel)
     if parts is None:
         return None
@@ -102,7 +102,7 @@ def _joined(
     operands = tuple(unit.operands[i] for i in used)
     fused = FusedUnit(opaque.equation, kernel, operands, used.index(position), unit.origins)
     if sums is None:
-        return (fused,)
+        return fused, None
     rest, used = _used_operands(sums)
     return fused, LoopUnit(rest, tuple(unit.operands[i] for i in used), unit.origins)
 

@@ -27,7 +27,7 @@ from autograd_core.compile.plan import Unit, plan
 from autograd_core.compile.report import Build
 from autograd_core.compile.simplify import simplify
 
-from .epilogues import is_short, product_with_epilogue, rows_and_columns
+from .epilogues import pays, product_with_epilogue, rows_and_columns
 from .listing import Note
 from .loops import loop_kernel
 from .lowerings import Copies, Located, is_native, lower, row_major
@@ -61,7 +61,7 @@ def compile_graph(
     graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
     fused = schedule(graph, trace=tracer, is_native=is_native)
     storage = _Storage(graph, fused.views)
-    units = with_epilogues(fused, graph, rows_and_columns, is_short)
+    units = with_epilogues(fused, graph, rows_and_columns, pays)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
     storage.place(steps)

@@ -8,6 +8,7 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_core.compile.epilogue import FusedUnit
+from autograd_core.compile.fuse import LoopUnit
 from autograd_core.compile.ir import Equation
 from autograd_core.compile.loops import Load, LoopKernel, Map, Store
 from autograd_core.ops.products import linear_p, matmul_p
@@ -20,6 +21,7 @@ from .statements import Point, Value, spread
 
 # A tile of the product repeats the code for each of its registers: what is long is better a loop of its own.
 MOST_OPERATIONS = 8
+DEEP = 256  # terms of a sum
 _FUNCTIONS = """exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt
     sigmoid erf pow atan2 hypot mod fmod floor_div"""
 _LONG = frozenset(_FUNCTIONS.split())
@@ -33,10 +35,17 @@ def rows_and_columns(equation: Equation) -> tuple[int, int] | None:
     return (rows, columns) if equation.outputs[0].dtype in FLOATS and rows > 1 and columns > 1 else None
 
 
-def is_short(kernel: LoopKernel) -> bool:
-    """Whether an epilogue is little work."""
-    ops = [s.op for s in kernel.body if isinstance(s, Map)]
-    return len(ops) <= MOST_OPERATIONS and _LONG.isdisjoint(ops)
+def pays(unit: FusedUnit, sums: LoopUnit | None) -> bool:
+    """Whether the product is not held up longer than a loop of its own would take.
+
+    Sums in a loop of their own read once more what was just stored, and what is loaded for every element arrives in
+    time only where the product of each takes long.
+    """
+    ops = [s.op for s in unit.kernel.body if isinstance(s, Map)]
+    if sums is not None or len(ops) > MOST_OPERATIONS or not _LONG.isdisjoint(ops):
+        return False
+    loads = [s.access for s in unit.kernel.body if isinstance(s, Load) and s.access.operand != unit.product]
+    return unit.equation.inputs[0].shape[1] >= DEEP or not any(all(access.strides) for access in loads)
 
 
 def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[KernelSpec, list[int]]:
