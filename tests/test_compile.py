@@ -528,3 +528,19 @@ def test_steps_that_share_parameters_leave_each_other_the_memory(device) -> None
         if i > 4:
             places.add(w.numpy().__array_interface__["data"][0])
     assert len(places) == 1 or device == "numpy"
+
+
+def test_a_counter_beside_arrays_counts_once_a_call(device) -> None:
+    w, count = nn.Parameter(ag.ones((3, 5))), nn.Parameter(ag.zeros(()))
+
+    @ag.compile
+    def step():
+        w.assign_((w + count * w.sum(axis=1, keepdims=True)).detach())
+        count.assign_((count + 1.0).detach())
+
+    expected = np.ones((3, 5), np.float32)
+    for i in range(6):
+        step()
+        expected = expected + i * expected.sum(axis=1, keepdims=True)
+    assert count.item() == 6
+    np.testing.assert_allclose(w.numpy(), expected, rtol=1e-5)

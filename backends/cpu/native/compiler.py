@@ -196,8 +196,15 @@ def _name(kernel: LoopKernel) -> str:
 
 def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[Var, Var]]:
     """What such a kernel may write over what it reads: each element is read, once, where it is written."""
-    if any(isinstance(s, Reduce) for s in kernel.body):
-        return frozenset()
+    n_outer, sizes = len(kernel.outer), kernel.outer + kernel.inner
+    stages = any(isinstance(s, Reduce) for s in kernel.body)  # a stage reads again what an earlier one has read
+
+    def once(access: Access) -> bool:
+        moving = [stride != 0 for stride, size in zip(access.strides, sizes, strict=True) if size > 1]
+        inner = [stride != 0 for stride, size in zip(access.strides[n_outer:], kernel.inner, strict=True) if size > 1]
+        outer = moving[: len(moving) - len(inner)]
+        return all(outer) and (not any(inner) or (all(inner) and not stages))
+
     reads: dict[int, set[Access]] = {}
     for s in kernel.body:
         if isinstance(s, Load):
@@ -210,7 +217,7 @@ def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[
         (operands[w], operands[r])
         for w, written in writes.items()
         for r, read in reads.items()
-        if len(written) == 1 and read == written
+        if len(written) == 1 and read == written and all(map(once, written))
     )
 
 
