@@ -161,12 +161,52 @@ def test_lines_are_those_of_forward_and_backward(native) -> None:
     assert {f"at {__file__}:{first + i} in f" for i in (1, 2)} == lines
 
 
-def test_a_report_of_code_that_has_not_run(native) -> None:
+def test_what_transforms_make_of_a_function_is_reported_too(native) -> None:
+    f = ag.compile(lambda x: (x.exp() * x).sum())
+    for _ in range(3):
+        ag.grad(f)(ag.ones(5))
+    report = f.report()
+    assert [other.name for other in report.others] == ["pullback of <lambda>"]
+    assert "\n\npullback of <lambda>: 1 kernel in " in str(report)
+
+
+def test_a_function_that_ran_only_under_vmap(device) -> None:
     f = ag.compile(lambda x: (x * 2.0).sum())
     for _ in range(3):
         ag.vmap(f)(ag.ones((4, 3)))
-    with pytest.raises(CompileError, match=r"has not run yet; call it once more, then report\(\)"):
-        f.report()
+    report = f.report()
+    assert report.name == "batch of <lambda>"
+    assert not report.others
+
+
+def test_a_report_after_everything_has_been_replaced(native) -> None:
+    """The program keeps no parameter alive; those that are there now are as good."""
+    w = nn.Parameter(ag.ones(4))
+    f = ag.compile(lambda x: (w * x).sum())
+    for _ in range(4):
+        f(ag.ones(4))
+    w.assign_(ag.zeros(4))
+    assert len(f.report()) == 1
+    assert w.tolist() == [0, 0, 0, 0]
+
+
+def test_gradients_that_are_gathered_are_left_alone(device) -> None:
+    w = nn.Parameter(ag.ones(3))
+    optimizer = optim.SGD([w], lr=0.5)
+
+    @ag.compile
+    def step(x):
+        loss = (w * x).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for i in range(1, 6):
+        step(ag.ones(3))
+        if i > 3:
+            step.report()
+        assert w.grad.tolist() == [i] * 3
+        assert w.tolist() == [1 - 0.5 * i * (i + 1) / 2] * 3
 
 
 def test_what_was_used_last_is_reported(device) -> None:
@@ -371,6 +411,20 @@ def test_what_is_compiled_for_a_backward_pass_is_in_the_log(native, caplog) -> N
         for _ in range(4):
             ag.grad(f)(ag.ones(5))
     assert any(line.startswith("INFO pullback of <lambda>: compiled ") for line in told(caplog))
+
+
+def test_what_keeps_a_function_from_being_compiled_is_in_the_log(device, caplog) -> None:
+    calls = []
+
+    @ag.compile
+    def f(x):
+        calls.append(len(calls))
+        return x * 2.0
+
+    with caplog.at_level(logging.INFO, LOG):
+        for _ in range(3):
+            f(ag.ones(3))
+    assert "the outer variable 'calls'" in told(caplog)[-1]
 
 
 def test_captures_without_end_become_warnings(device, caplog) -> None:

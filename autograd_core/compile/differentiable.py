@@ -15,16 +15,16 @@ from ..primitive import Primitive, bind, general
 from ..tensor import Tensor
 from .capture import Capture, evaluate, trace
 from .ir import Graph
-from .runner import runner_for
+from .runner import Runner, runner_for
 
 Run = Callable[[Sequence[Any]], list[Any]]
 
 
-def primitive_of(name: str, graph: Graph, device: Device, run: Run | None) -> Primitive:
+def primitive_of(name: str, graph: Graph, device: Device, run: Run | None, programs: list[Runner]) -> Primitive:
     """``graph`` as a primitive; ``run`` computes it on arrays (None: by the device's kernels).
 
     What transforms make of it, its vjp, its jvp and its form for a batch, are graphs too, captured and compiled when
-    they are first needed; so transforms of transforms are compiled as well.
+    they are first needed; so transforms of transforms are compiled as well. Each is added to ``programs``.
     """
     several = len(graph.outputs) != 1
     avals = tuple(v.aval for v in graph.outputs)
@@ -37,7 +37,8 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None) -> Pr
     def made(key: Any, what: str, f: Callable[..., Any], given: Sequence[Aval]) -> Primitive:
         if key not in known:
             derived, title = trace(f, given, device), f"{what} of {name}"
-            known[key] = primitive_of(title, derived, device, runner_for(derived, device, title))
+            programs.append(runner_for(derived, device, title))
+            known[key] = primitive_of(title, derived, device, programs[-1], programs)
         return known[key]
 
     def forward(xp: Any, *inputs: Any) -> Any:

@@ -159,9 +159,10 @@ class Compiled:
     def report(self) -> Report:
         """What the last used variant consists of: for each kernel its time, bytes, operations and share of the peak.
 
-        The program runs a few more times on what its last call left, and writes to copies: nothing changes.
+        The program runs a few more times on what its last call left, and writes to copies: nothing changes. What
+        transforms made of the function, its pullback above all, has reports of its own, ``others``.
         """
-        return self.latest.runner.report()
+        return self.latest.report()
 
 
 # ------------------------------------------------------------------------------------- one set of shapes
@@ -207,7 +208,7 @@ class Signature:
             if reason is not None:
                 why = why or reason
             elif variant.runner is None:
-                why = CONFIRMING
+                why = variant.unsteady or CONFIRMING
             else:
                 if i:
                     self.variants.insert(0, self.variants.pop(i))
@@ -404,6 +405,7 @@ class Variant:
         self.unsteady = ""  # why this is not what the next call would do, though it looks the same
         self._steady: _Steady | None = None
         self.primitive: Any = None  # the graph as one operation, when it is first needed
+        self.programs: list[Runner] = []  # what transforms have made of it
         self.looks = [_Look(capture, look) for look in capture.looks]
         befores = capture.before.values()
         self._nodes = [(b.tensor, b.node) for b in befores]
@@ -448,7 +450,17 @@ class Variant:
         variables = [i for i, s in enumerate(self.sources) if type(s) is Outer and isinstance(s.tensor, Variable)]
         self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates(), variables)
         self.in_place = getattr(self.runner, "in_place", frozenset())
-        self.primitive = None
+        self.primitive, self.programs = None, []
+
+    def report(self) -> Report:
+        """Of the program, if it has run, and of those that transforms have made of it."""
+        present = {i: s.tensor.data for i, s in enumerate(self.sources) if type(s) is Outer}
+        made = (p.report() for p in self.programs)
+        reports = [r for r in (self.runner.report(present), *made) if r is not None]
+        if not reports:
+            raise CompileError(f"{self.owner.name}: nothing has run since it was compiled; call it, then report()")
+        reports[0].others = tuple(reports[1:])
+        return reports[0]
 
     def _updates(self) -> dict[int, int]:
         """Which output replaces which input: the new value of a variable its old one."""
@@ -556,7 +568,9 @@ class Variant:
             else:
                 inputs.append(Tensor(array, self.device))
         if self.primitive is None:
-            self.primitive = differentiable.primitive_of(self.owner.name, self.graph, self.device, self.runner)
+            self.primitive = differentiable.primitive_of(
+                self.owner.name, self.graph, self.device, self.runner, self.programs
+            )
         outputs = bind(self.primitive, inputs, {})
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 

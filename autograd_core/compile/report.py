@@ -51,6 +51,7 @@ class Report:
     """
 
     math = "fp32"
+    others: tuple[Report, ...] = ()  # of what transforms made of the function
 
     def __init__(
         self,
@@ -97,7 +98,8 @@ class Report:
         return max(arithmetic, row.bytes / self.peak.bytes) / row.seconds
 
     def __str__(self) -> str:
-        return "\n".join([*self._head(), "", *_table(self._lines())])
+        lines = [*self._head(), "", *_table(self._lines())]
+        return "\n".join([*lines, *(f"\n{other}" for other in self.others)])
 
     __repr__ = __str__
 

@@ -42,8 +42,11 @@ class Runner(Protocol):
     def parts(self) -> Sequence[Part]:
         """What runs, in order."""
 
-    def report(self) -> Report:
-        """A row for each kernel, measured with the last inputs."""
+    def report(self, present: Mapping[int, Any] | None = None) -> Report | None:
+        """A row for each kernel, measured with the last inputs; None if there are none, because it has not run.
+
+        present: arrays for inputs that variables have replaced since.
+        """
 
 
 class KernelRunner:
@@ -54,7 +57,7 @@ class KernelRunner:
     def __init__(self, graph: Graph, device: Device, name: str = "the graph"):
         self.graph, self.device, self.name = graph, device, name
         self.host_calls = [e.primitive.name for e in graph.equations]
-        self._last: Sequence[Any] = ()
+        self._last: Sequence[Any] | None = None
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         self._last = inputs
@@ -67,7 +70,9 @@ class KernelRunner:
     def parts(self) -> list[Part]:
         return [Part(e.primitive.name, (e,), e.outputs) for e in self.graph.equations]
 
-    def report(self) -> Report:
+    def report(self, present: Mapping[int, Any] | None = None) -> Report | None:
+        if self._last is None:
+            return None
         start = time.perf_counter()
         self(self._last)
         self.device.synchronize()
