@@ -18,30 +18,19 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
+from autograd_core.compile.loops import Accumulate, Load, LoopKernel, Reduce, Store
 
-from autograd_core.compile.loops import Access, Accumulate, Constant, Index, Load, LoopKernel, Map, Reduce, Store
-
-ONCE, TASK, SERIAL, LANE = range(4)  # levels
+from .loop_dimensions import merged
+from .loop_stages import LANE, SERIAL, TASK, levels_of, stages_of, work_of
 
 BLOCK = 2048  # columns of a task, where rows are cut
 PAD = 64  # buffers' rows are a multiple of this many elements: whole vectors on any machine
 TILE = 32  # rows of a task that reads tiles
 NARROW = 16  # columns of a task across rows, where there are few
-ROW_BUFFERS = 32 << 10  # bytes of values kept from one stage to the next
-WORTH_KEEPING = 6  # operations; what costs less is computed again
 FEW, LONG = 8, 8192  # outer points below, and inner points from which a row is worth a barrier
 WIDE, MANY = 4096, 512  # inner points and columns from which threads share columns, not rows
 ACCUMULATORS = 4 << 20  # bytes of accumulators of all threads
 THREADS = 32  # that take part where each has scratch of its own
-
-_COSTS = {
-    6: "div sqrt rsqrt reciprocal floor_div mod fmod",
-    12: """exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt sigmoid
-        erf""",
-    30: "pow atan2 hypot",
-}
-_COSTLY = {name: cost for cost, names in _COSTS.items() for name in names.split()}
 
 
 class Group(NamedTuple):
@@ -127,14 +116,16 @@ def plan(kernel: LoopKernel) -> Plan:
     if rows is not None:
         shape, width = "tiles", sizes[rows]
         firsts, seconds = [d for d in firsts if d != rows], [rows]
-    levels = _levels(kernel, firsts, (along, fine), LANE if shape != "across" else TASK)
+    levels = levels_of(kernel, firsts, (along, fine), LANE if shape != "across" else TASK)
     block = _block(kernel, shape, width, levels)
     blocks = -(-width // block) if block else 0
     tasks = Group(tuple(firsts), prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)
     serial = Group(tuple(seconds), prod(sizes[d] for d in seconds), blocks if shape == "together" else 1)
-    stages = _stages(kernel, levels if shape == "together" else None)
+    stages = stages_of(kernel, levels if shape == "together" else None)
     planned = Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, frozenset(), (), THREADS, fine)
-    kept, work = _work(planned)
+    innermost = SERIAL if shape == "across" else LANE
+    row = 0 if shape == "together" else planned.row
+    kept, work = work_of(kernel, levels, stages, innermost, row, along)
     return planned._replace(kept=kept, work=work, threads=_threads(planned))
 
 
@@ -227,164 +218,3 @@ def _threads(planned: Plan) -> int:
 
 def padded(count: int) -> int:
     return -(-count // PAD) * PAD
-
-
-# ------------------------------------------------------------------------------------ dimensions
-
-
-def merged(kernel: LoopKernel) -> LoopKernel:
-    """Without dimensions of one point, and neighbours as one where every access allows it; inner is never empty."""
-    outer, inner = _merge(kernel, 0, kernel.outer), _merge(kernel, len(kernel.outer), kernel.inner)
-    sizes = kernel.outer + kernel.inner
-    dims = [*outer, *inner]
-    where = {old[-1]: new for new, old in enumerate(dims)}
-    extra = () if inner else (1,)
-
-    def access(a: Access) -> Access:
-        return a._replace(strides=tuple(a.strides[old[-1]] for old in dims) + (0,) * len(extra))
-
-    body = []
-    for s in kernel.body:
-        if isinstance(s, Load | Store | Accumulate):
-            s = s._replace(access=access(s.access))
-        elif isinstance(s, Index):
-            dropped = s.dimension not in where
-            s = Constant(s.start, np.dtype(np.int64)) if dropped else s._replace(dimension=where[s.dimension])
-        body.append(s)
-    return LoopKernel(
-        tuple(prod(sizes[d] for d in old) for old in outer),
-        tuple(prod(sizes[d] for d in old) for old in inner) + extra,
-        tuple(body),
-        kernel.operands,
-        kernel.outputs,
-    )
-
-
-def _merge(kernel: LoopKernel, first: int, sizes: Sequence[int]) -> list[list[int]]:
-    accesses = [s.access for s in kernel.body if isinstance(s, Load | Store | Accumulate)]
-    indexed = {s.dimension for s in kernel.body if isinstance(s, Index)}
-    dims: list[list[int]] = []
-    for dim in range(first, first + len(sizes)):
-        size = sizes[dim - first]
-        if size == 1:
-            continue
-        before = dims[-1][-1] if dims else None
-        if (
-            before is not None
-            and not indexed & {before, dim}
-            and all(a.strides[before] == a.strides[dim] * size for a in accesses)
-        ):
-            dims[-1].append(dim)
-        else:
-            dims.append([dim])
-    return dims
-
-
-# ------------------------------------------------------------------------------------ statements
-
-
-def _levels(kernel: LoopKernel, tasks: Sequence[int], along: Sequence[int | None], columns: int) -> tuple[int, ...]:
-    """``columns``: the level of what varies along the dimensions ``along``."""
-    innermost = max(columns, SERIAL)
-
-    def of(dim: int) -> int:
-        return columns if dim in along else TASK if dim in tasks else SERIAL
-
-    def reached(access: Access) -> int:
-        return max((of(d) for d, stride in enumerate(access.strides) if stride), default=ONCE)
-
-    levels: list[int] = []
-    for s in kernel.body:
-        if isinstance(s, Load):
-            levels.append(reached(s.access))
-        elif isinstance(s, Index):
-            levels.append(of(s.dimension))
-        elif isinstance(s, Map):
-            levels.append(max((levels[a] for a in s.args), default=ONCE))
-        elif isinstance(s, Reduce):
-            levels.append(TASK)
-        elif isinstance(s, Store):
-            levels.append(max(levels[s.arg], reached(s.access)))
-        elif isinstance(s, Accumulate):
-            levels.append(innermost if s.over_inner else max(TASK, levels[s.arg], reached(s.access)))
-        else:
-            levels.append(ONCE)
-    return tuple(levels)
-
-
-def _stages(kernel: LoopKernel, shared: Sequence[int] | None = None) -> tuple[int, ...]:
-    """``shared``: the levels, if several threads do a task, and all are to have read before one writes."""
-    stages: list[int] = []
-    for s in kernel.body:
-        if isinstance(s, Map):
-            stages.append(max((stages[a] + isinstance(kernel.body[a], Reduce) for a in s.args), default=0))
-        elif isinstance(s, Reduce | Store | Accumulate):
-            stages.append(stages[s.arg] + isinstance(kernel.body[s.arg], Reduce))
-        else:
-            stages.append(0)
-    read = {s.access.operand for s in kernel.body if isinstance(s, Load)}
-    last = max(stages, default=0)
-    for position, s in enumerate(kernel.body):
-        if isinstance(s, Store) and (s.access.operand in read or (shared and shared[position] == TASK)):
-            stages[position] = last  # an earlier stage, or another thread in it, may read the old values
-    return tuple(stages)
-
-
-def _work(planned: Plan) -> tuple[frozenset[int], tuple[tuple[int, ...], ...]]:
-    """What to keep from one stage to the next, and what each stage runs within its loops."""
-    kernel, levels, stages = planned.kernel, planned.levels, planned.stages
-    innermost = SERIAL if planned.shape == "across" else LANE
-    row = 0 if planned.shape == "together" else planned.row
-    body, kept, budget = kernel.body, set[int](), ROW_BUFFERS
-    work: list[tuple[int, ...]] = []
-    for stage in range(max(stages, default=0), -1, -1):
-        found: set[int] = set()
-        pending = [p for p in kept if stages[p] == stage]
-        for position, s in enumerate(body):
-            effect = isinstance(s, Reduce) or (isinstance(s, Store | Accumulate) and levels[position] > TASK)
-            if effect and stages[position] == stage:
-                pending.append(position)
-        while pending:
-            position = pending.pop()
-            if position in found:
-                continue
-            found.add(position)
-            s = body[position]
-            bytes_ = row * s.dtype.itemsize if isinstance(s, Load | Map) else 0
-            if (
-                stages[position] < stage
-                and levels[position] == innermost
-                and 0 < bytes_ <= budget
-                and position not in kept
-                and _cost(kernel, position, planned.along) > WORTH_KEEPING
-            ):
-                kept.add(position)
-                budget -= bytes_
-            if position in kept and stages[position] < stage:
-                continue
-            args = s.args if isinstance(s, Map) else (s.arg,) if isinstance(s, Reduce | Store | Accumulate) else ()
-            pending.extend(a for a in args if levels[a] > TASK)
-        work.append(tuple(sorted(found)))
-    return frozenset(kept), tuple(reversed(work))
-
-
-def _cost(kernel: LoopKernel, position: int, along: int) -> int:
-    """Of computing a value from what is in memory, in operations."""
-    seen, pending, cost = set(), [position], 0
-    while pending:
-        at = pending.pop()
-        if at in seen:
-            continue
-        seen.add(at)
-        s = kernel.body[at]
-        if isinstance(s, Map):
-            cost += _COSTLY.get(s.op, 1)
-            pending.extend(s.args)
-        elif isinstance(s, Load) and s.access.strides[along] not in (0, 1):
-            cost += 16
-    return cost
-
-
-def stage_cost(kernel: LoopKernel, positions: Sequence[int]) -> int:
-    """Operations at each lane; a load or store counts as one."""
-    return sum(_COSTLY.get(s.op, 1) if isinstance(s, Map) else 1 for s in (kernel.body[p] for p in positions))

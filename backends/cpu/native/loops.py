@@ -9,7 +9,8 @@ from autograd_core.compile.loops import Accumulate, Load, LoopKernel, Map, Reduc
 from .accumulators import scratch_layout
 from .emit import Kernel
 from .engine import KernelSpec
-from .loop_plan import plan
+from .loop_plan import Plan, plan
+from .loop_stages import TASK, operations
 from .machine import Machine
 from .nest import Across, Along, Nest
 from .tiles import Tiles
@@ -26,10 +27,18 @@ def loop_kernel(kernel: LoopKernel, name: str) -> KernelSpec:
     def emit(builder: Kernel, machine: Machine) -> None:
         nests.get(planned.shape, Along)(planned, builder, machine).emit()
 
-    points = prod(kernel.outer + kernel.inner)
-    flops = points * sum(isinstance(s, Map | Reduce | Accumulate) for s in kernel.body)
     scratch = scratch_layout(planned)[1] * planned.threads
-    return KernelSpec(name, kernel, len(kernel.operands), emit, scratch, flops, _bytes_moved(kernel))
+    return KernelSpec(name, kernel, len(kernel.operands), emit, scratch, _flops(planned), _bytes_moved(kernel))
+
+
+def _flops(planned: Plan) -> int:
+    """Operations on numbers, those outside the loops that they do not vary in counted once; a function is several."""
+    body, levels = planned.kernel.body, planned.levels
+    inside = [p for p, s in enumerate(body) if isinstance(s, Map) and levels[p] > TASK]
+    inside += [p for p, s in enumerate(body) if isinstance(s, Reduce | Accumulate)]
+    outside = [p for p, s in enumerate(body) if isinstance(s, Map) and levels[p] == TASK]
+    rows = prod(planned.kernel.outer)
+    return operations(planned.kernel, inside) * prod(planned.sizes) + operations(planned.kernel, outside) * rows
 
 
 def _bytes_moved(kernel: LoopKernel) -> int:

@@ -13,7 +13,8 @@ from autograd_core.compile.loops import Accumulate, Load, Map, Reduce, Store
 
 from .accumulators import Accumulators, buffer
 from .emit import Kernel, element, i64, load, loop, smaller, store, type_of, vector
-from .loop_plan import LANE, ONCE, SERIAL, TASK, Group, Plan, padded, stage_cost
+from .loop_plan import Group, Plan, padded
+from .loop_stages import LANE, ONCE, SERIAL, TASK, operations
 from .machine import Machine
 from .reductions import Running, lanes_that_exist
 from .statements import Point, Value, from_memory, spread, to_memory
@@ -102,7 +103,7 @@ class Nest:
             yield point, known, start, stop
 
     def _vectors_at_once(self, work: Sequence[int]) -> int:
-        light = self.lanes > 1 and stage_cost(self.plan.kernel, work) <= LIGHT
+        light = self.lanes > 1 and operations(self.plan.kernel, work) <= LIGHT
         return VECTORS_AT_ONCE if light and self.plan.block >= VECTORS_AT_ONCE * self.lanes else 1
 
     # ---------------------------------------------------------------------------- statements

@@ -11,7 +11,8 @@ from autograd_core.compile.loops import Load
 
 from .accumulators import buffer
 from .emit import I32, Kernel, element, i64, load, loop, store, type_of, vector
-from .loop_plan import TASK, TILE, Plan
+from .loop_plan import TILE, Plan
+from .loop_stages import TASK
 from .machine import Machine
 from .nest import Coordinates, Nest
 from .statements import Point, Value, from_memory, spread, to_memory
