@@ -105,3 +105,10 @@ def check(
     for mine, wanted in zip(found, formula(primitive, arrays, params), strict=True):
         assert mine.dtype == wanted.dtype
         np.testing.assert_allclose(mine, wanted, rtol=rtol, atol=atol)
+
+
+def assert_native(step: Any) -> None:
+    """That a compiled step, which has run often enough to be compiled, needs nothing of NumPy."""
+    names = [row.name for row in step.report()]
+    assert names
+    assert not [name for name in names if name.startswith("host")], names

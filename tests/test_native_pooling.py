@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
-from native_lowered import LEVELS, THREADS, check, formula, spread
+from native_lowered import LEVELS, THREADS, assert_native, check, formula, spread
 
 import autograd_core as ag
 from autograd_core import nn, optim
@@ -42,17 +40,16 @@ def image(rng, shape, dtype, holes=True):
     return x.astype(dtype)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("case", CASES)
-def test_maxima_and_their_places_are_those_of_the_formula(level, case):
+@pytest.mark.parametrize(("case", "level"), [(c, v) for i, c in enumerate(CASES) for v in LEVELS[: 3 - 2 * (i % 2)]])
+def test_maxima_and_their_places_are_those_of_the_formula(case, level):
     rng = np.random.default_rng(CASES.index(case))
     where = pooled(*case)
     number = CASES.index(case) + LEVELS.index(level)
-    for dtype in (("float32", "int32"), ("float64", "uint8"))[number % 2]:
+    for i, dtype in enumerate((("float32", "int32"), ("float64", "uint8"))[number % 2]):
         threads = THREADS[number % 3]
         x = image(rng, (2, 3, *case[0]), dtype)
-        check(max_pool_p, [x], {"windows": where}, level=level, threads=threads)
-        x = spread(rng, x)
+        if i == number // 2 % 2:
+            x = spread(rng, x)
         check(max_pool_p, [x], {"windows": where}, level=level, threads=threads)
         y, index = formula(max_pool_p, [x], {"windows": where})
         check(pool_gather_p, [x, spread(rng, index)], {}, level=level, threads=threads)
@@ -98,17 +95,17 @@ def trained(compiled, kind):
         run = ag.compile(step) if compiled else step
         labels = ag.tensor(rng.integers(0, 4, 5))
         losses = [
-            run(ag.tensor(rng.standard_normal((5, 1, size, size)).astype(np.float32)), labels).item() for _ in range(3)
+            run(ag.tensor(rng.standard_normal((5, 1, size, size)).astype(np.float32)), labels).item() for _ in range(5)
         ]
+        if compiled:
+            assert_native(run)
         return losses, [p.numpy().copy() for p in model.parameters()]
 
 
 @pytest.mark.parametrize("kind", ["max", "mean"])
-def test_a_network_that_pools_is_trained_without_numpy(caplog, kind):
+def test_a_network_that_pools_is_trained_without_numpy(kind):
     wanted, parameters = trained(False, kind)
-    with caplog.at_level(logging.INFO, "autograd_core.compile"):
-        found, own = trained(True, kind)
-    assert "no kernels of their own" not in caplog.text
+    found, own = trained(True, kind)
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     for mine, theirs in zip(own, parameters, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
