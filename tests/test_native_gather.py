@@ -11,6 +11,7 @@ from native_lowered import LEVELS, THREADS, assert_native, check, native, spread
 
 import autograd_core as ag
 from autograd_core import nn, optim
+from autograd_core.errors import IndexingError
 from autograd_core.ops._elements import add_at_p, joint_positions_p, last_p, positions_along_p, put_p, take_p
 
 CASES = [
@@ -136,3 +137,16 @@ def test_an_embedding_is_trained_without_numpy(gathered):
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     for mine, theirs in zip(trained, parameters, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_compiled_step_refuses_an_index_out_of_range():
+    with ag.default_device("cpu"):
+        pick = ag.compile(lambda x, i: x[i] * 2)
+        x = ag.tensor(np.arange(4.0))
+        for _ in range(3):
+            assert pick(x, ag.tensor([3, -4])).tolist() == [6.0, 0.0]
+        assert_native(pick)
+        for wrong in (4, -5):
+            with pytest.raises(IndexingError, match="out of range"):
+                pick(x, ag.tensor([0, wrong]))
+        assert pick(x, ag.tensor([1, 2])).tolist() == [2.0, 4.0]

@@ -21,9 +21,10 @@ from autograd_core.primitive import Primitive
 
 from .emit import I8, I64, TYPES, Kernel, constant, element, i64, load, loop, store, type_of, vector
 from .engine import KernelSpec
+from .failures import INDEX_OUT_OF_RANGE
 from .located import Copies, Located, Lowered, Lowering, operands_in_order, row_major
 from .machine import Machine
-from .strided import INDEX_OUT_OF_RANGE, coordinates, copy, copy_row, distance, fail, merged, nest, runs
+from .strided import coordinates, copy, copy_row, distance, fail, merged, nest, runs
 
 COLUMNS = 16  # that threads share out together: at least half a cache line
 ALIGNED = 8  # bytes of an entry of the workspace

@@ -20,10 +20,10 @@ from autograd_core.backend import Device
 from autograd_core.compile.ir import Equation, Graph
 from autograd_core.compile.report import Build, KernelReport, Report
 from autograd_core.compile.runner import Part
-from autograd_core.errors import CompileError
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 
+from .failures import failure
 from .listing import Note, listing, step_names
 from .lowerings import Located
 from .peak import peak
@@ -159,7 +159,7 @@ class NativeRunner:
             if type(segment) is Program:
                 code = segment.run(self._address)
                 if code:
-                    raise CompileError(f"a compiled kernel found values that it cannot use (code {code})")
+                    raise failure(code)
             else:
                 self._host(segment)
 

@@ -9,8 +9,6 @@ from llvmlite import ir
 
 from .emit import ERROR, I8, I64, POINTER, Kernel, element, i64, load, loop, store, vector
 
-INDEX_OUT_OF_RANGE = 1  # the error code
-
 
 def merged(
     shape: Sequence[int], strides: Sequence[Sequence[int]]
