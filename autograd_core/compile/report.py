@@ -124,7 +124,9 @@ class Report:
 
     def _lines(self) -> list[tuple[str, ...]]:
         total = sum(r.seconds for r in self.rows)
-        lines = [("time", "%", "flops", "bytes", "GFLOP/s", "GB/s", "peak", "kernel", "computes")]
+        lines: list[tuple[str, ...]] = [
+            ("time", "%", "flops", "bytes", "GFLOP/s", "GB/s", "peak", "kernel", "computes")
+        ]
         for r in self.rows:
             share = self.share_of_peak(r)
             lines.append(
@@ -141,9 +143,9 @@ class Report:
         return lines
 
 
-def _work(flops: int, moved: int, seconds: float) -> tuple[str, str, str, str]:
+def _work(flops: int, moved: int, seconds: float) -> tuple[str, ...]:
     rates = (f"{n / seconds / 1e9:.1f}" if n and seconds else "-" for n in (flops, moved))
-    return (_thousands(flops) if flops else "-", _size(moved), *rates)  # type: ignore[return-value]
+    return (_thousands(flops) if flops else "-", _size(moved), *rates)
 
 
 def _computes(row: KernelReport) -> str:

@@ -52,11 +52,11 @@ class Runner(Protocol):
 class KernelRunner:
     """Runs the equations one by one by the device's kernels: right everywhere, fused nowhere."""
 
-    build = None
+    build: Build | None = None
 
     def __init__(self, graph: Graph, device: Device, name: str = "the graph"):
         self.graph, self.device, self.name = graph, device, name
-        self.host_calls = [e.primitive.name for e in graph.equations]
+        self.host_calls: Sequence[str] = [e.primitive.name for e in graph.equations]
         self._last: Sequence[Any] | None = None
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:

@@ -19,6 +19,7 @@ def drawing_of(y: Compiled | Graph) -> Drawing:
     if isinstance(y, Graph):
         return _drawn(y, {}, {}, {})
     variant = y.latest
+    assert variant.runner is not None  # which is what makes it the latest
     graph = variant.runner.graph
     inputs = dict(zip(graph.inputs, map(_source_name, variant.sources), strict=True))
     return _drawn(graph, inputs, _output_names(variant, graph), _kernels(variant.runner.parts()))
@@ -38,7 +39,8 @@ def _kernels(parts: Sequence[Part]) -> dict[Equation, str]:
 def _drawn(
     graph: Graph, inputs: Mapping[Var, str], outputs: Mapping[Var, list[str]], kernels: Mapping[Equation, str]
 ) -> Drawing:
-    nodes, edges = [], []
+    nodes: list[DrawnNode] = []
+    edges: list[DrawnEdge] = []
     keys: dict[Var, str] = {}
     used = {v for e in graph.equations for v in e.inputs} | set(graph.outputs)
     called = graph.names()
