@@ -13,13 +13,14 @@ from compile_tools import captured, trace
 
 import autograd_core as ag
 from autograd_core.backends.cpu.native.engine import call
-from autograd_core.backends.cpu.native.epilogues import pays, product_with_epilogue, rows_and_columns
-from autograd_core.backends.cpu.native.lowerings import Located, row_major
+from autograd_core.backends.cpu.native.epilogues import fusion_of, pays, product_with_epilogue, sizes_of
+from autograd_core.backends.cpu.native.lowerings import Located, lower_convolution, row_major
 from autograd_core.backends.cpu.native.machine import limited
 from autograd_core.compile.epilogue import FusedUnit, with_epilogues
 from autograd_core.compile.fuse import schedule
 from autograd_core.compile.simplify import simplify
 from autograd_core.ops import activation
+from autograd_core.ops.convolution import conv2d
 from autograd_core.ops.products import linear
 
 R = np.random.default_rng(0)
@@ -43,7 +44,7 @@ def fused(f: Any, *arrays: np.ndarray) -> tuple[FusedUnit, list[Any], Any]:
     found = captured(f, *arrays)
     graph = simplify(found.graph)
     plan = schedule(graph, trace=trace)
-    (unit,) = with_epilogues(plan, graph, rows_and_columns)
+    (unit,) = with_epilogues(plan, graph, sizes_of)
     assert isinstance(unit, FusedUnit)
     return unit, found.expected, graph
 
@@ -88,7 +89,7 @@ def test_two_results() -> None:
 def test_what_is_loaded_for_every_element_waits_for_a_long_product(depth: int, count: int) -> None:
     found = captured(slopes, *(R.standard_normal(s) for s in ((40, depth), (depth, 50), (40, 50))))
     graph = simplify(found.graph)
-    assert len(with_epilogues(schedule(graph, trace=trace), graph, rows_and_columns, pays)) == count
+    assert len(with_epilogues(schedule(graph, trace=trace), graph, sizes_of, pays)) == count
 
 
 def test_what_is_long_is_a_loop_of_its_own() -> None:
@@ -96,5 +97,29 @@ def test_what_is_long_is_a_loop_of_its_own() -> None:
     for f in (lambda x, w: ag.exp(x @ w), lambda x, w: activation.gelu(x @ w)):
         found = captured(f, x, w)
         graph = simplify(found.graph)
-        units = with_epilogues(schedule(graph, trace=trace), graph, rows_and_columns, pays)
+        units = with_epilogues(schedule(graph, trace=trace), graph, sizes_of, pays)
         assert len(units) == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("biased", [False, True])
+def test_convolutions(dtype: str, biased: bool) -> None:
+    x, w, b = (R.standard_normal(s).astype(dtype) for s in ((2, 3, 9, 8), (5, 3, 3, 3), (5,)))
+
+    def f(x: Any, w: Any, b: Any) -> Any:
+        return activation.relu(conv2d(x, w, b if biased else None, padding=1)) + 1.0
+
+    arrays = (x, w, b)
+    found = captured(f, *arrays)
+    graph = simplify(found.graph)
+    (unit,) = with_epilogues(schedule(graph, trace=trace), graph, sizes_of, pays)
+    assert isinstance(unit, FusedUnit)
+    values = dict(zip(graph.inputs, arrays, strict=True))
+    results = [np.full(v.shape, np.nan, v.dtype) for v in unit.outputs]
+    located = [
+        [Located(v.shape, np.dtype(v.dtype), row_major(v.shape)) for v in some]
+        for some in (unit.equation.inputs, unit.equation.outputs)
+    ]
+    spec = lower_convolution(unit.equation, *located, fusion_of(unit)).spec
+    assert call(spec, [*(values[v] for v in unit.equation.inputs), *results], threads=2) == 0
+    np.testing.assert_allclose(results[0], found.expected[0], rtol=1e-4, atol=1e-4)

@@ -27,10 +27,10 @@ from autograd_core.compile.plan import Unit, plan
 from autograd_core.compile.report import Build
 from autograd_core.compile.simplify import simplify
 
-from .epilogues import pays, product_with_epilogue, rows_and_columns
+from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
 from .listing import Note
 from .loops import loop_kernel
-from .lowerings import Copies, Located, is_native, lower, row_major
+from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution, row_major
 from .program import Call, Operand, Program, assemble
 from .runner import HostCall, NativeRunner, Output
 
@@ -61,7 +61,7 @@ def compile_graph(
     graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
     fused = schedule(graph, trace=tracer, is_native=is_native)
     storage = _Storage(graph, fused.views)
-    units = with_epilogues(fused, graph, rows_and_columns, pays)
+    units = with_epilogues(fused, graph, sizes_of, pays)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
     storage.place(steps)
@@ -171,6 +171,8 @@ def _bytes(v: Var) -> int:
 def _lowered(unit: LoopUnit | OpaqueUnit | FusedUnit, storage: _Storage) -> Iterable[Native | Host]:
     if isinstance(unit, LoopUnit):
         return [_loop(unit.kernel, unit.operands)]
+    if isinstance(unit, FusedUnit) and is_convolution(unit.equation):
+        return _opaque(unit.equation, storage, unit.outputs, partial(lower_convolution, fusion=fusion_of(unit)))
     if isinstance(unit, FusedUnit):
         return [_with_epilogue(unit, storage)]
     return _opaque(unit.equation, storage)
@@ -221,19 +223,23 @@ def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[
     )
 
 
-def _opaque(equation: Equation, storage: _Storage) -> Iterable[Native | Host]:
+def _opaque(
+    equation: Equation, storage: _Storage, results: Sequence[Var] = (), lowering: Lowering = lower
+) -> Iterable[Native | Host]:
+    """The equation's kernel, and copies of operands that do not lie well. results: what is left, if not its outputs."""
     inputs, outputs = list(equation.inputs), [storage.located(v) for v in equation.outputs]
+    results = results or equation.outputs
     steps: list[Native | Host] = []
-    found = lower(equation, [storage.located(v) for v in inputs], outputs)
+    found = lowering(equation, [storage.located(v) for v in inputs], outputs)
     if isinstance(found, Copies):
         for i in found.inputs:
             copy = Var(inputs[i].aval)
             steps.append(_copy(inputs[i], copy, storage.located(inputs[i])))
             inputs[i] = copy
-        found = lower(equation, [storage.located(v) for v in inputs], outputs)
+        found = lowering(equation, [storage.located(v) for v in inputs], outputs)
     if found is None or isinstance(found, Copies):
         return [Host(equation)]
-    operands = tuple((equation.outputs if is_output else inputs)[i] for is_output, i in found.operands)
+    operands = tuple((results if is_output else inputs)[i] for is_output, i in found.operands)
     writes = tuple(p for p, (is_output, _) in enumerate(found.operands) if is_output)
     return [*steps, Native(found.spec, operands, writes)]
 

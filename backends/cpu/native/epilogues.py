@@ -1,4 +1,4 @@
-"""Matrix products whose result is worked on in registers, element by element, and never stored itself."""
+"""Products and convolutions whose result is worked on in registers, element by element, and never stored itself."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from autograd_core.compile.epilogue import FusedUnit
 from autograd_core.compile.fuse import LoopUnit
 from autograd_core.compile.ir import Equation
 from autograd_core.compile.loops import Load, LoopKernel, Map, Store
+from autograd_core.ops.convolution import convolution_bias_p, convolution_p
 from autograd_core.ops.products import linear_p, matmul_p
 
+from .convolution import Fusion
 from .emit import Kernel
 from .engine import KernelSpec
 from .gemm import MatrixLayout, Place, gemm
-from .lowerings import FLOATS, Located
+from .lowerings import FLOATS, Located, row_major
 from .statements import Point, Value, spread
 
 # A tile of the product repeats the code for each of its registers: what is long is better a loop of its own.
@@ -27,12 +29,23 @@ _FUNCTIONS = """exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan s
 _LONG = frozenset(_FUNCTIONS.split())
 
 
-def rows_and_columns(equation: Equation) -> tuple[int, int] | None:
-    """The sizes of a product that takes an epilogue; None for other equations, and for batches."""
-    if equation.primitive not in (matmul_p, linear_p) or len(equation.outputs[0].shape) != 2:
+def sizes_of(equation: Equation) -> tuple[int, ...] | None:
+    """The sizes over which an epilogue is told where it is: rows and columns of a product, all elements of an image.
+
+    None for equations that take none, and for batches of products.
+    """
+    y = equation.outputs[0]
+    if y.dtype not in FLOATS or y.aval.size < 2:
         return None
-    rows, columns = equation.outputs[0].shape
-    return (rows, columns) if equation.outputs[0].dtype in FLOATS and rows > 1 and columns > 1 else None
+    if is_convolution(equation):
+        return (y.aval.size,)
+    if equation.primitive not in (matmul_p, linear_p) or len(y.shape) != 2 or 1 in y.shape:
+        return None
+    return tuple(y.shape)
+
+
+def is_convolution(equation: Equation) -> bool:
+    return equation.primitive in (convolution_p, convolution_bias_p)
 
 
 def pays(unit: FusedUnit, sums: LoopUnit | None) -> bool:
@@ -45,6 +58,8 @@ def pays(unit: FusedUnit, sums: LoopUnit | None) -> bool:
     if sums is not None or len(ops) > MOST_OPERATIONS or not _LONG.isdisjoint(ops):
         return False
     loads = [s.access for s in unit.kernel.body if isinstance(s, Load) and s.access.operand != unit.product]
+    if is_convolution(unit.equation):  # whose registers are made in no order that loads or other stores could follow
+        return not loads and len(unit.outputs) == 1 and _in_place_of_product(unit.kernel, unit.product) is not None
     return unit.equation.inputs[0].shape[1] >= DEEP or not any(all(access.strides) for access in loads)
 
 
@@ -93,11 +108,32 @@ def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[K
     return spec, order
 
 
+def fusion_of(unit: FusedUnit) -> Fusion:
+    """What a convolution does with a register of its result before it stores it."""
+    kernel, product = unit.kernel, unit.product
+    dtype = np.dtype(kernel.operands[product])
+
+    def computed(b: Kernel, pixel: ir.Value, channel: ir.Value, register: ir.Value, mask: ir.Value | None) -> ir.Value:
+        own, result = Value(register, dtype), register
+        point = Point(b, (), (), ())
+        values: dict[int, Value] = {}
+        for position, statement in enumerate(kernel.body):
+            if isinstance(statement, Load):
+                values[position] = own
+            elif isinstance(statement, Store):
+                result = spread(b, values[statement.arg], own.lanes)
+            else:
+                point.perform(kernel.body, position, values)
+        return result
+
+    return Fusion(kernel, computed)
+
+
 def _in_place_of_product(kernel: LoopKernel, product: int) -> int | None:
     """The operand that is written as the product itself would be; None if there is no such."""
-    columns = kernel.inner[0]
+    sizes = kernel.outer + kernel.inner
     for s in kernel.body:
-        if isinstance(s, Store) and s.access[1:] == ((columns, 1), 0):
+        if isinstance(s, Store) and s.access[1:] == (row_major(sizes), 0):
             same = kernel.operands[s.access.operand] == kernel.operands[product]
             once = sum(isinstance(t, Store) and t.access.operand == s.access.operand for t in kernel.body) == 1
             if same and once:

@@ -7,6 +7,7 @@ without gaps; or with None, if the device's ordinary kernel is to run the equati
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from autograd_core.ops.products import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
 from .attention import LOWERINGS as ATTENTION
-from .convolution import convolution, convolution_input, supports
+from .convolution import Fusion, convolution, convolution_input, supports
 from .convolution_weight import convolution_weight
 from .engine import KernelSpec
 from .gather import LOWERINGS as GATHER
@@ -97,13 +98,15 @@ def _layout(x: Located) -> str | None:
 
 def _convolution_lowering(
     build: Callable[..., KernelSpec], image: str, other: str | None, result: str | None
-) -> Lowering:
-    """For a primitive whose first operand is an image, and whose second (or result) is one too.
+) -> Callable[..., Lowered | Copies | None]:
+    """For a primitive whose first operand is an image, and whose second (or result) is one too; takes a ``fusion``.
 
     image, other, result: the names under which ``build`` takes their layouts; None for a weight.
     """
 
-    def lowering(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
+    def lowering(
+        equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located], fusion: Fusion | None = None
+    ) -> Lowered | Copies | None:
         windows, groups = equation.params["windows"], equation.params["groups"]
         images = [x for x, name in ((inputs[0], image), (inputs[1], other), (outputs[0], result)) if name]
         weight = next(x for x, name in ((inputs[1], other), (outputs[0], result)) if not name)
@@ -115,18 +118,22 @@ def _convolution_lowering(
         unfit = tuple(i for i, x in enumerate(inputs) if not (x.contiguous or (x in images and _layout(x) is not None)))
         if unfit:
             return Copies(unfit)
-        extra = {"bias": True} if len(inputs) == 3 else {}
+        extra: dict[str, Any] = {"bias": True} if len(inputs) == 3 else {}
+        if fusion is not None:
+            extra["fusion"] = fusion
         spec = build(images[0].dtype, n, c_in, c_out, windows, groups, **layouts, **extra)
         return Lowered(spec, (*((False, i) for i in range(len(inputs))), (True, 0)))
 
     return lowering
 
 
+lower_convolution = _convolution_lowering(convolution, "x_layout", None, "y_layout")
+
 LOWERINGS: dict[Primitive, Lowering] = {
     matmul_p: _matmul,
     linear_p: _linear,
-    convolution_p: _convolution_lowering(convolution, "x_layout", None, "y_layout"),
-    convolution_bias_p: _convolution_lowering(convolution, "x_layout", None, "y_layout"),
+    convolution_p: lower_convolution,
+    convolution_bias_p: lower_convolution,
     convolution_input_p: _convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
     convolution_weight_p: _convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
     **ATTENTION,
