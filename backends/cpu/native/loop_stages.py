@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autograd_core.compile.loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compile.loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Statement, Store
 
 ONCE, TASK, SERIAL, LANE = range(4)  # levels: known before all tasks, in a task, at a serial point, at a column
 
-ROW_BUFFERS = 32 << 10  # bytes of values kept from one stage to the next
-WORTH_KEEPING = 6  # operations; what costs less is computed again
+ROW_BUFFERS = 64 << 10  # bytes of values kept from one stage to the next
+WORTH_KEEPING = 2  # operations; what costs less is computed again (4 or more cost a quarter of layer norm with softmax)
+FAR = 16  # operations that loading a vector of elements is worth that are not neighbours
 
 _COSTS = {
-    6: "div sqrt rsqrt reciprocal floor_div mod fmod",
+    8: "div sqrt rsqrt reciprocal floor_div mod fmod",
     12: """exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt sigmoid
         erf""",
     30: "pow atan2 hypot",
@@ -108,20 +109,27 @@ def work_of(
 
 
 def _cost(kernel: LoopKernel, position: int, along: int) -> int:
-    """Of computing a value from what is in memory, in operations."""
-    seen, pending, cost = set(), [position], 0
+    """Of computing a value from what is in memory, in operations; what is costly in itself is kept, and in memory."""
+    seen, pending, cost = set[int](), [position], 0
     while pending:
         at = pending.pop()
+        own = _own_cost(kernel.body[at], along)
         if at in seen:
             continue
         seen.add(at)
+        if at != position and own > WORTH_KEEPING:
+            continue
         s = kernel.body[at]
+        cost += own
         if isinstance(s, Map):
-            cost += _COSTLY.get(s.op, 1)
             pending.extend(s.args)
-        elif isinstance(s, Load) and s.access.strides[along] not in (0, 1):
-            cost += 16
     return cost
+
+
+def _own_cost(s: Statement, along: int) -> int:
+    if isinstance(s, Map):
+        return _COSTLY.get(s.op, 1)
+    return FAR if isinstance(s, Load) and s.access.strides[along] not in (0, 1) else 0
 
 
 def operations(kernel: LoopKernel, positions: Sequence[int]) -> int:
