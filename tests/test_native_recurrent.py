@@ -152,19 +152,33 @@ def test_layers_of_random_sizes(kind, level):
         check(kind.primitive, params, list(values.values()), **how)
 
 
+def check_adjoint(kind: Kind, values: dict[str, np.ndarray], reverse: bool, seed: int, **how: Any) -> None:
+    params = {"has": tuple(values), "reverse": reverse, **kind.params}
+    results = kind.primitive.forward(np, *values.values(), **params)
+    count = 1 + len(kind.states)
+    rng = np.random.default_rng(seed)
+    g = [rng.standard_normal(y.shape).astype(np.float32).astype(np.float64) for y in results[:count]]
+    saved = [y.astype(np.float32).astype(np.float64) for y in (results[0], *results[count:])]
+    check(kind.adjoint, params, [*g, *saved, *values.values()], **how)
+
+
 @each_level
 @each_kind
 def test_adjoints_of_random_sizes(kind, level):
     for number, (sizes, chosen) in enumerate(cases(level, seed=10 + kind.gates + len(level))):
         values = operands(kind, sizes, kind.biases if chosen["bias"] else (), number, chosen["lengths"])
-        params = {"has": tuple(values), "reverse": chosen["reverse"], **kind.params}
-        results = kind.primitive.forward(np, *values.values(), **params)
-        count = 1 + len(kind.states)
-        rng = np.random.default_rng(number)
-        g = [rng.standard_normal(y.shape).astype(np.float32).astype(np.float64) for y in results[:count]]
-        saved = [y.astype(np.float32).astype(np.float64) for y in (results[0], *results[count:])]
         how = {"dtype": chosen["dtype"], "level": level, "threads": (1, 2, 3), "strided": chosen["strided"]}
-        check(kind.adjoint, params, [*g, *saved, *values.values()], **how)
+        check_adjoint(kind, values, chosen["reverse"], number, **how)
+
+
+@pytest.mark.parametrize(("name", "hidden"), [("lstm", 264), ("gru", 140)])
+def test_wide_layers(name, hidden):
+    """Their units are several blocks, and the adjoint's products are done in several passes."""
+    values = operands(KINDS[name], Sizes(2, 18, 3, hidden), KINDS[name].biases)
+    params = {"has": tuple(values), "reverse": False}
+    how = {"dtype": "float32", "level": "host", "threads": (1, 2)}
+    check(KINDS[name].primitive, params, list(values.values()), **how)
+    check_adjoint(KINDS[name], values, False, 0, **how)
 
 
 def test_one_bias_of_two():

@@ -11,7 +11,7 @@ from .engine import KernelSpec
 from .exponentials import sigmoid, tanh
 from .float_arithmetic import Arithmetic
 from .machine import Machine
-from .recurrent import Arrangement, Layer, Recurrence, Units, span_of, workspace
+from .recurrent import WIDEST, Arrangement, Layer, Recurrence, Units, span_of, workspace
 from .recurrent_steps import Cotangents, Inputs, Row, Step, backwards, forwards
 
 GATES = 4
@@ -84,7 +84,7 @@ def lstm_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, lengths: bool) ->
         ("lstm_adjoint", *layer._replace(features=0), gy_strides, lengths),
         10 + lengths,
         partial(_adjoint, layer, gy_strides, lengths),
-        workspace(layer, 1, 2, GATES * layer.hidden),
+        workspace(layer, 1, WIDEST, GATES * layer.hidden),
         2 * GATES * cells * layer.hidden,
         layer.dtype.itemsize * (2 * GATES + 2) * cells,
     )
@@ -94,7 +94,7 @@ def _adjoint(layer: Layer, gy_strides: tuple[int, ...], lengths: bool, builder: 
     gy, gh, gc, gates, cells, weight_hh, c0, *rest = builder.operands
     slopes, dh0, dc0 = rest[lengths:]
     span = span_of(layer, machine)
-    run = Recurrence(builder, machine, layer, Arrangement(1, span, span, (GATES * layer.hidden,), span))
+    run = Recurrence(builder, machine, layer, Arrangement(1, span, min(span, 2), (GATES * layer.hidden,), span))
     a = Arithmetic(builder, run.kind)
 
     def cell(step: Step):
