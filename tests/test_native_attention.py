@@ -22,7 +22,9 @@ CASES = [
     ((2, 2), 20, 33, 6, 4, ("bool mask", "keep"), True),
     ((1,), 131, 9, 4, 3, ("bool mask",), False),
     ((1, 2), 128, 20, 16, 8, ("keep",), True),
+    ((2,), 131, 137, 5, 6, (), True),
     ((2,), 1, 1, 1, 1, (), False),
+    ((2,), 192, 192, 8, 8, ("bool mask",), True),
 ]
 NEAR = {"float32": 2e-5, "float64": 1e-12}
 
@@ -44,7 +46,9 @@ def operands(rng, case, dtype):
     return found
 
 
-@pytest.mark.parametrize(("number", "level"), [(n, LEVELS[n % 3]) for n in range(8)] + [(n, "host") for n in (1, 4, 7)])
+@pytest.mark.parametrize(
+    ("number", "level"), [(n, LEVELS[n % 3]) for n in range(10)] + [(n, "host") for n in (1, 4, 7)]
+)
 def test_attention_and_its_gradients_are_those_of_the_formula(number, level):
     rng, case = np.random.default_rng(number), CASES[number]
     threads, dtype = THREADS[number % 3], ("float32", "float64")[number // 2 % 2]
@@ -55,7 +59,7 @@ def test_attention_and_its_gradients_are_those_of_the_formula(number, level):
     check(attention_p, arrays, params, level=level, threads=threads, **near)
     y, sums = formula(attention_p, arrays, params)
     g = spread(rng, rng.standard_normal(y.shape).astype(dtype), keep_last=True)
-    wanted = [("q", "k", "v"), ("v",), ("k", "q")][0 if number < 6 else number - 5]
+    wanted = {5: ("v",), 6: ("k", "q")}.get(number, ("q", "k", "v"))
     check(attention_vjp_p, [g, y, sums, *arrays], {**params, "wanted": wanted}, level=level, threads=threads, **near)
 
 

@@ -39,7 +39,7 @@ from .engine import KernelSpec
 from .located import Copies, Located, Lowered, Lowering, operands_in_order
 from .machine import Machine
 from .packing import load_first, store_first
-from .small_product import Factor, multiply, pack_transposed
+from .small_product import Factor, Finish, multiply, pack_transposed
 from .strided import coordinates, distance, runs
 from .vector_math import scalar_op
 
@@ -127,6 +127,7 @@ class _Attention:
         self.stride = -(-problem.keys // self.lanes) * self.lanes  # of a row of scores
         self.register = vector(self.kind, self.lanes)
         self.pointers: dict[str, ir.Value] = {}
+        self.seen: ir.Value | None = None  # how many keys a block's queries look at, if not all
         sizes = _workspace(problem)
         place = builder.gep(builder.scratch, [builder.mul(builder.index, i64(sum(sizes.values())))], source_etype=I8)
         self.work: dict[str, ir.Value] = {}
@@ -184,6 +185,8 @@ class _Attention:
     def scores(self, start: ir.Value, rows: int) -> None:
         """Scores of ``rows`` queries from ``start`` on, minus infinity where they may not look."""
         p = self.problem
+        if p.causal and p.rows > p.block:
+            self.seen = smaller(self.builder, self.builder.add(start, i64(rows)), i64(p.keys))
 
         def finish(b: Kernel, row: ir.Value, column: ir.Value, count: int, value: ir.Value) -> None:
             value = b.fmul(value, constant(self.register, p.scale))
@@ -197,7 +200,15 @@ class _Attention:
 
         shape = (rows, p.keys, p.features)
         queries, keys = self.factor("q", start), self.turned("k")
-        multiply(self.builder, self.machine, self.dtype, shape, queries, keys, finish, padded=True)
+        self.multiply(shape, queries, keys, finish, padded=True, columns_needed=self.seen)
+
+    def multiply(self, shape: Sequence[Any], a: Factor, b: Factor, finish: Finish, **how: Any) -> None:
+        m, n, k = shape
+        multiply(self.builder, self.machine, self.dtype, (m, n, k), a, b, finish, **how)
+
+    @property
+    def keys(self) -> int | ir.Value:
+        return self.problem.keys if self.seen is None else self.seen
 
     def _seen(self, row: ir.Value, column: ir.Value) -> ir.Value:
         """Which keys from ``column`` on exist, and may be looked at by this query."""
@@ -224,14 +235,20 @@ class _Attention:
     def each_register(self, body: Callable[[ir.Value, int], None]) -> None:
         """``body(column, count)`` for the registers of a row of scores."""
         whole, rest = divmod(self.problem.keys, self.lanes)
-        if whole <= FEW:
+        end = i64(whole * self.lanes)
+        if whole <= FEW and self.seen is None:
             for number in range(whole):
                 body(i64(number * self.lanes), self.lanes)
         else:
-            with loop(self.builder, 0, whole * self.lanes, self.lanes) as column:
+            with loop(
+                self.builder, 0, end if self.seen is None else smaller(self.builder, end, self.seen), self.lanes
+            ) as column:
                 body(column, self.lanes)
-        if rest:
-            body(i64(whole * self.lanes), rest)
+        if rest and self.seen is None:
+            body(end, rest)
+        elif rest:
+            with self.builder.if_then(self.builder.icmp_signed(">", self.seen, end)):
+                body(end, rest)
 
     def kept(self, row: ir.Value, column: ir.Value, count: int) -> ir.Value:
         """1 / (1 - p) for weights that dropout keeps, 0 for others."""
@@ -344,7 +361,7 @@ def _forward_block(run: _Attention, start: ir.Value, rows: int) -> None:
         store_first(b, b.fmul(value, inverse), element(b, run.pointers["y"], position, run.kind), count)
 
     weights = Factor(run.work["scores"], run.stride)
-    multiply(b, run.machine, run.dtype, (rows, p.width, p.keys), weights, run.factor("v"), finish)
+    run.multiply((rows, p.width, run.keys), weights, run.factor("v"), finish)
 
 
 def _softmax(run: _Attention, row: ir.Value, query: ir.Value) -> None:
@@ -438,8 +455,8 @@ def _backward_block(run: _Attention, start: ir.Value, rows: int, *, added: bool)
     def keep(b: Kernel, row: ir.Value, column: ir.Value, count: int, value: ir.Value) -> None:
         store(b, value, run.at("slopes", row, column))
 
-    shape = (rows, p.keys, p.width)
-    multiply(b, run.machine, run.dtype, shape, run.factor("g", start), run.turned("v"), keep, padded=True)
+    grads, values = run.factor("g", start), run.turned("v")
+    run.multiply((rows, p.keys, p.width), grads, values, keep, padded=True, columns_needed=run.seen)
     with loop(b, 0, rows) as row:
         _slopes(run, row, b.add(row, start))
 
@@ -459,12 +476,12 @@ def _backward_block(run: _Attention, start: ir.Value, rows: int, *, added: bool)
     products = (
         ("dv", (p.keys, p.width, rows), weights.transposed, run.factor("g", start), 1.0, None, added),
         ("dk", (p.keys, p.features, rows), slopes.transposed, run.factor("q", start), p.scale, None, added),
-        ("dq", (rows, p.features, p.keys), slopes, run.factor("k"), p.scale, start, False),
+        ("dq", (rows, p.features, run.keys), slopes, run.factor("k"), p.scale, start, False),
     )
     for name, shape, left, right, scale, first, adds in products:
         if name in run.results:
             finish = into(name, shape[1], scale, first, adds)
-            multiply(b, run.machine, run.dtype, shape, left, right, finish)
+            run.multiply(shape, left, right, finish, rows_needed=None if name == "dq" else run.seen)
 
 
 def _slopes(run: _Attention, row: ir.Value, query: ir.Value) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from .emit import Kernel, element, i64, loop, type_of
+from .emit import Kernel, element, i64, loop, smaller, type_of
 from .machine import Machine
 from .packing import Panel, lane_mask, pack
 from .tile import Segment, TileShape, accumulate, largest, zeros
@@ -34,23 +34,25 @@ def multiply(
     builder: Kernel,
     machine: Machine,
     dtype: np.dtype,
-    shape: tuple[int, int, int],
+    shape: tuple[int, int, int | ir.Value],
     a: Factor,
     b: Factor,
     finish: Finish,
     *,
     padded: bool = False,
+    rows_needed: ir.Value | None = None,
+    columns_needed: ir.Value | None = None,
 ) -> None:
     """Each register of the (m, k) by (k, n) product goes to ``finish``, which may touch its first columns only.
 
-    b: of contiguous rows. padded: whether whole registers may be read past its last column.
+    b: of contiguous rows. padded: whether whole registers may be read past its last column. rows_needed,
+    columns_needed: tiles beyond them are left out.
     """
     m, n, k = shape
     kind, lanes, most = type_of(dtype), machine.lanes(dtype), largest(machine, dtype)
     width = most.vectors * lanes
     for rows, first_row, tiles in _row_tiles(m, most.rows):
-        with loop(builder, 0, tiles) as tile:
-            row = builder.add(builder.mul(tile, i64(rows)), i64(first_row))
+        with loop(builder, first_row, _least(builder, first_row + tiles * rows, rows_needed), rows) as row:
             source = element(builder, a.pointer, builder.mul(row, i64(a.row_stride)), kind)
             for first, panels, columns in ((0, n // width, width), (n // width * width, 1, n % width)):
                 if not (panels and columns):
@@ -58,7 +60,8 @@ def multiply(
                 cut = TileShape(dtype, rows, -(-columns // lanes), lanes)
                 rest = columns % lanes
                 mask = lane_mask(rest, lanes) if rest and not padded else None
-                with loop(builder, first, first + panels * columns, columns) as column:
+                end = _least(builder, first + panels * columns, columns_needed)
+                with loop(builder, first, end, columns) as column:
                     target = element(builder, b.pointer, column, kind)
                     offsets = [r * a.row_stride for r in range(rows)]
                     segment = Segment(k, source, offsets, a.column_stride, target, b.row_stride, mask=mask)
@@ -67,6 +70,10 @@ def multiply(
                         r, v = divmod(number, cut.vectors)
                         here = builder.add(column, i64(v * lanes))
                         finish(builder, builder.add(row, i64(r)), here, min(lanes, columns - v * lanes), value)
+
+
+def _least(builder: Kernel, bound: int, needed: ir.Value | None) -> ir.Value:
+    return i64(bound) if needed is None else smaller(builder, i64(bound), needed)
 
 
 def _row_tiles(m: int, most: int) -> list[tuple[int, int, int]]:
