@@ -172,6 +172,7 @@ class Tensor(Methods, Exchange):
         places = self.add_hook(hook)
         if not places:
             raise GradientError("register_hook: this tensor requires no gradient, so the hook would never be called")
+        context.current().interpreter.base.states_derivative("a hook")
         return HookHandle(places)
 
     def add_hook(self, hook: Hook) -> list[Any]:

@@ -116,8 +116,12 @@ class Capture(Eager):
         self.constants: dict[Var, Any] = {}
         self.equations: list[Equation] = []
         self.looks: list[Look] = []
+        self.rules: list[str] = []  # of derivatives that the equations do not have, and where they were stated
+        self.recording = context.current().recording  # whether what runs without it has left it
+        self.unrecorded = False  # whether what runs now is the replay of such an equation
         self.things: list[Any] = []  # objects that Python's decisions rest on, with a ``compile_guard``
         self.arguments: dict[int, int] = {}  # id of a tensor among the arguments -> which leaf
+        self.passed: dict[int, int] = {}  # id of the tensor that stands for it -> which leaf
         self.before: dict[int, Before] = {}  # of variables and leaves, by id, in the order in which they were met
         self.symbols: WeakSet[Symbol] = WeakSet()
         self._known: dict[int, tuple[Any, Var]] = {}  # arrays from outside, kept alive, so that ids stay theirs
@@ -253,7 +257,8 @@ class Capture(Eager):
             ) from None
         several = isinstance(declared, tuple) and not isinstance(declared, Aval)
         outputs = [Var(Aval(tuple(a.shape), np.dtype(a.dtype))) for a in (declared if several else (declared,))]
-        self.equations.append(Equation(primitive, operands, params, outputs, user_line()))
+        recorded = not self.unrecorded and context.current().recording >= self.recording
+        self.equations.append(Equation(primitive, operands, params, outputs, user_line(), recorded))
         tensors = tuple([Tensor(self._symbol(v), self.device) for v in outputs])
         return tensors if several else tensors[0]
 
@@ -305,6 +310,9 @@ class Capture(Eager):
             "computed only when the compiled code runs, so Python cannot decide by it: choose with ag.where, or return "
             "the value and look at it outside"
         )
+
+    def states_derivative(self, what: str) -> None:
+        self.rules.append(f"{what}, {user_line()}")
 
     def uses(self, thing: Any) -> None:
         if not any(thing is known for known in self.things):

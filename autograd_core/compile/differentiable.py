@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from .. import context
 from ..aval import Aval
 from ..backend import Device
+from ..errors import CompileError
 from ..interpreters.batch import run_batched
 from ..interpreters.eager import EAGER
 from ..ops.creation import zeros
@@ -20,11 +22,14 @@ from .runner import Runner, runner_for
 Run = Callable[[Sequence[Any]], list[Any]]
 
 
-def primitive_of(name: str, graph: Graph, device: Device, run: Run | None, programs: list[Runner]) -> Primitive:
+def primitive_of(
+    name: str, graph: Graph, device: Device, run: Run | None, programs: list[Runner], rules: Sequence[str] = ()
+) -> Primitive:
     """``graph`` as a primitive; ``run`` computes it on arrays (None: by the device's kernels).
 
     What transforms make of it, its vjp, its jvp and its form for a batch, are graphs too, captured and compiled when
     they are first needed; so transforms of transforms are compiled as well. Each is added to ``programs``.
+    rules: of derivatives that the graph does not have, so that it has none.
     """
     several = len(graph.outputs) != 1
     avals = tuple(v.aval for v in graph.outputs)
@@ -38,7 +43,7 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None, progr
         if key not in known:
             derived, title = trace(f, given, device), f"{what} of {name}"
             programs.append(runner_for(derived, device, title))
-            known[key] = primitive_of(title, derived, device, programs[-1], programs)
+            known[key] = primitive_of(title, derived, device, programs[-1], programs, rules)
         return known[key]
 
     def forward(xp: Any, *inputs: Any) -> Any:
@@ -49,7 +54,16 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None, progr
     def composed(*inputs: Tensor) -> Any:
         return packed(replay(graph, inputs, device))
 
+    def require_rules() -> None:
+        if rules:
+            raise CompileError(
+                f"{name} is differentiated from outside, where {rules[0]}, is not known: compile what takes the "
+                "gradient as well, as in ag.compile(ag.grad(f)), or a step that calls backward"
+            )
+
     def vjp(g: Any, inputs: Sequence[Tensor], wanted: tuple[int, ...]) -> list[Any]:
+        require_rules()
+
         def pull(*values: Tensor) -> Any:
             cotangents = values[arity:] if several else values[arity]
             pulled = EAGER.transforms.pull_composed(composed, values[:arity], wanted, cotangents, {})
@@ -64,6 +78,7 @@ def primitive_of(name: str, graph: Graph, device: Device, run: Run | None, progr
         return [found.get(i) for i in range(arity)]
 
     def jvp(xs: Sequence[Tensor], ts: Sequence[Tensor | None]) -> Any:
+        require_rules()
         moving = [i for i, t in enumerate(ts) if t is not None]
 
         def push(*values: Tensor) -> Any:
@@ -109,6 +124,22 @@ def replay(graph: Graph, inputs: Sequence[Tensor], device: Device) -> list[Tenso
     values: dict[Any, Any] = {v: known(array, device) for v, array in graph.constants.items()}
     values.update(zip(graph.inputs, inputs, strict=True))
     for e in graph.equations:
-        result = bind(e.primitive, [values[v] for v in e.inputs], e.params)
+        with nullcontext() if e.recorded else _unrecorded(base):
+            result = bind(e.primitive, [values[v] for v in e.inputs], e.params)
         values.update(zip(e.outputs, result if type(result) is tuple else (result,), strict=True))
     return [values[v] for v in graph.outputs]
+
+
+@contextmanager
+def _unrecorded(base: Any) -> Iterator[None]:
+    """What ran without grad mode runs without it, and stays so in what is captured of it."""
+    outer = getattr(base, "unrecorded", None)
+    with context.scope(recording=False):
+        if outer is None:
+            yield
+            return
+        base.unrecorded = True
+        try:
+            yield
+        finally:
+            base.unrecorded = outer

@@ -43,9 +43,12 @@ class Var:
 
 
 class Equation:
-    """``outputs = primitive(*inputs, **params)``. ``origin``: the user's line that caused it, for reports."""
+    """``outputs = primitive(*inputs, **params)``. ``origin``: the user's line that caused it, for reports.
 
-    __slots__ = ("inputs", "origin", "outputs", "params", "primitive")
+    recorded: whether derivatives of the graph go through it; not so for what ran without grad mode.
+    """
+
+    __slots__ = ("inputs", "origin", "outputs", "params", "primitive", "recorded")
 
     def __init__(
         self,
@@ -54,7 +57,9 @@ class Equation:
         params: Mapping[str, Any],
         outputs: Sequence[Var],
         origin: str = "",
+        recorded: bool = True,
     ):
+        self.recorded = recorded
         self.primitive = primitive
         self.inputs = tuple(inputs)
         self.params = dict(params)
@@ -104,6 +109,7 @@ class Graph:
             left = ", ".join(f"{names[v]}: {v.aval}" for v in e.outputs)
             params = "".join(f" {k}={_shown(value)}" for k, value in sorted(e.params.items()))
             lines.append(f"{left} = {e.primitive.name}({', '.join(names[v] for v in e.inputs)}){params}")
+            lines[-1] += "" if e.recorded else " no_grad"
         lines.append("outputs " + ", ".join(names[v] for v in self.outputs))
         return "\n".join(lines)
 

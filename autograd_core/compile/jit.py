@@ -12,7 +12,7 @@ import functools
 import gc
 import logging
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from sys import getrefcount
 from typing import Any, NamedTuple
 from weakref import ref
@@ -311,6 +311,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     before, draws = Watch(owner.function, []), Draws()
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
+        capture.passed = {id(filled[i]): i for i in tensors if isinstance(leaves[i], Tensor)}
         args, kwargs = (filled, {}) if structure is None else tree.unflatten(structure, filled)
         with context.scope(interpreter=capture, depth=0):
             result = owner.function(*args, **kwargs)
@@ -394,14 +395,16 @@ class Variant:
         self.device = capture.device
         self.runner: Runner | None = None
         leaves, self.structure = tree.flatten(result)
-        self.results: list[Any] = [_Result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
+        self.results: list[Any] = [_result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
         self.effects = _effects(capture)
-        given = [y.var for y in self.results if type(y) is _Result]
+        given = [y.var for y in _computed(self.results)]
         outputs = [*given, *(var for _, var in self.effects if var is not None)]
-        self.differentiable = any(type(y) is _Result and y.needs_gradient for y in self.results)
+        self.differentiable = any(y.needs_gradient for y in _computed(self.results))
         self.graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
         self.sources: list[Source] = list(capture.sources)
+        self.rules = capture.rules
         self._count = len(given)
+        self._constant = [k for k, y in enumerate(_computed(self.results)) if not y.needs_gradient]
         self.unsteady = ""  # why this is not what the next call would do, though it looks the same
         self._steady: _Steady | None = None
         self.primitive: Any = None  # the graph as one operation, when it is first needed
@@ -465,7 +468,7 @@ class Variant:
     def _updates(self) -> dict[int, int]:
         """Which output replaces which input: the new value of a variable its old one."""
         inputs = {id(s.tensor): i for i, s in enumerate(self.sources) if type(s) is Outer}
-        first = sum(type(y) is _Result for y in self.results)
+        first = self._count
         targets = [effect for effect, var in self.effects if var is not None]
         return {
             first + k: inputs[id(e.tensor)]
@@ -501,7 +504,7 @@ class Variant:
     def call(self, leaves: Sequence[Any]) -> Any:
         if self._steady is not None:
             if not any(getattr(x, "level", 0) for x in leaves) and self._repeated(leaves, self._steady):
-                return self._returned([Tensor(self.runner.output(k), self.device) for k in range(self._count)])
+                return self._returned([Tensor(self.runner.output(k), self.device) for k in range(self._count)], leaves)
             self._steady = None
         for source in self.sources:
             if type(source) is Outer and source.tensor.data.shape != source.tensor.shape:
@@ -524,6 +527,8 @@ class Variant:
         """Compute the outputs from these inputs, carry out the effects, return the results."""
         if self.differentiable or any(getattr(x, "level", 0) for x in leaves):
             outputs = self._bound(values, leaves)
+            for k in self._constant:
+                outputs[k] = outputs[k] if outputs[k].level else outputs[k].with_node(None)
         elif self.runner is None:
             by_var = dict(zip(self.graph.inputs, values, strict=True))
             outputs = [Tensor(a, self.device) for a in evaluate(self.graph, self.device, by_var)]
@@ -541,13 +546,13 @@ class Variant:
                 target.node.grad = value if value is None else value.with_node(None)
         if self.runner is not None and not self.differentiable:
             self._steady = _Steady.of(self)
-        return self._returned(outputs[: self._count])
+        return self._returned(outputs[: self._count], leaves)
 
-    def _returned(self, tensors: list[Any]) -> Any:
+    def _returned(self, tensors: list[Any], leaves: Sequence[Any]) -> Any:
         if self.structure is tree.LEAF and tensors:
             return tensors[0]
         given = iter(tensors)
-        return tree.unflatten(self.structure, [next(given) if type(y) is _Result else y for y in self.results])
+        return tree.unflatten(self.structure, [_found(y, given, leaves) for y in self.results])
 
     def _repeated(self, leaves: Sequence[Any], steady: _Steady) -> bool:
         """Run again in place, if everything is where the last call left it; False, and nothing done, if not."""
@@ -569,10 +574,46 @@ class Variant:
                 inputs.append(Tensor(array, self.device))
         if self.primitive is None:
             self.primitive = differentiable.primitive_of(
-                self.owner.name, self.graph, self.device, self.runner, self.programs
+                self.owner.name, self.graph, self.device, self.runner, self.programs, self.rules
             )
         outputs = bind(self.primitive, inputs, {})
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+
+class _Passed(NamedTuple):
+    """A result that is an argument as it is: the tensor that the caller gave, with its history."""
+
+    index: int
+
+
+class _Same:
+    """A result that is a variable from outside: the object itself, whose value the call may have assigned."""
+
+    def __init__(self, variable: Variable):
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return f"the variable {id(self.variable)}"
+
+
+def _result(capture: Capture, y: Tensor) -> _Passed | _Same | _Result:
+    index = capture.passed.get(id(y))
+    if index is not None:
+        return _Passed(index)
+    before = capture.before.get(id(y))
+    if before is not None and isinstance(y, Variable) and type(before.data) is not Symbol:
+        return _Same(y)
+    return _Result(capture, y)
+
+
+def _computed(results: Sequence[Any]) -> list[_Result]:
+    return [y for y in results if type(y) is _Result]
+
+
+def _found(y: Any, computed: Iterator[Tensor], leaves: Sequence[Any]) -> Any:
+    if type(y) is _Result:
+        return next(computed)
+    return leaves[y.index] if type(y) is _Passed else y.variable if type(y) is _Same else y
 
 
 class _Result:

@@ -113,6 +113,9 @@ class Eager:
     def looking_at(self, x: Tensor) -> None:
         """The values of ``x`` are about to be read on the host."""
 
+    def states_derivative(self, what: str) -> None:
+        """``what`` says how to differentiate, other than by the operations that run."""
+
     def uses(self, thing: Any) -> None:
         """Python decides by the options of ``thing``; its ``compile_guard()`` tells whether they are the same."""
 

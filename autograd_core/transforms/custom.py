@@ -101,6 +101,7 @@ class custom_vjp(_Custom):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.fwd is None:
             raise GradientError(f"{self.name}: custom_vjp has no rule yet; call {self.name}.defvjp(fwd, bwd)")
+        context.current().interpreter.base.states_derivative(f"the rule of {self.name}")
         static, chosen = self._arguments(args, kwargs)
         leaves, structure = tree.flatten(chosen)
         wanted = [i for i, x in enumerate(leaves) if isinstance(x, Tensor) and x.node is not None]
@@ -274,6 +275,7 @@ class custom_jvp(_Custom):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rule is None:
             raise GradientError(f"{self.name}: custom_jvp has no rule yet; state it with @{self.name}.defjvp")
+        context.current().interpreter.base.states_derivative(f"the rule of {self.name}")
         static, chosen = self._arguments(args, kwargs)
         leaves, structure = tree.flatten(chosen)
         if not leaves:
