@@ -148,6 +148,20 @@ def test_a_report_has_a_row_for_all_that_runs(native) -> None:
     assert f" kernels and {len(hosts)} host call" in str(report)
 
 
+def test_without_a_compiler_each_equation_is_a_host_call() -> None:
+    with ag.default_device("numpy"):
+        f = ag.compile(lambda x: (x * 2.0).sum())
+        for _ in range(3):
+            f(ag.ones(3))
+        report = f.report()
+    assert [(row.name, row.bytes, row.native) for row in report] == [
+        ("host: multiply", 4 * (3 + 1 + 3), False),
+        ("host: sum", 4 * (3 + 1), False),
+    ]
+    assert all(HERE in line for row in report for line in row.lines)
+    assert str(report).startswith("<lambda>: 2 host calls in ")
+
+
 def test_lines_are_those_of_forward_and_backward(native) -> None:
     def f(x):
         y = x.exp()  # line 1
