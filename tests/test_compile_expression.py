@@ -12,10 +12,11 @@ from op_checks import arrays, as_float32
 from op_table import CASES
 
 import autograd_core as ag
+from autograd_core.compile.arrays import Array
 from autograd_core.compile.expression import Expressions, Inexpressible
 from autograd_core.compile.fuse import OpaqueUnit, schedule
 from autograd_core.compile.ir import Var
-from autograd_core.compile.namespace import Array, Namespace
+from autograd_core.compile.namespace import Namespace
 from autograd_core.compile.simplify import simplify
 from autograd_core.errors import CompileError
 

@@ -113,8 +113,9 @@ class Expressions:
         shape = np.broadcast_shapes(*[x.shape for x in args])
         if 0 in shape:
             return self.broadcast(self.constant(0, dtype), shape)
-        if shape and all(_scalar_of(x) is not None for x in args):
-            return self.broadcast(self.map(op, [_scalar_of(x) for x in args], dtype), shape)
+        numbers = [n for x in args if (n := _scalar_of(x)) is not None]
+        if shape and len(numbers) == len(args):
+            return self.broadcast(self.map(op, numbers, dtype), shape)
         args = [_scalar_of(x) or self.broadcast(x, shape) for x in args]
         if all(x.kind == "constant" for x in args):
             value = compute(op, [np.asarray(x.params, x.dtype) for x in args], dtype)

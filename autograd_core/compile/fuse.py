@@ -156,8 +156,8 @@ class _Scheduler:
                 continue
             node = self.nodes[v]
             base, place = self._placed(node)
-            whole = place is not None and place.offset == 0 and base.size == node.size
-            whole = whole and _same_order(place.strides, node.shape)
+            whole = place is not None and place.offset == 0 and _same_order(place.strides, node.shape)
+            whole = whole and base.size == node.size
             foreign = base.kind in ("constant", "iota") or (base.kind == "input" and base.params not in made)
             if node.kind == "input" and node.params is v:
                 continue
@@ -219,7 +219,7 @@ class _Scheduler:
         """All live operations and opaque equations, in an order in which they can run."""
         items: list[Item] = []
         of_node: dict[int, Item] = {}
-        producer: dict[Var, Item] = {}
+        producer: dict[Any, Item] = {}  # by Var, which is what an input node holds
 
         def visit(node: Node) -> None:
             pending = [node]
@@ -239,7 +239,7 @@ class _Scheduler:
                 item = of_node[n.index] = Item(None if n.kind == "join" else n, len(items))
                 items.append(item)
                 for b in sources:
-                    link(of_node.get(b.index) or producer.get(b.params if b.kind == "input" else None), item)
+                    link(of_node.get(b.index) or producer.get(b.params), item)
 
         def link(source: Item | None, item: Item) -> None:
             if source is not None and source not in item.reads:
@@ -253,7 +253,7 @@ class _Scheduler:
                     continue
                 base, _ = self._placed(self.wanted[v])
                 visit(base)
-                sources.append(of_node.get(base.index) or producer.get(base.params if base.kind == "input" else None))
+                sources.append(of_node.get(base.index) or producer.get(base.params))
             item = Item(None, len(items))
             self.equation_of[item] = e, reason
             items.append(item)
@@ -304,7 +304,7 @@ class _Scheduler:
 
     def _price(self, node: Node, price: dict[int, tuple[int, frozenset[int]]]) -> tuple[int, frozenset[int]]:
         """Operations and loads of computing a value once more, from what is in memory or was better put there."""
-        cost, loads = COSTS.get(node.op, 1), frozenset()
+        cost, loads = COSTS.get(node.op, 1), frozenset[int]()
         for _, base in bases(node, self.replaced):
             if base.kind in ("constant", "iota"):
                 continue

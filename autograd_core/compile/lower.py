@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from ..ops._windows import Windows
 from ..ops.cross_entropy import softmax_cross_entropy_p, softmax_cross_entropy_slope_p
 from ..ops.pooling import avg_spread_p, max_pool_p, pool_scatter_p
 from ..primitive import Primitive
+from .arrays import Array, operands
 from .expression import Expressions, Inexpressible, Node, computable
 from .ir import Equation, Graph, Var
-from .namespace import Array, Namespace, operands
+from .namespace import Namespace
 
 Trace = Callable[[Callable[..., Any], Sequence[Aval]], Graph]
 _SMALL = 16  # elements of a constant that are looked at, to see whether they are all the same
@@ -72,7 +73,8 @@ def _by_formula(e: Equation, nodes: Sequence[Node], x: Expressions, made: Mappin
 
 
 def _by_composed_form(e: Equation, nodes: Sequence[Node], x: Expressions, trace: Trace) -> tuple[Node, ...]:
-    graph = trace(lambda *tensors: e.primitive.composed(*tensors, **e.params), [Aval(n.shape, n.dtype) for n in nodes])
+    composed = cast(Any, e.primitive).composed
+    graph = trace(lambda *tensors: composed(*tensors, **e.params), [Aval(n.shape, n.dtype) for n in nodes])
     known = dict(zip(graph.inputs, nodes, strict=True))
     for v, array in graph.constants.items():
         node = constant_node(array, x)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..aval import HALF
+from ..errors import AutogradError
 from ..ops.casting import alias_p, astype_p, detach_p, truncating_cast_p
 from ..ops.shaping import broadcast_to_p, permute_dims_p, reshape_p
 from .ir import Equation, Graph, Var, check
@@ -133,8 +134,11 @@ def _carried_out(e: Equation, operands: Sequence[Any]) -> list[np.ndarray] | Non
         return None
     if not all(isinstance(x, np.ndarray) for x in operands):
         return None
-    with np.errstate(all="ignore"):
-        y = e.primitive.forward(np, *operands, **e.params)
+    try:
+        with np.errstate(all="ignore"):
+            y = e.primitive.forward(np, *operands, **e.params)
+    except (AutogradError, ArithmeticError, ValueError, IndexError):  # an error of the call, not of the compiler
+        return None
     results = [np.array(r) for r in (y if isinstance(y, tuple) else (y,))]
     fits = all((r.shape, r.dtype) == (v.shape, v.dtype) for r, v in zip(results, e.outputs, strict=True))
     return results if fits else None
@@ -162,11 +166,11 @@ def without_duplicates(graph: Graph) -> Graph:
     kept = []
     for e in graph.equations:
         e = _with(e, [stands.get(v, v) for v in e.inputs], e.params)
-        first = known.setdefault((e.primitive, e.inputs, identity(e.params)), e)
-        if first is e:
+        same = known.setdefault((e.primitive, e.inputs, identity(e.params)), e)
+        if same is e:
             kept.append(e)
         else:
-            stands.update(zip(e.outputs, first.outputs, strict=True))
+            stands.update(zip(e.outputs, same.outputs, strict=True))
     outputs = [stands.get(v, v) for v in graph.outputs]
     return graph.replace(equations=kept, constants=constants, outputs=outputs)
 

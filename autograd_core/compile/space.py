@@ -40,7 +40,8 @@ class Skewed(Exception):
 
 def combine(parts: Sequence[tuple[Affine, int]]) -> Affine:
     """sum(factor * affine)."""
-    offset, terms = 0, {}
+    offset = 0
+    terms: dict[int, int] = {}
     for affine, factor in parts:
         offset += affine.offset * factor
         for d, c in affine.terms:
@@ -48,7 +49,7 @@ def combine(parts: Sequence[tuple[Affine, int]]) -> Affine:
     return Affine(offset, tuple(sorted((d, c) for d, c in terms.items() if c)))
 
 
-def row_major(shape: Shape) -> tuple[int, ...]:
+def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     """The strides of an array without gaps, in elements."""
     strides, step = [], 1
     for n in reversed(shape):
