@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -40,11 +41,11 @@ def scratch_layout(planned: Plan) -> tuple[dict[int, int], int]:
     """Where in a thread's part of the scratch each statement's partial result lies, and how large a part is."""
     offsets, size = dict[int, int](), 0
     for position, s in enumerate(planned.kernel.body):
-        if planned.per_point(position):
+        if isinstance(s, Accumulate) and planned.per_point(position):
             if planned.shape == "rows":
                 offsets[position] = size
                 row = padded(planned.columns) * planned.kernel.operands[s.access.operand].itemsize
-                size += planned.serial.count * row
+                size += planned.serial.points * row
         elif isinstance(s, Accumulate) or (isinstance(s, Reduce) and planned.shape == "together"):
             offsets[position] = size
             size += SLOT
@@ -62,7 +63,8 @@ def buffer(builder: Kernel, dtype: np.dtype, count: int) -> ir.Value:
 
 class Accumulators:
     def __init__(self, planned: Plan, builder: Kernel, lanes: int):
-        self.plan, self.b, self.lanes, self.body = planned, builder, lanes, planned.kernel.body
+        self.plan, self.b, self.lanes = planned, builder, lanes
+        self.body: Sequence[Any] = list(planned.kernel.body)
         self.offsets, self.part = scratch_layout(planned)
         # how many threads take part: as many as have scratch
         self.active = smaller(builder, builder.size, i64(planned.threads)) if self.offsets else builder.size
@@ -137,7 +139,7 @@ class Accumulators:
             elif self.plan.shape == "rows":
                 self.rows[position] = self._slot(position, self.b.index)
                 with self._taking_part():
-                    self._clear(position, self.plan.serial.count * padded(self.plan.columns))
+                    self._clear(position, self.plan.serial.points * padded(self.plan.columns))
             else:
                 self.rows[position] = buffer(self.b, self.dtype(position), padded(self.plan.block))
 
@@ -197,8 +199,8 @@ class Accumulators:
 
     def _combine_rows(self, position: int) -> None:
         b, plan = self.b, self.plan
-        by_column = plan.serial.count < SERIAL_POINTS
-        serial = (i64(0), i64(plan.serial.count)) if by_column else b.share(plan.serial.count)
+        by_column = plan.serial.points < SERIAL_POINTS
+        serial = (i64(0), i64(plan.serial.points)) if by_column else b.share(plan.serial.points)
         columns = b.share(plan.columns, self.lanes) if by_column else (i64(0), i64(plan.columns))
         with loop(b, *serial) as point:
             known: list[ir.Value | None] = [None] * len(plan.sizes)

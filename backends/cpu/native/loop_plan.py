@@ -37,7 +37,7 @@ class Group(NamedTuple):
     """A loop over all points of some dimensions; with ``blocks``, over blocks of columns within each."""
 
     dims: tuple[int, ...]
-    count: int
+    points: int
     blocks: int = 1
 
 
@@ -91,7 +91,7 @@ class Plan(NamedTuple):
     @property
     def row(self) -> int:
         """Elements of a buffer that holds a value of all inner points of a task."""
-        return self.serial.count * (self.block if self.shape == "across" else padded(self.block))
+        return self.serial.points * (self.block if self.shape == "across" else padded(self.block))
 
     def per_point(self, position: int) -> bool:
         """Whether an Accumulate stores one number an inner point."""
@@ -156,8 +156,8 @@ def _shape(kernel: LoopKernel) -> str:
     if per_point:
         return "rows"
     if prod(kernel.outer) < FEW and points >= LONG:
-        strides = [[s.access.strides[d] for d in inner] for s in kernel.body if isinstance(s, Store)]
-        return "together" if all(steps[-1] or not any(steps) for steps in strides) else "rows"
+        stores = [[s.access.strides[d] for d in inner] for s in kernel.body if isinstance(s, Store)]
+        return "together" if all(steps[-1] or not any(steps) for steps in stores) else "rows"
     if kernel.outer and kernel.outer[-1] >= NARROW // 2:
         if points < NARROW // 2:
             return "across"
@@ -210,7 +210,8 @@ def _block(kernel: LoopKernel, shape: str, width: int, levels: Sequence[int]) ->
 def _threads(planned: Plan) -> int:
     """How many can take part: fewer where each has many accumulators in the scratch."""
     body, operands = planned.kernel.body, planned.kernel.operands
-    sizes = [operands[s.access.operand].itemsize for p, s in enumerate(body) if planned.per_point(p)]
+    accumulates = [s for p, s in enumerate(body) if isinstance(s, Accumulate) and planned.per_point(p)]
+    sizes = [operands[s.access.operand].itemsize for s in accumulates]
     if planned.shape != "rows" or not sizes:
         return THREADS
     return max(4, min(THREADS, ACCUMULATORS // max(1, planned.row * sum(sizes))))

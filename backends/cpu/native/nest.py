@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from math import gcd
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -32,7 +33,8 @@ class Nest:
 
     def __init__(self, planned: Plan, builder: Kernel, machine: Machine):
         self.plan, self.b = planned, builder
-        self.body, self.operands = planned.kernel.body, planned.kernel.operands
+        self.body: Sequence[Any] = list(planned.kernel.body)
+        self.operands = planned.kernel.operands
         self.lanes = self._lanes(machine)
         self.accumulators = Accumulators(planned, builder, self.lanes)
         self.values: dict[int, Value] = {}  # what is known before any task
@@ -87,7 +89,7 @@ class Nest:
         self, group: Group, coordinates: Coordinates, run: tuple[ir.Value, ir.Value] | None = None
     ) -> Iterator[tuple[ir.Value, list[ir.Value | None], ir.Value, ir.Value]]:
         """This thread's points of the group, or a run of them: its number, the coordinates now known, the columns."""
-        b, count = self.b, group.count * group.blocks
+        b, count = self.b, group.points * group.blocks
         if run is None:
             run = self.accumulators.share(count) if group is self.plan.shared else (i64(0), i64(count))
         with loop(b, *run) as point:
@@ -275,7 +277,7 @@ class Across(Nest):
     def _stage(self, stage: int, work: Sequence[int], known: Values, outer: Point) -> None:
         b, summed = self.b, self._summed(work)
         sums = {p: self._running(p, outer.lanes) for p in summed}
-        count = self.plan.serial.count
+        count = self.plan.serial.points
         with loop(b, 0, count, RUN) as first:
             run = (first, smaller(b, b.add(first, i64(RUN)), i64(count)))
             partial = {p: self.accumulators.running(p, outer.lanes) for p in summed}

@@ -104,7 +104,8 @@ class Point:
     ):
         self.builder, self.operands, self.dtypes, self.coordinates = builder, operands, dtypes, coordinates
         self.along, self.lanes, self.valid = along, lanes, lanes if valid is None else valid
-        self.fine, self.repeats = fine or (None, 1)
+        self.fine: int | None = None if fine is None else fine[0]
+        self.repeats = 1 if fine is None else fine[1]
 
     def value(self, statement: Statement, values: Mapping[int, Value]) -> Value:
         """What a Load, Constant, Index or Map computes; ``values`` holds those of earlier statements by position."""
