@@ -379,6 +379,7 @@ def trace(f: Callable[..., Any], avals: Sequence[Aval], device: str | Device = "
     """
     chosen = get_device(device)
     capture = Capture(chosen)
+    capture.recording = False  # nothing is recorded while a rule is traced, and all of it can be differentiated again
     inputs = [capture._input(aval, Argument(i), None) for i, aval in enumerate(avals)]
     tensors = [Tensor(capture._symbol(v), chosen) for v in inputs]
     with context.scope(interpreter=capture, recording=False):
