@@ -14,7 +14,7 @@ from typing import Any
 from .expression import INT64, VIEWS, Node
 from .ir import Var
 from .loops import Access, Accumulate, Constant, Index, Load, LoopKernel, Map, Reduce, Statement, Store
-from .space import ZERO, Affine, Coordinates, Place, Skewed, element, row_major, spread, through, viewed
+from .space import Affine, Coordinates, Place, Skewed, element, row_major, spread, through, viewed
 
 _VECTOR = 16
 
@@ -221,8 +221,3 @@ def _merged(
         else:
             runs.append([d])
     return runs
-
-
-def stays(at: Coordinates) -> bool:
-    """Whether these coordinates are the same at all points."""
-    return all(c == ZERO for c in at)

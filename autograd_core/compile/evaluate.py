@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,8 +74,3 @@ def _aligned(x: Any, sizes: Sequence[int]) -> Any:
 def _write(memory: np.ndarray, at: Any, value: Any, sizes: Sequence[int]) -> None:
     at, value = np.broadcast_arrays(_aligned(at, sizes), _aligned(value, sizes))
     memory[at.reshape(-1)] = value.reshape(-1)
-
-
-def points(kernel: LoopKernel) -> int:
-    """How often the body runs."""
-    return math.prod(kernel.outer) * math.prod(kernel.inner)

@@ -81,7 +81,8 @@ class Store(NamedTuple):
 class Accumulate(NamedTuple):
     """kind of a value over all outer points, stored at the end.
 
-    over_inner: the reduction also runs over the inner points, and one number is stored; otherwise one an inner point.
+    over_inner: the reduction also runs over the inner points, and one number is stored; otherwise one an inner point,
+    or one alone for a value that does not vary over the inner points: it then counts once an outer point.
     ``access`` has stride 0 along every dimension that is reduced. Not to be used by later statements.
     """
 
