@@ -245,8 +245,9 @@ class Recurrence:
     def blocks(self) -> Iterator[tuple[Chunk, ir.Value]]:
         """The body for all of this thread's rows and blocks of units."""
         b = self.builder
-        with loop(b, *self.tiles, CHUNK) as first:
-            last = smaller(b, b.add(first, i64(CHUNK)), self.tiles[1])
+        begin, end = self.tiles
+        with loop(b, begin, end, CHUNK) as first:
+            last = smaller(b, b.add(first, i64(CHUNK)), end)
             chunk = Chunk(first, last, self._row_of(first), self._row_of(last))
             with loop(b, *self.own_blocks) as block:
                 yield chunk, block
@@ -264,7 +265,7 @@ class Recurrence:
     def multiply(self, chunk: Chunk, block: ir.Value, sources: Sequence[Rows]) -> None:
         """The buffer: for each row of the chunk its sums of the block's columns."""
         b = self.builder
-        with loop(b, 0, self.panels) as number, loop(b, 0, self.passes) as part:
+        with loop(b, 0, self._panels_of(block)) as number, loop(b, 0, self.passes) as part:
             skipped = b.mul(part, i64(self.depth // self.passes))
             weights = self.at(self._panel(block, number), (skipped, self.width))
             begun = b.icmp_signed(">", part, i64(0)) if self.passes > 1 else None
@@ -278,6 +279,15 @@ class Recurrence:
                     row = self._row_of(tile)
                     place = self._place(chunk, row, b.mul(number, i64(self.arrangement.vectors)))
                     self._tile(rows, row, sources, weights, place, begun)
+
+    def _panels_of(self, block: ir.Value) -> ir.Value:
+        """How many panels of the block have units; all, if they are of different gates."""
+        b, arrangement = self.builder, self.arrangement
+        if arrangement.gates > 1:
+            return i64(self.panels)
+        units = b.sub(i64(self.registers), b.mul(block, i64(arrangement.span)))
+        filled = b.sdiv(b.add(units, i64(arrangement.vectors - 1)), i64(arrangement.vectors))
+        return smaller(b, filled, i64(self.panels))
 
     def _place(self, chunk: Chunk, row: ir.Value, slot: ir.Value | int) -> ir.Value:
         """Where the buffer has that register of the row."""

@@ -34,7 +34,8 @@ def _layer(named: dict[str, Located], reverse: bool) -> Layer | None:
         return None
     if 0 in x.shape or 0 in weight_hh.shape:
         return None
-    return Layer(x.dtype, *x.shape, weight_hh.shape[1], reverse)
+    length, batch, features = x.shape
+    return Layer(x.dtype, length, batch, features, weight_hh.shape[1], reverse)
 
 
 def _lowering(
