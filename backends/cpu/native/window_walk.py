@@ -103,7 +103,7 @@ def is_unrolled(walked: Sequence[Axis]) -> bool:
 
 
 @contextmanager
-def rows(builder: Kernel, walked: Sequence[Axis], planes: tuple[int, int]) -> Iterator[tuple[ir.Value, list, list]]:
+def rows(builder: Kernel, walked: Sequence[Axis], planes: Sequence[int]) -> Iterator[tuple[ir.Value, list, list]]:
     """This thread's rows of windows: number, [sample, channel], window's number along each outer axis."""
     shape = (*planes, *(a.output for a in walked[:-1]))
     first, last = builder.share(prod(shape))
@@ -169,4 +169,4 @@ def _zero(kind: ir.Type) -> float | int:
 
 def lanes_for(machine: Machine, dtype: np.dtype) -> int:
     """Windows met at once: as many as a register holds elements, or positions of 32 bits."""
-    return min(machine.lanes(dtype), machine.lanes(np.int32))
+    return min(machine.lanes(dtype), machine.lanes("int32"))
