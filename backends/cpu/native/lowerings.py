@@ -26,6 +26,7 @@ from .located import Copies, Located, Lowered, Lowering, row_major
 from .pooling import LOWERINGS as POOLING
 from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT
+from .scans import LOWERINGS as SCANS
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -140,5 +141,6 @@ LOWERINGS: dict[Primitive, Lowering] = {
     **GATHER,
     **POOLING,
     **RANDOM,
+    **SCANS,
     **RECURRENT,
 }
