@@ -347,6 +347,11 @@ class Before:
             self.node.grad = self.grad
 
 
+def as_tensor(x: Any) -> Tensor:
+    """An array among the arguments of a compiled function as a tensor; tensors as they are."""
+    return x if isinstance(x, Tensor) else EAGER.constant(x, dtype=None, device=None, op="compile")
+
+
 # ------------------------------------------------------------------------------------- running a graph
 
 

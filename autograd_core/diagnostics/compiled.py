@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..compile.capture import Argument, Gradient, Outer, Source
+from ..compile.effects import Assign, SetGrad
 from ..compile.ir import Equation, Graph, Var
-from ..compile.jit import Assign, Compiled, SetGrad, Variant
+from ..compile.jit import Compiled
 from ..compile.runner import Part
+from ..compile.variant import Variant
 from ..tensor import Tensor
 from .dot import Drawing, DrawnEdge, DrawnNode
 

@@ -1,0 +1,221 @@
+"""A signature: one kind of call, by shapes, dtypes and Python values, and the variants that it turned out to have."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import context, tree
+from ..backend import get_device
+from ..errors import CompileError
+from ..tensor import Tensor, Variable
+from .capture import Capture, as_tensor, evaluate
+from .report import counted
+from .variant import Variant
+from .watch import Draws, Watch
+
+if TYPE_CHECKING:
+    from .jit import Compiled
+
+log = logging.getLogger("autograd_core.compile")
+RESTLESS = 8  # captures that all differ, after which a function is refused; of any kind, after which each is a warning
+CONFIRMING = "once more, since what is compiled must be the same twice"
+
+
+class Signature:
+    """The shapes, dtypes and Python values of one kind of call, and the variants captured for it."""
+
+    def __init__(self, owner: Compiled, leaves: Sequence[Any], structure: Any):
+        self.owner = owner
+        self.structure = structure
+        self.leaves = [_described(x) for x in leaves]
+        self.variants: list[Variant] = []
+        self.reason = "it is called for the first time"
+        self._unsteady = 0
+        state = context.current()
+        self._context = (state.recording, state.device, state.strict)
+
+    def __str__(self) -> str:
+        return "(" + ", ".join(map(str, self.leaves)) + ")"
+
+    def fits(self, leaves: Sequence[Any], structure: Any) -> bool:
+        if len(leaves) != len(self.leaves) or structure != self.structure:
+            return False
+        state = context.current()
+        if (state.recording, state.device, state.strict) != self._context:
+            return False
+        return all(map(_fits, leaves, self.leaves))
+
+    def difference(self, other: Signature) -> str:
+        """What makes another call not fit, in words."""
+        for i, (mine, theirs) in enumerate(zip(self.leaves, other.leaves, strict=False)):
+            if mine != theirs:
+                return f"leaf {i} of the arguments was {mine} and is now {theirs}"
+        if self._context != other._context:
+            return "grad mode, default device or strict_dtypes differ"
+        return "the arguments are nested differently"
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        why = None
+        for i, variant in enumerate(self.variants):
+            reason = variant.unfit(leaves)
+            if reason is not None:
+                why = why or reason
+            elif variant.runner is None:
+                why = variant.unsteady or CONFIRMING
+            else:
+                if i:
+                    self.variants.insert(0, self.variants.pop(i))
+                return variant.call(leaves)
+        return self._captured(leaves, why or self.reason)
+
+    def _captured(self, leaves: Sequence[Any], why: str) -> Any:
+        """Run Python under capture; carry out what it did, by compiled code if it has done the same before."""
+        new, values = captured(self.owner, leaves, self.structure)
+        self.owner.captures += why is not CONFIRMING
+        level = logging.WARNING if self.owner.captures > RESTLESS else logging.INFO
+        size = counted(len(new.graph.equations), "equation")
+        log.log(level, "%s: captured for %s, %s: %s", self.owner.name, self, size, why)
+        for variant in [] if new.unsteady else self.variants:
+            if variant.identity == new.identity and not variant.unsteady:
+                variant.watch = new.watch
+                if variant.runner is None:
+                    variant.compile()
+                self.variants.remove(variant)
+                self.variants.insert(0, variant)
+                self._unsteady = 0
+                return variant.finish(values, leaves)
+        self._unsteady += 1
+        if self._unsteady > RESTLESS:
+            why = (
+                new.unsteady or f"{new.difference(self.variants[0])}. Pass what changes as a tensor among the arguments"
+            )
+            raise CompileError(
+                f"{self.owner.name}: Python did something else in each of {RESTLESS} calls, so there is no program to "
+                f"compile: {why}"
+            )
+        self.variants.insert(0, new)
+        return new.finish(values, leaves)
+
+
+class _Static:
+    """A Python value among the arguments: part of the program."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Static) and _equal(other.value, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value!r:.40}"
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and isinstance(a, (bool, int, float, complex, str, bytes)) and a == b)
+
+
+class _Described:
+    """A tensor (or array) among the arguments: what the program was made for."""
+
+    def __init__(self, x: Any):
+        self.kind = type(x)
+        self.shape, self.dtype = tuple(x.shape), x.dtype
+        self.device = getattr(x, "device", None) if isinstance(x, Tensor) else None
+        self.node = type(getattr(x, "node", None))
+        self.variable = x if isinstance(x, Variable) else None
+
+    def fits(self, x: Any) -> bool:
+        return (
+            x.shape == self.shape
+            and x.dtype == self.dtype
+            and (self.device is None or (x.device is self.device and type(x.node) is self.node))
+            and (self.variable is None or x is self.variable)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Described) and vars(self) == vars(other)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _described(x: Any) -> _Static | _Described:
+    return _Described(x) if isinstance(x, (Tensor, np.ndarray)) else _Static(x)
+
+
+def _fits(x: Any, described: _Static | _Described) -> bool:
+    if type(described) is _Described:
+        return type(x) is described.kind and described.fits(x)
+    return _equal(x, described.value)  # type: ignore[union-attr]
+
+
+# ------------------------------------------------------------------------------------------ capturing
+
+
+def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Variant, list[Any]]:
+    """What ``owner.function`` does, as a variant, and the arrays that are its graph's inputs in this call."""
+    tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
+    device = next((x.device for x in tensors.values()), None)
+    capture = Capture(get_device() if device is None else device)
+    before, draws = Watch(owner.function, []), Draws()
+    try:
+        filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
+        capture.passed = {id(filled[i]): i for i in tensors if isinstance(leaves[i], Tensor)}
+        args, kwargs = (filled, {}) if structure is None else tree.unflatten(structure, filled)
+        with context.scope(interpreter=capture, depth=0):
+            result = owner.function(*args, **kwargs)
+            capture.settle_generators()
+            variant = Variant(owner, capture, result)
+        del result, args, kwargs, filled
+    except BaseException:
+        capture.restore()
+        _realise(capture)
+        raise
+    capture.restore()
+    lost = _realise(capture, collect=True)
+    if lost is not None:
+        raise CompileError(
+            f"{owner.name}: a tensor ({lost.dtype}{list(lost.shape)}) made inside the compiled function is kept "
+            "outside it. Later calls run no Python and would leave it as it is: return it, or keep it in an nn.Buffer "
+            "and assign_"
+        )
+    changed = before.changed()
+    if changed is not None:
+        variant.unsteady = f"the function changes what Python sees itself: {changed}; compiled code would not"
+    elif draws.any_since():
+        variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
+    return variant, [capture.values[v] for v in capture.inputs]
+
+
+def _realise(capture: Capture, *, collect: bool = False) -> Tensor | None:
+    """Give values to what the function made and somebody still holds: variables, such as an optimizer's state.
+
+    The first tensor that is none, if there is one. collect: whether garbage, which takes long to find, does not count.
+    """
+    holders = _holders(capture)
+    if collect and not all(isinstance(x, Variable) for x in holders):
+        del holders
+        gc.collect()  # what refers to itself, such as a local function that calls itself, holds tensors until then
+        holders = _holders(capture)
+    known = holders
+    if any(array is None for array in capture.values.values()):  # what comes from a transform's has no value
+        known = [x for x in holders if None not in map(capture.values.get, capture.slice([x.data.var]).inputs)]
+    graph = capture.slice([x.data.var for x in known])
+    for x, array in zip(known, evaluate(graph, capture.device, capture.values), strict=True):
+        x.data = array
+    return next((x for x in holders if not isinstance(x, Variable)), None)
+
+
+def _holders(capture: Capture) -> list[Tensor]:
+    """The tensors that stand for values of the capture."""
+    alive = list(capture.symbols)
+    return [x for x in gc.get_referrers(*alive) if isinstance(x, Tensor)] if alive else []

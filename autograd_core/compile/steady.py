@@ -1,0 +1,78 @@
+"""Repetition in place: what makes a compiled call cheap when everything is where the last call left it."""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from ..tensor import Variable
+from .capture import Gradient, Outer
+from .effects import Assign, SetGrad
+
+if TYPE_CHECKING:
+    from .variant import Variant
+
+_probe = [object()]
+ALONE = getrefcount(_probe[0])  # what it says of an element of a list that nobody else refers to
+
+
+class Steady:
+    """Where the last call left everything, so that the next can find it there and go on in place.
+
+    held: the tensors from outside, with their arrays. lent: variables that are only read, with weak references to
+    theirs: whoever updates them must not take us for somebody who would see it. gradients: leaves with theirs.
+    moving: inputs that each call brings along. kept: the outputs that stay where they are, and how many references
+    each has.
+    """
+
+    references = ALONE + 2  # of a gradient: its leaf, ``gradients``, and the loop that asks
+
+    def __init__(self, held: Any, lent: Any, gradients: Any, moving: Any, kept: Any):
+        self.held, self.lent, self.gradients, self.moving, self.kept = held, lent, gradients, moving, kept
+
+    def is_undisturbed(self) -> bool:
+        """Whether all tensors hold what the last call left there, and nobody else has one of its gradients."""
+        for tensor, array in self.held:
+            if tensor.data is not array:
+                return False
+        for tensor, reference in self.lent:
+            if tensor.data is not reference():
+                return False
+        for leaf, gradient in self.gradients:
+            if leaf.grad is not gradient or getrefcount(gradient) > self.references:
+                return False
+        return True
+
+    @classmethod
+    def of(cls, variant: Variant) -> Steady | None:
+        """None where a call cannot be repeated in place."""
+        if not hasattr(variant.runner, "repeat"):
+            return None
+        outside = [s.tensor for s in variant.sources if type(s) is Outer]
+        updated = {id(e.tensor) for e, _ in variant.effects if type(e) is Assign}
+        lent = [(x, ref(x.data)) for x in outside if isinstance(x, Variable) and id(x) not in updated]
+        held = [(x, x.data) for x in outside if id(x) in updated or not isinstance(x, Variable)]
+        moving = [(i, s) for i, s in enumerate(variant.sources) if type(s) is not Outer]
+        outer = {id(x) for x in outside}
+        gradients, kept = [], []
+        k = variant.count
+        for effect, var in variant.effects:
+            if (
+                var is None
+                or (type(effect) is SetGrad and effect.index is not None)
+                or any(type(s) is Gradient for _, s in moving)
+            ):
+                return None
+            if not variant.runner.can_repeat(k):
+                return None
+            if type(effect) is Assign:
+                if id(effect.tensor) not in outer or k not in variant.in_place:
+                    return None
+                kept.append((k, 2))  # the tensor, and ``held``
+            else:
+                gradients.append((effect.tensor.node, effect.tensor.node.grad))
+                kept.append((k, 1))
+            k += 1
+        variant.runner.settle()
+        return cls(held, lent, gradients, moving, kept)

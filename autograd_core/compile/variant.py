@@ -1,0 +1,305 @@
+"""A variant: one program that a function turned out to be, the conditions under which it is, and how it is run."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import context, tree
+from ..errors import CompileError
+from ..graph import Leaf, Node, Piece
+from ..interpreters.reverse import main_node
+from ..primitive import bind
+from ..tensor import Tensor, Variable
+from . import differentiable
+from .capture import Argument, Capture, Key, Look, Outer, Source, Symbol, as_tensor, evaluate
+from .effects import Assign, effects_of
+from .ir import Graph, check
+from .report import Report
+from .runner import Runner, runner_for
+from .steady import Steady
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from .jit import Compiled
+
+
+class Variant:
+    """One capture: the graph, where its inputs come from, what becomes of its outputs, and when all that holds."""
+
+    def __init__(self, owner: Compiled, capture: Capture, result: Any):
+        self.owner = owner
+        self.device = capture.device
+        self.runner: Runner | None = None
+        leaves, self.structure = tree.flatten(result)
+        self.results: list[Any] = [_result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
+        self.effects = effects_of(capture)
+        given = [y.var for y in _computed(self.results)]
+        outputs = [*given, *(var for _, var in self.effects if var is not None)]
+        self.differentiable = any(y.needs_gradient for y in _computed(self.results))
+        self.graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
+        self.sources: list[Source] = list(capture.sources)
+        self.rules = capture.rules
+        self.count = len(given)
+        self._constant = [k for k, y in enumerate(_computed(self.results)) if not y.needs_gradient]
+        self.unsteady = ""  # why this is not what the next call would do, though it looks the same
+        self._steady: Steady | None = None
+        self.primitive: Any = None  # the graph as one operation, when it is first needed
+        self.programs: list[Runner] = []  # what transforms have made of it
+        self.looks = [_Look(capture, look) for look in capture.looks]
+        befores = capture.before.values()
+        self._nodes = [(b.tensor, b.node) for b in befores]
+        self._gradients_seen = [
+            (b.node, b.grad is None)
+            for b in befores
+            if type(b.node) is Leaf and not b.cleared and self.effects and not self.differentiable
+        ]
+        self.watch = Watch(owner.function, capture.things)
+        self.generator = context.current().generator if any(type(s) is Key for s in self.sources) else None
+        self.identity = self._identity()
+
+    def _identity(self) -> tuple[Any, ...]:
+        """Equal for captures that are the same program with the same surroundings."""
+        array = self.device.backend.to_numpy
+        return (
+            str(self.graph),
+            tuple(array(a).tobytes() for a in self.graph.constants.values()),
+            tuple(_identity(s) for s in self.sources),
+            tuple((type(e).__name__, id(e.tensor) if e.index is None else e.index, v is None) for e, v in self.effects),
+            tuple("" if type(y) is _Result else repr(y) for y in self.results),
+            tuple(repr(look.answer) for look in self.looks),
+            repr(self.structure),
+            self.differentiable,
+        )
+
+    def difference(self, other: Variant) -> str:
+        """The first thing in which two captures differ, in words."""
+        mine, theirs = str(self.graph).splitlines(), str(other.graph).splitlines()
+        for a, b in zip(mine, theirs, strict=False):
+            if a != b:
+                return f"in the last call it was {a!r}, before that {b!r}"
+        for v, w in zip(self.graph.constants, other.graph.constants, strict=False):
+            a, b = self.graph.constants[v], other.graph.constants[w]
+            if not np.array_equal(a, b, equal_nan=False):
+                return f"a number was {a} in the last call and {b} before"
+        if len(mine) != len(theirs):
+            return f"{len(mine)} equations in the last call, {len(theirs)} before"
+        return "other tensors were used or assigned"
+
+    def compile(self) -> None:
+        variables = [i for i, s in enumerate(self.sources) if type(s) is Outer and isinstance(s.tensor, Variable)]
+        self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates(), variables)
+        self.in_place = getattr(self.runner, "in_place", frozenset())
+        self.primitive, self.programs = None, []
+
+    def report(self) -> Report:
+        """Of the program, if it has run, and of those that transforms have made of it."""
+        present = {i: s.tensor.data for i, s in enumerate(self.sources) if type(s) is Outer}
+        made = (p.report() for p in self.programs)
+        reports = [r for r in (self.runner.report(present), *made) if r is not None]
+        if not reports:
+            raise CompileError(f"{self.owner.name}: nothing has run since it was compiled; call it, then report()")
+        reports[0].others = tuple(reports[1:])
+        return reports[0]
+
+    def _updates(self) -> dict[int, int]:
+        """Which output replaces which input: the new value of a variable its old one."""
+        inputs = {id(s.tensor): i for i, s in enumerate(self.sources) if type(s) is Outer}
+        first = self.count
+        targets = [effect for effect, var in self.effects if var is not None]
+        return {
+            first + k: inputs[id(e.tensor)]
+            for k, e in enumerate(targets)
+            if type(e) is Assign and id(e.tensor) in inputs
+        }
+
+    # ---------------------------------------------------------------------------------- conditions
+
+    def unfit(self, leaves: Sequence[Any]) -> str | None:
+        """Why this variant is not what Python would do now; None if it is, as far as can be seen.
+
+        Raises what the function's own checks of values raise (labels out of range).
+        """
+        reason = self.watch.changed()
+        if reason is not None:
+            return reason
+        if self.generator is not None and context.current().generator is not self.generator:
+            return "the default random generator is another one"
+        for tensor, node in self._nodes:
+            if tensor.node is not node:
+                return f"a tensor of shape {tensor.shape} requires gradients now, or no longer"
+        for leaf, was_missing in self._gradients_seen:
+            if (leaf.grad is None) is not was_missing:
+                return "a gradient exists that did not, or is missing"
+        for look in self.looks:
+            if not look.agrees(self, leaves):
+                return "Python decided by a value that is another now"
+        return None
+
+    # ------------------------------------------------------------------------------------- running
+
+    def call(self, leaves: Sequence[Any]) -> Any:
+        if self._steady is not None:
+            if not any(getattr(x, "level", 0) for x in leaves) and self._repeated(leaves, self._steady):
+                return self._returned([Tensor(self.runner.output(k), self.device) for k in range(self.count)], leaves)
+            self._steady = None
+        for source in self.sources:
+            if type(source) is Outer and source.tensor.data.shape != source.tensor.shape:
+                raise CompileError(f"a tensor of shape {source.tensor.shape} holds an array of another shape")
+        return self.finish([self.value(s, leaves) for s in self.sources], leaves)
+
+    def value(self, source: Source, leaves: Sequence[Any]) -> Any:
+        """The array that an input is in this call; None for one that a transform's wrapper stands for."""
+        kind = type(source)
+        if kind is Argument:
+            x = leaves[source.index]
+            return None if getattr(x, "level", 0) else as_tensor(x).data
+        if kind is Outer:
+            return source.tensor.data
+        if kind is Key:
+            return self.device.asarray(np.array(source.generator.next(), np.uint64))
+        return source.tensor.node.grad.data
+
+    def finish(self, values: list[Any], leaves: Sequence[Any]) -> Any:
+        """Compute the outputs from these inputs, carry out the effects, return the results."""
+        if self.differentiable or any(getattr(x, "level", 0) for x in leaves):
+            outputs = self._bound(values, leaves)
+            for k in self._constant:
+                outputs[k] = outputs[k] if outputs[k].level else outputs[k].with_node(None)
+        elif self.runner is None:
+            by_var = dict(zip(self.graph.inputs, values, strict=True))
+            outputs = [Tensor(a, self.device) for a in evaluate(self.graph, self.device, by_var)]
+        else:
+            outputs = [Tensor(a, self.device) for a in self.runner(values)]
+        given = iter(outputs[self.count :])
+        for effect, var in self.effects:
+            value = None if var is None else next(given)
+            if type(effect) is Assign:
+                effect.tensor.data = value.data
+            else:
+                target = effect.tensor if effect.index is None else leaves[effect.index]
+                if value is None and target.node.grad is not None:
+                    target.node.cleared = True
+                target.node.grad = value if value is None else value.with_node(None)
+        if self.runner is not None and not self.differentiable:
+            self._steady = Steady.of(self)
+        return self._returned(outputs[: self.count], leaves)
+
+    def _returned(self, tensors: list[Any], leaves: Sequence[Any]) -> Any:
+        if self.structure is tree.LEAF and tensors:
+            return tensors[0]
+        given = iter(tensors)
+        return tree.unflatten(self.structure, [_found(y, given, leaves) for y in self.results])
+
+    def _repeated(self, leaves: Sequence[Any], steady: Steady) -> bool:
+        """Run again in place, if everything is where the last call left it; False, and nothing done, if not."""
+        if not (steady.is_undisturbed() and self.runner.can_repeat_in_place(steady.kept)):
+            return False
+        # only now: to draw a random key is an effect
+        self.runner.repeat([(i, self.value(source, leaves)) for i, source in steady.moving])
+        return True
+
+    def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Any]:
+        """The outputs as one operation, which transforms and backward see."""
+        inputs: list[Any] = []
+        for array, source in zip(values, self.sources, strict=True):
+            if type(source) is Argument:
+                inputs.append(as_tensor(leaves[source.index]))
+            elif type(source) is Outer:
+                inputs.append(source.tensor)
+            else:
+                inputs.append(Tensor(array, self.device))
+        if self.primitive is None:
+            self.primitive = differentiable.primitive_of(
+                self.owner.name, self.graph, self.device, self.runner, self.programs, self.rules
+            )
+        outputs = bind(self.primitive, inputs, {})
+        return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+
+class _Passed(NamedTuple):
+    """A result that is an argument as it is: the tensor that the caller gave, with its history."""
+
+    index: int
+
+
+class _Same:
+    """A result that is a variable from outside: the object itself, whose value the call may have assigned."""
+
+    def __init__(self, variable: Variable):
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return f"the variable {id(self.variable)}"
+
+
+def _result(capture: Capture, y: Tensor) -> _Passed | _Same | _Result:
+    index = capture.passed.get(id(y))
+    if index is not None:
+        return _Passed(index)
+    before = capture.before.get(id(y))
+    if before is not None and isinstance(y, Variable) and type(before.data) is not Symbol:
+        return _Same(y)
+    return _Result(capture, y)
+
+
+def _computed(results: Sequence[Any]) -> list[_Result]:
+    return [y for y in results if type(y) is _Result]
+
+
+def _found(y: Any, computed: Iterator[Tensor], leaves: Sequence[Any]) -> Any:
+    if type(y) is _Result:
+        return next(computed)
+    return leaves[y.index] if type(y) is _Passed else y.variable if type(y) is _Same else y
+
+
+class _Result:
+    """A tensor among what the function returned."""
+
+    def __init__(self, capture: Capture, y: Tensor):
+        if y.level:
+            raise CompileError(
+                f"a result ({y.dtype}{list(y.shape)}) depends on a tensor of {y.interpreter.name} around the compiled "
+                "function that is not among its arguments; pass it as an argument"
+            )
+        self.var = capture.var_of(y)
+        # a backward pass inside the function has freed what it came from
+        self.needs_gradient = type(y.node) in (Node, Piece) and main_node(y.node).saved is not None
+
+
+class _Look:
+    """A value that Python looked at, and how to know it before a call."""
+
+    def __init__(self, capture: Capture, look: Look):
+        self.ask, self.answer = look.ask, look.answer
+        self.graph = capture.slice([look.var])
+        self.sources = [capture.sources[capture.inputs.index(v)] for v in self.graph.inputs]
+        self._seen: list[Any] = []
+        if any(type(s) is Key for s in self.sources):
+            raise CompileError("a check looks at random numbers that the compiled function draws; make them outside it")
+
+    def agrees(self, variant: Variant, leaves: Sequence[Any]) -> bool:
+        """Whether the answer is the same in this call; raises what ``ask`` raises."""
+        arrays = [variant.value(s, leaves) for s in self.sources]
+        if len(arrays) == len(self._seen) and all(map(operator.is_, arrays, self._seen)):
+            return True  # values never change: the arrays are those that were looked at last
+        values = dict(zip(self.graph.inputs, arrays, strict=True))
+        array = evaluate(self.graph, variant.device, values)[0] if self.graph.equations else arrays[0]
+        if self.ask(variant.device.backend.to_numpy(array)) != self.answer:
+            return False
+        self._seen = [] if any(_may_change(s, leaves) for s in self.sources) else arrays
+        return True
+
+
+def _may_change(source: Source, leaves: Sequence[Any]) -> bool:
+    """Whether an array can get other values: a variable's, by updates in place, and the caller's own."""
+    if type(source) is Argument:
+        return isinstance(leaves[source.index], np.ndarray)
+    return isinstance(source.tensor, Variable)
+
+
+def _identity(source: Source) -> tuple[Any, ...]:
+    return type(source).__name__, source.index if type(source) is Argument else id(source[0])
