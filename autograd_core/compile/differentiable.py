@@ -42,8 +42,10 @@ def primitive_of(
     def made(key: Any, what: str, f: Callable[..., Any], given: Sequence[Aval]) -> Primitive:
         if key not in known:
             derived, title = trace(f, given, device), f"{what} of {name}"
-            programs.append(runner_for(derived, device, title))
-            known[key] = primitive_of(title, derived, device, programs[-1], programs, rules)
+            runner = None if run is None else runner_for(derived, device, title)  # what is run once is not compiled
+            if runner is not None:
+                programs.append(runner)
+            known[key] = primitive_of(title, derived, device, runner, programs, rules)
         return known[key]
 
     def forward(xp: Any, *inputs: Any) -> Any:
