@@ -31,7 +31,9 @@ from .emit import (
     vector,
 )
 from .engine import KernelSpec
+from .float_arithmetic import Arithmetic
 from .located import Copies, Located, Lowered, Lowering, operands_in_order
+from .logarithms import log
 from .machine import Machine
 from .packing import load_first, store_first
 from .small_product import Factor
@@ -82,8 +84,8 @@ def _forward_block(run: Attention, start: ir.Value, rows: int) -> None:
     for place, width in runs(b, run.lanes, rows):  # the logarithms, and what to multiply with
         kind = vector(run.kind, width)
         total, top = (load(b, run.of_row(name, place), kind) for name in ("total", "top"))
-        log = element(b, run.pointers["log"], b.add(start, place), run.kind)
-        store(b, b.fadd(run.apply("log", total), top), log)
+        place_of_log = element(b, run.pointers["log"], b.add(start, place), run.kind)
+        store(b, b.fadd(log(Arithmetic(b, kind), total), top), place_of_log)
         store(b, b.fdiv(constant(kind, 1.0), total), run.of_row("total", place))
 
     def finish(b: Kernel, row: ir.Value, column: ir.Value, count: int, value: ir.Value) -> None:
@@ -113,7 +115,7 @@ def _softmax(run: Attention, row: ir.Value, query: ir.Value) -> None:
 
     def raise_(column: ir.Value, count: int) -> None:
         place = run.at("scores", row, column)
-        weight = run.apply("exp", b.fsub(load(b, place, run.register), low))
+        weight = run.raised(b.fsub(load(b, place, run.register), low))
         b.store(b.fadd(b.load(sums, typ=run.register), weight), sums)
         if "keep" in p.operands:
             weight = b.fmul(weight, run.kept(query, column, count))
@@ -227,7 +229,7 @@ def _slopes(run: Attention, row: ir.Value, query: ir.Value) -> None:
 
     def body(column: ir.Value, count: int) -> None:
         place, other = run.at("scores", row, column), run.at("slopes", row, column)
-        weight = run.apply("exp", b.fsub(load(b, place, run.register), log))
+        weight = run.raised(b.fsub(load(b, place, run.register), log))
         slope = load(b, other, run.register)
         kept = weight
         if "keep" in p.operands:

@@ -25,12 +25,13 @@ from .emit import (
     type_of,
     vector,
 )
+from .exponentials import exp_of_negative
+from .float_arithmetic import Arithmetic
 from .located import Copies, Located
 from .machine import Machine
 from .packing import load_first
 from .small_product import Factor, Finish, multiply, pack_transposed
 from .strided import coordinates, distance
-from .vector_math import scalar_op
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 MOST_THREADS = 32  # each has a workspace of its own
@@ -247,8 +248,9 @@ class Attention:
         kept = b.icmp_unsigned("!=", value, constant(value.type, 0))
         return b.select(kept, constant(self.register, self.problem.keep_scale), constant(self.register, 0.0))
 
-    def apply(self, op: str, value: ir.Value) -> ir.Value:
-        return scalar_op(self.builder, op, [value], [self.dtype], self.dtype)
+    def raised(self, value: ir.Value) -> ir.Value:
+        """e^value, of differences to a maximum or to the logarithm of a sum."""
+        return exp_of_negative(Arithmetic(self.builder, value.type), value)
 
     def of_row(self, name: str, row: ir.Value) -> ir.Value:
         return element(self.builder, self.work[name], row, self.kind)
