@@ -1,8 +1,8 @@
 """What every kernel for a weight gradient does beside its products: threads, bands of both images, the bias.
 
-Both images are read as NHWC, where channels and outputs of a pixel lie together. Each thread sums over its images, a
-band of rows at a time so that it stays in cache while all taps and channels pass; the threads' sums are added in their
-order, whoever finished first.
+Both images are read as NHWC, where channels and outputs of a pixel lie together. A thread sums over its images, a
+band of rows at a time so that it stays in cache while all taps and channels pass. The images are divided into so many
+parts, each with sums of its own, which are added in their order: a team of another size gives the same bits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BAND_BYTES = 512 * 1024  # of both images: in a second-level cache while all tap
 
 
 class WeightGradient(NamedTuple):
-    """What one kernel computes. slots: threads that have sums of their own; more find nothing to do."""
+    """What one kernel computes. slots: parts of the work with sums of their own; more threads find nothing to do."""
 
     dtype: np.dtype
     shape: Shape
@@ -119,34 +119,42 @@ class WeightSums:
 
     def emit(self) -> None:
         b, plan, problem = self.b, self.plan, self.problem
-        workers = smaller(b, b.size, i64(problem.slots))
-        self.sums = element(b, b.scratch, b.mul(b.index, i64(plan.slot_bytes)), I8)
-        self.x_buffer = element(b, self.sums, plan.sums_bytes, I8)
-        self.g_buffer = element(b, self.x_buffer, plan.x_bytes, I8)
-        self.workspace = element(b, self.g_buffer, plan.g_bytes, I8)
-        with b.if_then(b.icmp_signed("<", b.index, workers)):
+        # as many sums as the problem says, however many threads there are: they fix the order of summation
+        slots = min(problem.slots, plan.jobs * plan.bands)
+        workers = smaller(b, b.size, i64(slots))
+        first_slot, last_slot = self.share(slots, workers)
+        with loop(b, first_slot, last_slot) as slot:
+            self._enter(slot)
             clear_run(b, self.kind, self.sums, plan.sums + plan.bias_sums)
-            first, last = self.share(plan.jobs * plan.bands, workers)
+            first, last = _part(b, plan.jobs * plan.bands, slot, i64(slots))
             with loop(b, first, last) as job:
                 self._band(b.sdiv(job, i64(plan.bands)), b.srem(job, i64(plan.bands)))
         b.barrier()
-        self.combine(workers)
+        self._enter(b.index)
+        self.combine(slots, workers)
         if problem.bias:
-            self._combine_bias(workers)
+            self._combine_bias(slots)
+
+    def _enter(self, slot: ir.Value) -> None:
+        """Work in this slot of the scratch from here on."""
+        b, plan = self.b, self.plan
+        self.sums = element(b, b.scratch, b.mul(slot, i64(plan.slot_bytes)), I8)
+        self.x_buffer = element(b, self.sums, plan.sums_bytes, I8)
+        self.g_buffer = element(b, self.x_buffer, plan.x_bytes, I8)
+        self.workspace = element(b, self.g_buffer, plan.g_bytes, I8)
 
     def share(self, count: int, workers: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """This thread's part of so many jobs: nothing if it has no workspace."""
+        """This thread's part of so many jobs: nothing if it has no slot."""
         b = self.b
-        jobs = b.select(b.icmp_signed("<", b.index, workers), i64(count), i64(0))
-        first = b.sdiv(b.mul(jobs, b.index), workers)
-        return first, b.sdiv(b.mul(jobs, b.add(b.index, i64(1))), workers)
+        first, last = _part(b, count, b.index, workers)
+        return first, b.select(b.icmp_signed("<", b.index, workers), last, first)
 
     def add(self, band: Band) -> None:
         """Add a band's products to the sums."""
         raise NotImplementedError
 
-    def combine(self, workers: ir.Value) -> None:
-        """Write the result from the sums of all workers, added in their order."""
+    def combine(self, slots: int, workers: ir.Value) -> None:
+        """Write the result from the sums in all slots, added in their order, by so many threads."""
         raise NotImplementedError
 
     def _band(self, job: ir.Value, band: ir.Value) -> None:
@@ -225,19 +233,25 @@ class WeightSums:
                 place = element(b, sums, point.c + v * self.plan.lanes, self.kind.scalar)
                 store(b, b.fadd(load(b, place, register), value), place)
 
-    def total(self, at: ir.Value, workers: ir.Value, kind: ir.Type) -> ir.Value:
-        """The workers' sums at a distance from the start of each one's, in their order."""
+    def total(self, at: ir.Value, slots: int, kind: ir.Type) -> ir.Value:
+        """The sums at a distance from the start of each slot's, added in their order."""
         b, scalar = self.b, self.kind.scalar
-        slot = self.plan.slot_bytes // self.problem.dtype.itemsize
+        step = self.plan.slot_bytes // self.problem.dtype.itemsize
         place = local(b, kind, load(b, element(b, b.scratch, at, scalar), kind))
-        with loop(b, 1, workers) as worker:
-            value = load(b, element(b, b.scratch, b.add(at, b.mul(worker, i64(slot))), scalar), kind)
+        with loop(b, 1, slots) as slot:
+            value = load(b, element(b, b.scratch, b.add(at, b.mul(slot, i64(step))), scalar), kind)
             b.store(b.fadd(b.load(place, typ=kind), value), place)
         return b.load(place, typ=kind)
 
-    def _combine_bias(self, workers: ir.Value) -> None:
+    def _combine_bias(self, slots: int) -> None:
         b, scalar = self.b, self.kind.scalar
         first, last = b.share(self.plan.g_channels)
         with loop(b, first, last) as output:
-            value = self.total(b.add(i64(self.plan.sums), output), workers, scalar)
+            value = self.total(b.add(i64(self.plan.sums), output), slots, scalar)
             store(b, value, element(b, b.operands[3], output, scalar))
+
+
+def _part(b: Kernel, count: int, index: ir.Value, parts: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Where the part ``index`` of so many jobs begins and ends."""
+    jobs = i64(count)
+    return b.sdiv(b.mul(jobs, index), parts), b.sdiv(b.mul(jobs, b.add(index, i64(1))), parts)

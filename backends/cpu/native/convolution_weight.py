@@ -32,8 +32,8 @@ def convolution_weight(
     threads: int | None = None,
 ) -> KernelSpec:
     """The gradient of <g, x * w> with respect to w. Operands: x (N, C_in, H, W), g (N, C_out, H', W'), the result
-    (C_out, C_in/groups, kH, kW) and, if ``bias``, the sums of g over images and pixels, (C_out,). threads: at most so
-    many get work; by default as many as a team has.
+    (C_out, C_in/groups, kH, kW) and, if ``bias``, the sums of g over images and pixels, (C_out,). threads: in so many
+    parts the work is divided, whoever does them; by default as many as a team has.
     """
     shape = shape_of(n, c_in, c_out, windows, groups, x_layout == g_layout == "NHWC")
     problem = WeightGradient(np.dtype(dtype), shape, x_layout, g_layout, bias, threads or default_threads())

@@ -61,7 +61,7 @@ class DirectWeight(WeightSums):
 
             tiles(b, axes, most_rows(self.machine, plan.vectors), body)
 
-    def combine(self, workers: ir.Value) -> None:
+    def combine(self, slots: int, workers: ir.Value) -> None:
         b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
         taps = shape.taps
         first, last = b.share(shape.groups * shape.channels)
@@ -70,10 +70,10 @@ class DirectWeight(WeightSums):
             row = b.add(b.mul(group, i64(taps * shape.channels)), channel)
             start = b.mul(row, i64(plan.padded_outputs))
             step = shape.channels * plan.padded_outputs
-            # into the first worker's place, and from there into the order of the result
+            # into the first slot, and from there into the order of the result
             with loop(b, 0, taps) as tap, loop(b, 0, plan.padded_outputs, plan.lanes) as output:
                 at = b.add(start, b.add(b.mul(tap, i64(step)), output))
-                store(b, self.total(at, workers, kind.register), element(b, b.scratch, at, kind.scalar))
+                store(b, self.total(at, slots, kind.register), element(b, b.scratch, at, kind.scalar))
             to = b.add(b.mul(group, i64(shape.outputs * shape.channels)), channel)
             target = element(b, self.w, b.mul(to, i64(taps)), kind.scalar)
             source = element(b, b.scratch, start, kind.scalar)

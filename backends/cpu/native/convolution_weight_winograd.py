@@ -148,7 +148,7 @@ class WinogradWeight(WeightSums):
 
             tiles(b, axes, most_rows(self.machine, plan.vectors), body)
 
-    def combine(self, workers: ir.Value) -> None:
+    def combine(self, slots: int, workers: ir.Value) -> None:
         b, plan, shape, kind = self.b, self.plan, self.shape, self.kind
         first, last = self.share(shape.channels, workers)
         with loop(b, first, last) as channel, loop(b, 0, shape.outputs, plan.lanes) as i:
@@ -156,7 +156,7 @@ class WinogradWeight(WeightSums):
             output = smaller(b, i, i64(shape.outputs - plan.lanes))
             at = b.add(b.mul(channel, i64(plan.padded_outputs)), output)
             points = [
-                self.total(b.add(at, i64(point * plan.sum_step)), workers, kind.register) for point in range(POINTS)
+                self.total(b.add(at, i64(point * plan.sum_step)), slots, kind.register) for point in range(POINTS)
             ]
             tile = [points[4 * y : 4 * y + 4] for y in range(4)]
             for tap, value in enumerate(winograd.both_ways(b, winograd.weight_transposed, tile)):
