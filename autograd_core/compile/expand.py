@@ -1,8 +1,8 @@
 """Fused operations taken apart, where the parts run better than the whole.
 
-Attention, for instance, has no loop nest and no native kernel; its composed form is products, which have kernels, and
-elementwise work and reductions between them, which fuse with one another and with what comes before and after. What
-the forward pass and its adjoint both compute is then found by ``without_duplicates`` and computed once.
+Attention, for instance, is no loop nest, and not every target has a kernel for it; its composed form is products, which
+have kernels, and elementwise work and reductions between them, which fuse with one another and with what comes before
+and after. What the forward pass and its adjoint both compute is then found by ``without_duplicates`` and computed once.
 """
 
 from __future__ import annotations
