@@ -244,3 +244,25 @@ def test_results_do_not_depend_on_which_thread_comes_first() -> None:
     for _ in range(10):
         again = run(kernel, arrays, threads=3)
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_reductions_share_is_read_before_it_is_overwritten(threads: int) -> None:
+    for outer, inner, strides in ((3, (40, 50), (2000, 1, 40)), (2, (20011,), (20011, 1)), (40, (50,), (1, 40))):
+        shape, short = (outer, *inner), (1, *[0] * len(inner))
+        body = (
+            Load(at(0, *short), F4),
+            Load(at(1, *[0] * len(shape)), F4),
+            Load(at(2, *strides), F4),
+            Map("mul", (0, 1), F4),
+            Map("sub", (2, 3), F4),
+            Reduce("max", 4, F4),
+            Map("add", (5, 4), F4),
+            Map("add", (0, 3), F4),
+            Map("add", (1, 1), F4),
+            Store(at(0, *short), 7),
+            Store(at(1, *[0] * len(shape)), 8),
+            Store(at(2, *strides), 6),
+        )
+        kernel = LoopKernel((outer,), inner, body, (F4,) * 3, (0, 1, 2))
+        check(kernel, [sample("max", shape[0]), sample("max", 1), sample("max", *shape)], threads=threads)

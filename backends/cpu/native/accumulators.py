@@ -88,7 +88,7 @@ class Accumulators:
             with loop(b, done, until, wide) as column:
                 emit(column, wide, None)
             done = until
-        if count % wide >= lanes or wide == lanes <= count:
+        if max(count % wide, self.plan.block % wide) >= lanes or wide == lanes <= count:
             until = b.sub(stop, b.urem(length, i64(lanes)))
             with loop(b, done, until, lanes) as column:
                 emit(column, lanes, None)

@@ -14,7 +14,6 @@ innermost loop that its value changes in. Six shapes:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from .loop_dimensions import merged
 from .loop_stages import LANE, SERIAL, TASK, levels_of, stages_of, work_of
 
 BLOCK = 2048  # columns of a task, where rows are cut
+TASKS = 32  # that there should be, for threads to have about the same number
 PAD = 64  # buffers' rows are a multiple of this many elements: whole vectors on any machine
 TILE = 32  # rows of a task that reads tiles
 NARROW = 16  # columns of a task across rows, where there are few
@@ -117,7 +117,7 @@ def plan(kernel: LoopKernel) -> Plan:
         shape, width = "tiles", sizes[rows]
         firsts, seconds = [d for d in firsts if d != rows], [rows]
     levels = levels_of(kernel, firsts, (along, fine), LANE if shape != "across" else TASK)
-    block = _block(kernel, shape, width, levels)
+    block = _block(kernel, shape, width)
     blocks = -(-width // block) if block else 0
     tasks = Group(tuple(firsts), prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)
     serial = Group(tuple(seconds), prod(sizes[d] for d in seconds), blocks if shape == "together" else 1)
@@ -133,11 +133,18 @@ def _arranged(kernel: LoopKernel) -> tuple[LoopKernel, bool]:
     """The kernel with dimensions merged, and whether the border between outer and inner means nothing in it."""
     accumulates = [s for s in kernel.body if isinstance(s, Accumulate)]
     reduces = any(isinstance(s, Reduce) for s in kernel.body)
-    if reduces or (kernel.inner and not all(a.over_inner for a in accumulates)):
+    once_a_row = any(_varies_in_part(s, kernel) for s in kernel.body if isinstance(s, Store))
+    if reduces or once_a_row or (kernel.inner and not all(a.over_inner for a in accumulates)):
         return merged(kernel), False
     body = tuple(s._replace(over_inner=True) if isinstance(s, Accumulate) else s for s in kernel.body)
     whole = merged(LoopKernel((), kernel.outer + kernel.inner, body, kernel.operands, kernel.outputs))
     return whole._replace(outer=whole.inner[:-1], inner=whole.inner[-1:]), True
+
+
+def _varies_in_part(store: Store, kernel: LoopKernel) -> bool:
+    """Whether it is for each outer point, or for some points in another way: neither for each nor for all together."""
+    strides = [step for step, n in zip(store.access.strides, kernel.outer + kernel.inner, strict=True) if n > 1]
+    return any(strides) and not all(strides)
 
 
 def _shape(kernel: LoopKernel) -> str:
@@ -156,14 +163,15 @@ def _shape(kernel: LoopKernel) -> str:
     if per_point:
         return "rows"
     if prod(kernel.outer) < FEW and points >= LONG:
-        stores = [[s.access.strides[d] for d in inner] for s in kernel.body if isinstance(s, Store)]
-        return "together" if all(steps[-1] or not any(steps) for steps in stores) else "rows"
-    if kernel.outer and kernel.outer[-1] >= NARROW // 2:
-        if points < NARROW // 2:
-            return "across"
+        steps = [[s.access.strides[d] for d in inner] for s in kernel.body if isinstance(s, Store)]
+        return "together" if all(s[-1] or not any(s) for s in steps) else "rows"
+    # every vector of outer points would repeat what does not vary along them, and what it reads must not change
+    stores = [s.access.strides for s in kernel.body if isinstance(s, Store)]
+    if kernel.outer and kernel.outer[-1] >= NARROW // 2 and all(s[inner[0] - 1] or not any(s) for s in stores):
         strides = [s.access.strides for s in kernel.body if isinstance(s, Load | Store)]
         strides = [s for s in strides if any(s[d] for d in inner)]
-        if sum(s[inner[0] - 1] == 1 for s in strides) > sum(s[-1] == 1 for s in strides):
+        neighbours = [sum(s[d] == 1 for s in strides) for d in (inner[0] - 1, inner[-1])]
+        if points < NARROW // 2 or neighbours[0] > neighbours[1]:
             return "across"
     return "rows"
 
@@ -194,17 +202,22 @@ def _is_turned(load: Load, rows: int) -> bool:
     return load.access.strides[rows] == 1 and abs(load.access.strides[-1]) > 1
 
 
-def _block(kernel: LoopKernel, shape: str, width: int, levels: Sequence[int]) -> int:
-    """How many columns a task takes; where it is not all, what a task writes but once must not matter."""
+def _block(kernel: LoopKernel, shape: str, width: int) -> int:
+    """How many columns a task takes."""
     if shape == "points":
-        once_a_row = any(isinstance(s, Store) and lv == TASK for s, lv in zip(kernel.body, levels, strict=True))
-        whole = once_a_row or width <= BLOCK or (width <= 2 * BLOCK and prod(kernel.outer) >= FEW)
-        return width if whole else BLOCK
+        rows = prod(kernel.outer)
+        whole = width <= BLOCK or (width <= 2 * BLOCK and rows >= FEW)
+        return width if whole else _part(width, rows)
     if shape == "tiles":
         return TILE
     if shape == "across":
         return PAD if width >= 4 * PAD else NARROW
-    return min(width, {"columns": BLOCK, "together": 2 * BLOCK}.get(shape, width))
+    return _part(width, 1) if shape in ("columns", "together") else width
+
+
+def _part(width: int, rows: int) -> int:
+    """A block, small enough that threads find tasks of about equal number."""
+    return min(width, max(BLOCK // 4, min(2 * BLOCK, padded(width * rows // TASKS))))
 
 
 def _threads(planned: Plan) -> int:

@@ -219,7 +219,7 @@ class Along(Nest):
                 if plan.levels[position] == SERIAL:
                     point.perform(self.body, position, outside)
             # sums of sums: of these columns first, by wide and by single vectors
-            widths = {wide, self.lanes} if plan.columns % wide else {wide}
+            widths = {wide, self.lanes} if plan.columns % wide or plan.block % wide else {wide}
             partial = {w: {p: accumulators.running(p, w) for p in summed} for w in sorted(widths)}
 
             def lanes(column: ir.Value, width: int, valid: int | None) -> None:
