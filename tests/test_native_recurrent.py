@@ -190,7 +190,7 @@ def test_wide_layers(name, hidden):
     """Their units are several blocks, and the adjoint's products are done in several passes."""
     values = operands(KINDS[name], Sizes(2, 18, 3, hidden), KINDS[name].biases)
     params = {"has": tuple(values), "reverse": False}
-    how = {"dtype": "float32", "level": "host", "threads": (1, 2)}
+    how = {"dtype": "float32", "level": "host", "threads": (1, 2, 5)}
     check(KINDS[name].primitive, params, list(values.values()), **how)
     check_adjoint(KINDS[name], values, False, 0, **how)
 

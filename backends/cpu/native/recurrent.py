@@ -4,8 +4,8 @@ A step's product runs on register tiles over weights that are packed once, so ar
 of its units. A block's sums stay in a small buffer, which the step's other operations read row by row: they find all
 gates of a unit side by side, and nothing of the size of the gates passes through memory but what is to be kept.
 
-Threads share the tiles of rows, sequences that have nothing to do with one another, and never wait; where there are
-fewer tiles than threads they share the blocks of units, and wait for one another after every step.
+Threads share the tiles of rows, sequences that have nothing to do with one another, and never wait; where tiles are
+fewer than threads, and than blocks, they share the blocks of units, and wait for one another after every step.
 """
 
 from __future__ import annotations
@@ -151,11 +151,16 @@ def cut_rows(batch: int, vectors: int, machine: Machine) -> tuple[int, int, int]
     return base, tall, tiles - tall
 
 
-def workspace(layer: Layer, gates: int, slots: int, depth: int) -> int:
-    """Bytes that no kernel exceeds, whatever the machine: packed weights, and the threads' buffers."""
+def workspace(layer: Layer, gates: int, depth: int, slots: int | None = None) -> int:
+    """Bytes that no kernel exceeds, whatever the machine: packed weights, and the threads' buffers.
+
+    slots: as in the arrangement; None: as many as ``span_of`` says.
+    """
+    size = layer.dtype.itemsize
     columns = gates * (-(-layer.hidden // 64) + 2) * 64
-    buffer = CHUNK * min(TALLEST, layer.batch) * slots * 64
-    return columns * depth * layer.dtype.itemsize + MOST_THREADS * buffer + 2 * 64
+    registers = slots or min(WIDEST, -(-layer.hidden * size // 64) + 1)
+    buffer = CHUNK * min(TALLEST, layer.batch) * registers * 64
+    return columns * depth * size + MOST_THREADS * buffer + 2 * 64
 
 
 class Recurrence:
@@ -179,9 +184,10 @@ class Recurrence:
         self.packed = builder.gep(builder.scratch, [i64(MOST_THREADS * rows)], source_etype=I8)
         self.buffer = builder.gep(builder.scratch, [builder.mul(builder.index, i64(rows))], source_etype=I8)
         threads = smaller(builder, builder.size, i64(MOST_THREADS))
-        self.alone = builder.icmp_signed("<=", threads, i64(self.tall + self.short))
-        everything = [(i64(0), i64(jobs)) for jobs in (self.tall + self.short, self.number_of_blocks)]
-        shared = [self._share(jobs, threads) for jobs in (self.tall + self.short, self.number_of_blocks)]
+        tiles, blocks = self.tall + self.short, self.number_of_blocks
+        self.alone = builder.icmp_signed("<=", smaller(builder, threads, i64(blocks)), i64(tiles))
+        everything = [(i64(0), i64(jobs)) for jobs in (tiles, blocks)]
+        shared = [self._share(jobs, threads) for jobs in (tiles, blocks)]
         self.tiles, self.own_blocks = (
             tuple(builder.select(choice, a, b) for a, b in zip(own, every, strict=True))
             for choice, own, every in (

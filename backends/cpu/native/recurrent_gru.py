@@ -11,7 +11,7 @@ from .engine import KernelSpec
 from .exponentials import sigmoid, tanh
 from .float_arithmetic import Arithmetic
 from .machine import Machine
-from .recurrent import WIDEST, Arrangement, Layer, Recurrence, Units, span_of, workspace
+from .recurrent import Arrangement, Layer, Recurrence, Units, span_of, workspace
 from .recurrent_steps import Cotangents, Inputs, Row, Step, backwards, forwards
 
 GATES = 3
@@ -31,7 +31,7 @@ def gru(layer: Layer, x_strides: tuple[int, ...], *, bias_ih: bool, bias_hh: boo
         ("gru", *layer, x_strides, bias_ih, bias_hh, lengths),
         8 + bias_ih + bias_hh + lengths,
         partial(_forward, layer, x_strides, (bias_ih, bias_hh), lengths),
-        workspace(layer, GATES, SLOTS, layer.features + layer.hidden),
+        workspace(layer, GATES, layer.features + layer.hidden, SLOTS),
         2 * GATES * cells * (layer.features + layer.hidden),
         layer.dtype.itemsize * (inputs + (GATES + 2) * cells),
     )
@@ -99,7 +99,7 @@ def gru_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, lengths: bool) -> 
         ("gru_adjoint", *layer._replace(features=0), gy_strides, lengths),
         10 + lengths,
         partial(_adjoint, layer, gy_strides, lengths),
-        workspace(layer, 1, WIDEST, GATES * layer.hidden),
+        workspace(layer, 1, GATES * layer.hidden),
         2 * GATES * cells * layer.hidden,
         layer.dtype.itemsize * (3 * GATES + 3) * cells,
     )

@@ -11,7 +11,7 @@ from .engine import KernelSpec
 from .exponentials import sigmoid, tanh
 from .float_arithmetic import Arithmetic
 from .machine import Machine
-from .recurrent import WIDEST, Arrangement, Layer, Recurrence, Units, span_of, workspace
+from .recurrent import Arrangement, Layer, Recurrence, Units, span_of, workspace
 from .recurrent_steps import Cotangents, Inputs, Row, Step, backwards, forwards
 
 GATES = 4
@@ -29,7 +29,7 @@ def lstm(layer: Layer, x_strides: tuple[int, ...], *, bias: bool, lengths: bool)
         ("lstm", *layer, x_strides, bias, lengths),
         10 + bias + lengths,
         partial(_forward, layer, x_strides, bias, lengths),
-        workspace(layer, GATES, GATES, layer.features + layer.hidden),
+        workspace(layer, GATES, layer.features + layer.hidden, GATES),
         2 * GATES * cells * (layer.features + layer.hidden),
         layer.dtype.itemsize * (inputs + (GATES + 2) * cells),
     )
@@ -84,7 +84,7 @@ def lstm_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, lengths: bool) ->
         ("lstm_adjoint", *layer._replace(features=0), gy_strides, lengths),
         10 + lengths,
         partial(_adjoint, layer, gy_strides, lengths),
-        workspace(layer, 1, WIDEST, GATES * layer.hidden),
+        workspace(layer, 1, GATES * layer.hidden),
         2 * GATES * cells * layer.hidden,
         layer.dtype.itemsize * (2 * GATES + 2) * cells,
     )

@@ -11,7 +11,7 @@ from .engine import KernelSpec
 from .exponentials import tanh
 from .float_arithmetic import Arithmetic
 from .machine import Machine
-from .recurrent import WIDEST, Arrangement, Layer, Recurrence, Units, span_of, workspace
+from .recurrent import Arrangement, Layer, Recurrence, Units, span_of, workspace
 from .recurrent_steps import Cotangents, Inputs, Row, Step, backwards, forwards
 
 
@@ -27,7 +27,7 @@ def rnn(layer: Layer, x_strides: tuple[int, ...], *, nonlinearity: str, bias: bo
         ("rnn", *layer, x_strides, nonlinearity, bias, lengths),
         6 + bias + lengths,
         partial(_forward, layer, x_strides, nonlinearity, bias, lengths),
-        workspace(layer, 1, WIDEST, layer.features + layer.hidden),
+        workspace(layer, 1, layer.features + layer.hidden),
         2 * cells * (layer.features + layer.hidden),
         layer.dtype.itemsize * (inputs + cells),
     )
@@ -75,7 +75,7 @@ def rnn_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, nonlinearity: str,
         ("rnn_adjoint", *layer._replace(features=0), gy_strides, nonlinearity, lengths),
         6 + lengths,
         partial(_adjoint, layer, gy_strides, nonlinearity, lengths),
-        workspace(layer, 1, WIDEST, layer.hidden),
+        workspace(layer, 1, layer.hidden),
         2 * cells * layer.hidden,
         layer.dtype.itemsize * 3 * cells,
     )
