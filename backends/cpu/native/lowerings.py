@@ -26,6 +26,7 @@ from .located import Copies, Located, Lowered, Lowering, row_major
 from .pooling import LOWERINGS as POOLING
 from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT
+from .resampling import LOWERINGS as RESAMPLING
 from .scans import LOWERINGS as SCANS
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -97,7 +98,7 @@ def _layout(x: Located) -> str | None:
     return "NHWC" if x._replace(shape=last, strides=strides).contiguous else None
 
 
-def _convolution_lowering(
+def convolution_lowering(
     build: Callable[..., KernelSpec], image: str, other: str | None, result: str | None
 ) -> Callable[..., Lowered | Copies | None]:
     """For a primitive whose first operand is an image, and whose second (or result) is one too; takes a ``fusion``.
@@ -128,19 +129,20 @@ def _convolution_lowering(
     return lowering
 
 
-lower_convolution = _convolution_lowering(convolution, "x_layout", None, "y_layout")
+lower_convolution = convolution_lowering(convolution, "x_layout", None, "y_layout")
 
 LOWERINGS: dict[Primitive, Lowering] = {
     matmul_p: _matmul,
     linear_p: _linear,
     convolution_p: lower_convolution,
     convolution_bias_p: lower_convolution,
-    convolution_input_p: _convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
-    convolution_weight_p: _convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
+    convolution_input_p: convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
+    convolution_weight_p: convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
     **ATTENTION,
     **GATHER,
     **POOLING,
     **RANDOM,
+    **RESAMPLING,
     **SCANS,
     **RECURRENT,
 }

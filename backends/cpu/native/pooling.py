@@ -28,7 +28,7 @@ from .emit import I32, I64, TYPES, Kernel, constant, element, i64, load, local, 
 from .engine import KernelSpec
 from .located import Copies, Located, Lowered, Lowering, operands_in_order, row_major
 from .machine import Machine
-from .strided import coordinates, distance, merged, nest, runs
+from .strided import coordinates, distance, merged, nest, runs, table
 from .window_walk import (
     Axis,
     Taps,
@@ -224,21 +224,16 @@ class _Divisor:
 
     def __init__(self, builder: Kernel, kind: ir.Type, divisor: Divisor):
         self.builder, self.kind, self.divisor = builder, kind, divisor
-        self.tables = [] if isinstance(divisor, int) else [self._table(i, c) for i, c in enumerate(divisor)]
-
-    def _table(self, number: int, counts: Sequence[int]) -> ir.GlobalVariable:
-        values = ir.Constant(ir.ArrayType(self.kind, len(counts)), [ir.Constant(self.kind, float(n)) for n in counts])
-        table = ir.GlobalVariable(self.builder.module, values.type, f"{self.builder.function.name}.counts{number}")
-        table.initializer, table.global_constant, table.linkage = values, True, "internal"
-        return table
+        counts = () if isinstance(divisor, int) else divisor
+        self.tables = [table(builder, f"counts{i}", [float(n) for n in row], kind) for i, row in enumerate(counts)]
 
     def divide(self, value: ir.Value, at: Sequence[ir.Value], width: int) -> ir.Value:
         """The windows at these coordinates, and the next ones along the last axis."""
         builder, kind = self.builder, vector(self.kind, width)
         if isinstance(self.divisor, int):
             return builder.fdiv(value, constant(kind, float(self.divisor)))
-        for table, coordinate in zip(self.tables[:-1], at, strict=False):
-            count = load(builder, element(builder, table, coordinate, self.kind), self.kind)
+        for counts, coordinate in zip(self.tables[:-1], at, strict=False):
+            count = load(builder, element(builder, counts, coordinate, self.kind), self.kind)
             value = builder.fdiv(value, splat(builder, count, width))
         return builder.fdiv(value, load(builder, element(builder, self.tables[-1], at[-1], self.kind), kind))
 

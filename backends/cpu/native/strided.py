@@ -102,3 +102,12 @@ def fail(builder: Kernel, code: int) -> None:
     """Tell the team that the results are of no use."""
     shared = builder.load(element(builder, builder.team, 2, I64), typ=POINTER)
     builder.atomic_rmw("xchg", element(builder, shared, ERROR, I8), i64(code), "monotonic")
+
+
+def table(builder: Kernel, name: str, values: Sequence[float], kind: ir.Type) -> ir.GlobalVariable:
+    """Numbers that are part of the code; of at most one table of that name in a kernel."""
+    numbers = [ir.Constant(kind, value) for value in values] or [ir.Constant(kind, None)]
+    array = ir.Constant(ir.ArrayType(kind, len(numbers)), numbers)
+    made = ir.GlobalVariable(builder.module, array.type, f"{builder.function.name}.{name}")
+    made.initializer, made.global_constant, made.linkage = array, True, "internal"
+    return made
