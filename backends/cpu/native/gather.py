@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from math import ceil, prod
+from math import prod
 
 import numpy as np
 from llvmlite import ir
@@ -19,14 +19,16 @@ from autograd_core.compile.ir import Equation
 from autograd_core.ops._elements import add_at_p, joint_positions_p, last_p, positions_along_p, put_p, take_p
 from autograd_core.primitive import Primitive
 
-from .emit import I8, I64, TYPES, Kernel, constant, element, i64, load, loop, store, type_of, vector
+from .emit import I8, I64, TYPES, Kernel, constant, element, i64, load, loop, smaller, store, type_of, vector
 from .engine import KernelSpec
 from .failures import INDEX_OUT_OF_RANGE
 from .located import Copies, Located, Lowered, Lowering, operands_in_order, row_major
 from .machine import Machine
-from .strided import coordinates, copy, copy_row, distance, fail, merged, nest, runs
+from .strided import coordinates, copy, distance, fail, merged, nest
 
 COLUMNS = 16  # that threads share out together: at least half a cache line
+CHUNK = 256  # elements that are set together
+SHARED = 8  # stacks of rows that threads share rather than what is in them
 ALIGNED = 8  # bytes of an entry of the workspace
 
 
@@ -135,71 +137,88 @@ def _scattered(
 def _emit_scattered(
     builder: Kernel, machine: Machine, *, rows: Located, indices: Located, length: int, axis: int, replace: bool
 ) -> None:
+    """First what the rows are added to, then the rows: threads share what is before the axis, columns, or places."""
+    inner, lanes = prod(rows.shape[axis + len(indices.shape) :]), machine.lanes(rows.dtype)
     before, (before_strides,) = merged(rows.shape[:axis], (rows.strides[:axis],))
-    inner = prod(rows.shape[axis + len(indices.shape) :])
-    chunks = ceil(inner / COLUMNS)
-    if inner == 0:
+    total = prod(before) * length * inner
+    if not total:
         return
-    walk = _Scatter(builder, machine, rows, indices, length, axis, inner, replace)
-    if prod(before) * chunks == 1:  # few columns: threads share the places
-        first, last = builder.share(length, COLUMNS)
-        walk.run(i64(0), i64(0), (first, last), inner)
-        return
-    first, last = builder.share(prod(before) * chunks)
-    with loop(builder, first, last) as job:
-        *outer, chunk = coordinates(builder, job, (*before, chunks))
-        start = distance(builder, outer, before_strides)
-        result = i64(0) if not outer else builder.mul(builder.udiv(job, i64(chunks)), i64(length * inner))
-        column = builder.mul(chunk, i64(COLUMNS))
-        start, result = builder.add(start, column), builder.add(result, column)
-        if inner % COLUMNS == 0:
-            walk.run(start, result, None, COLUMNS)
-        elif chunks == 1:
-            walk.run(start, result, None, inner)
-        else:
-            with builder.if_else(builder.icmp_signed("==", chunk, i64(chunks - 1))) as (narrow, full):
-                with narrow:
-                    walk.run(start, result, None, inner % COLUMNS)
-                with full:
-                    walk.run(start, result, None, COLUMNS)
+    _begin(builder, lanes, rows.dtype, total, replace)
+    builder.barrier()
+    walk = _Scatter(builder, lanes, rows, indices, length, axis, replace)
+    every, columns, places = (i64(0), i64(prod(before))), (i64(0), i64(inner)), None
+    if prod(before) >= SHARED:
+        every = builder.share(prod(before))
+    elif inner >= 2 * COLUMNS:
+        columns = builder.share(inner, COLUMNS)
+    else:
+        places = builder.share(length, COLUMNS)
+    with loop(builder, *every) as job:
+        start = distance(builder, coordinates(builder, job, before), before_strides) if before else i64(0)
+        walk.run(start, builder.mul(job, i64(length * inner)), columns, places)
+
+
+def _begin(builder: Kernel, lanes: int, dtype: np.dtype, total: int, replace: bool) -> None:
+    """Zeros, or the elements of the first operand."""
+    kind = type_of(dtype)
+    source, target = builder.operands[0], builder.operands[-1]
+    zero = 0.0 if dtype.kind == "f" else 0
+    for at, wide in _registers(builder, *builder.share(total, CHUNK), total, kind, lanes):
+        value = load(builder, element(builder, source, at, kind), wide) if replace else constant(wide, zero)
+        store(builder, value, element(builder, target, at, kind))
+
+
+def _registers(
+    builder: Kernel, first: ir.Value, last: ir.Value, total: int, kind: ir.Type, lanes: int
+) -> Iterator[tuple[ir.Value, ir.Type]]:
+    """Where registers start that cover [first, last), and their types; parts of ``total`` that begin at registers."""
+    whole = total // lanes * lanes
+    with loop(builder, first, smaller(builder, last, i64(whole)), lanes) as start:
+        yield start, vector(kind, lanes)
+    if whole < total:  # the rest belongs to who has the last element
+        with loop(builder, whole, builder.select(builder.icmp_signed("==", last, i64(total)), last, i64(0))) as place:
+            yield place, kind
 
 
 class _Scatter:
-    """Some columns of all rows, in order."""
+    """Rows on their way to their places, in order."""
 
     def __init__(
         self,
         builder: Kernel,
-        machine: Machine,
+        lanes: int,
         rows: Located,
         indices: Located,
         length: int,
         axis: int,
-        inner: int,
         replace: bool,
     ):
-        self.builder, self.lanes, self.dtype = builder, min(machine.lanes(rows.dtype), COLUMNS), rows.dtype
-        self.kind, self.indices, self.length, self.inner = type_of(rows.dtype), indices, length, inner
-        self.replace = replace
-        self.values, self.listed = builder.operands[-3:-1]
-        self.target = builder.operands[-1]
+        self.builder, self.lanes, self.dtype, self.kind = builder, lanes, rows.dtype, type_of(rows.dtype)
+        self.indices, self.length, self.replace = indices, length, replace
+        self.inner = prod(rows.shape[axis + len(indices.shape) :])
+        self.values, self.listed, self.target = builder.operands[-3:]
         steps = rows.strides[axis : axis + len(indices.shape)]
         self.shape, (self.row_steps, self.index_steps) = merged(indices.shape, (steps, indices.strides))
 
-    def run(self, start: ir.Value, result: ir.Value, places: tuple[ir.Value, ir.Value] | None, columns: int) -> None:
-        """start, result: where the first row, and place 0 of the result, have the first column. places: the only ones
-        to look after; None for all."""
-        builder, kind = self.builder, self.kind
-        self._begin(result, places or (i64(0), i64(self.length)), columns)
+    def run(
+        self,
+        start: ir.Value,
+        result: ir.Value,
+        columns: tuple[ir.Value, ir.Value],
+        places: tuple[ir.Value, ir.Value] | None,
+    ) -> None:
+        """start, result: where the first row is, and place 0 of the result. columns, places: the only ones to look
+        after; None for all."""
+        builder = self.builder
         with nest(builder, self.shape) as at:
             index, valid = _index(
                 builder, self.listed, distance(builder, at, self.index_steps), self.indices.dtype, self.length
             )
             with _if_in_range(builder, valid):
                 source = builder.add(start, distance(builder, at, self.row_steps))
-                source = element(builder, self.values, source, kind)
+                source = element(builder, self.values, source, self.kind)
                 place = builder.add(result, builder.mul(index, i64(self.inner)))
-                place = element(builder, self.target, place, kind)
+                place = element(builder, self.target, place, self.kind)
                 if places is None:
                     self._row(source, place, columns)
                 else:
@@ -209,28 +228,12 @@ class _Scatter:
                     with builder.if_then(own):
                         self._row(source, place, columns)
 
-    def _begin(self, result: ir.Value, places: tuple[ir.Value, ir.Value], columns: int) -> None:
+    def _row(self, source: ir.Value, place: ir.Value, columns: tuple[ir.Value, ir.Value]) -> None:
         builder, kind = self.builder, self.kind
-        with loop(builder, *places) as place:
-            at = builder.add(result, builder.mul(place, i64(self.inner)))
-            target = element(builder, self.target, at, kind)
-            if self.replace:
-                copy_row(builder, kind, self.lanes, element(builder, builder.operands[0], at, kind), target, columns)
-            else:
-                zero = 0.0 if self.dtype.kind == "f" else 0
-                for start, width in runs(builder, self.lanes, columns):
-                    store(builder, constant(vector(kind, width), zero), element(builder, target, start, kind))
-
-    def _row(self, source: ir.Value, place: ir.Value, columns: int) -> None:
-        builder, kind = self.builder, self.kind
-        if self.replace:
-            copy_row(builder, kind, self.lanes, source, place, columns)
-            return
         add = builder.fadd if self.dtype.kind == "f" else builder.add
-        for start, width in runs(builder, self.lanes, columns):
-            here = element(builder, place, start, kind)
-            term = load(builder, element(builder, source, start, kind), vector(kind, width))
-            store(builder, add(load(builder, here, vector(kind, width)), term), here)
+        for at, wide in _registers(builder, *columns, self.inner, kind, min(self.lanes, COLUMNS)):
+            value, here = load(builder, element(builder, source, at, kind), wide), element(builder, place, at, kind)
+            store(builder, value if self.replace else add(load(builder, here, wide), value), here)
 
 
 def _add_at(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
