@@ -12,6 +12,7 @@ from autograd_core.backend import Availability, Device, Kernel
 from autograd_core.backends.numpy import NumpyBackend
 from autograd_core.ops._sampling import resample_p
 from autograd_core.ops.activation import between_p, hardtanh_p, leak_p, leaky_relu_p, relu_p, where_positive_p
+from autograd_core.ops.attention import attention_p, attention_vjp_p
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.normalization import moments_p, normalize_p, normalize_vjp_p
@@ -24,6 +25,7 @@ from autograd_core.ops.random import (
     random_permutation_p,
     random_uniform_p,
 )
+from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
 from autograd_core.ops.selection import clip_p, inside_p, share_p, where_p
 from autograd_core.primitive import Primitive
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from autograd_core.compile.ir import Graph
     from autograd_core.compile.runner import Runner
 
-# Each module's KERNELS, by name: importing one imports Numba, which waits until one of its primitives is first run.
+# Each module's KERNELS, by name: importing one imports Numba or llvmlite, which waits until one of its primitives is
+# first run.
 HOMES: dict[Primitive, str] = {
     primitive: module
     for module, primitives in {
@@ -53,6 +56,7 @@ HOMES: dict[Primitive, str] = {
         "optimizer_kernels": (adam_update_p, sgd_update_p),
         "pooling_kernels": (max_pool_p, pool_gather_p, pool_scatter_p, avg_pool_p, avg_spread_p),
         "resampling_kernels": (resample_p,),
+        "sequence_kernels": (attention_p, attention_vjp_p, rnn_p, rnn_vjp_p, lstm_p, lstm_vjp_p, gru_p, gru_vjp_p),
         "random": (
             random_uniform_p,
             random_normal_p,

@@ -32,6 +32,7 @@ from autograd_core.ops._windows import Windows
 from autograd_core.primitive import Primitive
 
 from . import volumes
+from .native import eager
 from .threads import shared, threads
 from .tiles import (
     COLUMNS,
@@ -50,6 +51,7 @@ _jit = njit(nogil=True, error_model="numpy", cache=True)
 CACHE_BYTES = 384 * 1024  # for the planes of one band: well within a core's second-level cache
 BLOCK_ROWS, BLOCK_TAPS = 64, 576  # outputs, and taps of all channels, of a weight gradient summed at once
 RATE = 80_000  # multiply-adds in a microsecond
+LEAST_CHANNELS = 3  # of an input whose gradient native kernels compute: with fewer, most of each register is idle
 
 
 # ------------------------------------------------------------------------------------------- layout
@@ -405,6 +407,11 @@ def _suits(*arrays: np.ndarray) -> bool:
     return arrays[0].dtype in _NO_BIAS and all(a.dtype == arrays[0].dtype and a.size for a in arrays)
 
 
+def _is_large(n: int, weights: int, windows: Windows) -> bool:
+    """Whether there may be a kernel made for these shapes."""
+    return 2 * n * weights * windows.outputs >= eager.CONVOLUTION
+
+
 def convolution(x: np.ndarray, w: np.ndarray, *, windows: Windows, groups: int) -> np.ndarray:
     return convolution_bias(x, w, None, windows=windows, groups=groups)
 
@@ -420,6 +427,11 @@ def convolution_bias(
         y = convolution_bias(planes, weights, b, windows=volumes.across(windows), groups=groups)
         return volumes.from_output_planes(y, windows)
     n, c, o = x.shape[0], x.shape[1], w.shape[0]
+    if _is_large(n, w.size, windows):
+        primitive, operands = (ops.convolution_p, (x, w)) if b is None else (ops.convolution_bias_p, (x, w, b))
+        y = eager.run(primitive, operands, {"windows": windows, "groups": groups})
+        if y is not None:
+            return y
     y = np.empty((n, o, *windows.output), x.dtype)
     plan = _forward_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
     _run_product(plan, x.ravel(), w.ravel(), _NO_BIAS[x.dtype] if b is None else b, y.reshape(-1))
@@ -435,6 +447,10 @@ def convolution_input(v: np.ndarray, w: np.ndarray, *, windows: Windows, groups:
         x = convolution_input(planes, weights, windows=volumes.across(windows), groups=groups)
         return volumes.add_input_planes(x, windows, groups)
     n, o, c = v.shape[0], v.shape[1], w.shape[1] * groups
+    if w.shape[1] >= LEAST_CHANNELS and _is_large(n, w.size, windows):
+        x = eager.run(ops.convolution_input_p, (v, w), {"windows": windows, "groups": groups})
+        if x is not None:
+            return x
     plans, everywhere = _input_plans(_plane(windows), groups, n, c, o, v.itemsize, threads())
     x = (np.empty if everywhere else np.zeros)((n, c, *windows.size), v.dtype)
     for plan in plans:
@@ -449,9 +465,13 @@ def convolution_weight(x: np.ndarray, v: np.ndarray, *, windows: Windows, groups
         return volumes.from_weight_planes(w, windows)
     if _suits(x, v):
         n, c, o = x.shape[0], x.shape[1], v.shape[1]
-        plan = _weight_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
-        w = np.empty((o, c // groups, *windows.kernel), x.dtype)
-        shared(_dot_jobs, plan.jobs, plan.microseconds, x.ravel(), v.ravel(), w.reshape(-1), *plan.arrays)
+        w = None
+        if _is_large(n, o * c // groups * windows.taps, windows):
+            w = eager.run(ops.convolution_weight_p, (x, v), {"windows": windows, "groups": groups})
+        if w is None:
+            plan = _weight_plan(_plane(windows), groups, n, c, o, x.itemsize, threads())
+            w = np.empty((o, c // groups, *windows.kernel), x.dtype)
+            shared(_dot_jobs, plan.jobs, plan.microseconds, x.ravel(), v.ravel(), w.reshape(-1), *plan.arrays)
         # dropped positions meet a zero, which an infinity in x would have turned into NaN
         if np.isfinite(w).all():
             return w

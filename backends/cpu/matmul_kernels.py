@@ -1,7 +1,8 @@
 """Matrix products by the register tiles of convolution, for products so large that a BLAS would use its threads.
 
 A BLAS keeps its threads spinning for a while after each product, in case another follows: on two cores, that halves
-the speed of whatever runs next. Small products stay with NumPy, which computes them on the calling thread.
+the speed of whatever runs next. Small products stay with NumPy, which computes them on the calling thread; the largest
+have kernels made for their shapes (``native.eager``).
 Source of the blocking: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
 """
 
@@ -19,6 +20,7 @@ from autograd_core.backend import Kernel
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
+from .native import eager
 from .threads import shared, threads
 from .tiles import COLUMNS, ROWS, VECTOR_BYTES, copy_run, product_tile_1, product_tile_2, product_tile_3, transpose_tile
 
@@ -149,6 +151,10 @@ def matmul(x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
         or not x2.size
     ):
         return np.matmul(x1, x2)
+    if 2 * x1.size * columns >= eager.PRODUCT:
+        y = eager.run(matmul_p, (x1, x2), {})
+        if y is not None:
+            return y
     y = np.empty((*lead, rows, columns), x1.dtype)
     matrices = x1.size // (rows * depth)
     sizes, jobs = _plan(matrices, rows, depth, columns, x1.itemsize, threads())
