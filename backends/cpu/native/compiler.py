@@ -198,14 +198,12 @@ def _name(kernel: LoopKernel) -> str:
 
 def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[Var, Var]]:
     """What such a kernel may write over what it reads: each element is read, once, where it is written."""
-    n_outer, sizes = len(kernel.outer), kernel.outer + kernel.inner
-    stages = any(isinstance(s, Reduce) for s in kernel.body)  # a stage reads again what an earlier one has read
+    if any(isinstance(s, Reduce) for s in kernel.body):
+        return frozenset()  # a stage reads again what an earlier one has read, and threads may share a row
+    sizes = kernel.outer + kernel.inner
 
     def once(access: Access) -> bool:
-        moving = [stride != 0 for stride, size in zip(access.strides, sizes, strict=True) if size > 1]
-        inner = [stride != 0 for stride, size in zip(access.strides[n_outer:], kernel.inner, strict=True) if size > 1]
-        outer = moving[: len(moving) - len(inner)]
-        return all(outer) and (not any(inner) or (all(inner) and not stages))
+        return all(stride != 0 for stride, size in zip(access.strides, sizes, strict=True) if size > 1)
 
     reads: dict[int, set[Access]] = {}
     for s in kernel.body:
