@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from autograd_core.backend import Kernel
 from autograd_core.ops.attention import attention_p, attention_vjp_p
-from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
+from autograd_core.ops.recurrent import GRU, LSTM, RNN, gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
 from autograd_core.primitive import Primitive
 
 from .native import eager
 
+Flops = Callable[[Sequence[np.ndarray]], int]
 
-def _kernel(primitive: Primitive) -> Kernel:
+
+def _attention(arrays: Sequence[np.ndarray]) -> int:
+    q, k, v = arrays[:3]
+    return 2 * (q.size * k.shape[-2] + v.size * q.shape[-2])
+
+
+def _attention_vjp(arrays: Sequence[np.ndarray]) -> int:
+    q, k, v = arrays[3:6]  # after a cotangent, the result and the sums of its softmax
+    return 2 * (3 * q.size * k.shape[-2] + 2 * v.size * q.shape[-2])
+
+
+def _layer(arrays: Sequence[np.ndarray]) -> int:
+    x, weight_ih, weight_hh = arrays[:3]
+    return 2 * x.shape[0] * x.shape[1] * (weight_ih.size + weight_hh.size)
+
+
+def _adjoint(arrays: Sequence[np.ndarray], before: int) -> int:
+    """before: how many operands come before those of the layer."""
+    x, weight_hh = arrays[before], arrays[before + 2]
+    return 2 * x.shape[0] * x.shape[1] * weight_hh.size
+
+
+def _kernel(primitive: Primitive, flops: Flops) -> Kernel:
     def run(*arrays: np.ndarray, **params: Any) -> Any:
-        y = eager.run(primitive, arrays, params)
-        return primitive.forward(np, *arrays, **params) if y is None else y
+        if flops(arrays) >= eager.SEQUENCE:
+            y = eager.run(primitive, arrays, params)
+            if y is not None:
+                return y
+        return primitive.forward(np, *arrays, **params)
 
     return run
 
 
-SEQUENCES = (attention_p, attention_vjp_p, rnn_p, rnn_vjp_p, lstm_p, lstm_vjp_p, gru_p, gru_vjp_p)
+FLOPS: dict[Primitive, Flops] = {
+    attention_p: _attention,
+    attention_vjp_p: _attention_vjp,
+    rnn_p: _layer,
+    rnn_vjp_p: partial(_adjoint, before=len(RNN.before)),
+    lstm_p: _layer,
+    lstm_vjp_p: partial(_adjoint, before=len(LSTM.before)),
+    gru_p: _layer,
+    gru_vjp_p: partial(_adjoint, before=len(GRU.before)),
+}
 
-KERNELS: dict[Primitive, Kernel] = {primitive: _kernel(primitive) for primitive in SEQUENCES}
+KERNELS: dict[Primitive, Kernel] = {primitive: _kernel(primitive, flops) for primitive, flops in FLOPS.items()}

@@ -1,8 +1,8 @@
 """Single primitives run eagerly by the kernels of compiled functions.
 
 For operands of given shapes, dtypes and strides, and given parameters, a program of one kernel is made once, from the
-disk cache if another process has made it before. Which calls are worth one depends on nothing else, so that the same
-call always gives the same bits. A caller gets None for the others, and runs its ordinary kernel.
+disk cache if another process has made it before. The ordinary kernels ask for it where it pays, which depends on
+nothing else, so that the same call always gives the same bits, and compute what is refused themselves.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from autograd_core.aval import Aval
 from autograd_core.compile.ir import Equation, Var
 from autograd_core.errors import CompileError
 from autograd_core.ops._windows import Windows
-from autograd_core.ops.attention import attention_p, attention_vjp_p
-from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
-from autograd_core.ops.products import matmul_p
-from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
+from autograd_core.ops.convolution import convolution_weight_p
 from autograd_core.primitive import Primitive
 
 from .convolution_weight import convolution_weight
@@ -40,12 +37,6 @@ ALIGNMENT = 64
 # from disk two milliseconds; from here on each call saves a tenth of a millisecond, most of them more. Products, which
 # the ordinary kernel does well, save least; recurrent layers and attention, which NumPy does step by step, most.
 PRODUCT, CONVOLUTION, SEQUENCE = 1 << 25, 1 << 24, 1 << 22
-LEAST_FLOPS: dict[Primitive, int] = {
-    matmul_p: PRODUCT,
-    **dict.fromkeys((convolution_p, convolution_bias_p, convolution_input_p, convolution_weight_p), CONVOLUTION),
-    **dict.fromkeys((attention_p, attention_vjp_p), SEQUENCE),
-    **dict.fromkeys((rnn_p, rnn_vjp_p, lstm_p, lstm_vjp_p, gru_p, gru_vjp_p), SEQUENCE),
-}
 
 PARTS, FEW_PARTS = 4, 2  # of a weight's gradient, each with sums of its own
 LONG_SUMS = 1 << 16  # weights whose sums are too many for the cache if there are many parts
@@ -54,7 +45,7 @@ Place = tuple[tuple[int, ...], tuple[int, ...], np.dtype]  # an array's shape, s
 
 
 def run(primitive: Primitive, arrays: Sequence[np.ndarray], params: dict[str, Any]) -> Any:
-    """What ``primitive`` gives, computed by its native kernel; None if there is none, or it would not pay."""
+    """What ``primitive`` gives, computed by its native kernel; None if there is none for such operands."""
     step = prepared(primitive, tuple([(x.shape, x.strides, x.dtype) for x in arrays]), tuple(params.items()))
     return None if step is None else step(arrays)
 
@@ -90,7 +81,7 @@ class Step(NamedTuple):
 
 @lru_cache(maxsize=PROGRAMS)
 def prepared(primitive: Primitive, places: tuple[Place, ...], params: tuple[tuple[str, Any], ...]) -> Step | None:
-    """The step for such operands; None if the ordinary kernel is to run."""
+    """The step for such operands; None if no kernel is for them."""
     avals = [Aval(shape, dtype) for shape, _, dtype in places]
     if len({dtype for _, _, dtype in places if dtype.kind == "f"}) != 1:
         return None
@@ -99,7 +90,7 @@ def prepared(primitive: Primitive, places: tuple[Place, ...], params: tuple[tupl
     equation = Equation(primitive, [Var(a) for a in avals], dict(params), [Var(a) for a in results])
     outputs = [Located(a.shape, np.dtype(a.dtype), row_major(a.shape)) for a in results]
     found, copied = _lowered(equation, places, outputs)
-    if found is None or found.spec.flops < LEAST_FLOPS[primitive]:
+    if found is None:
         return None
     spec = found.spec
     sizes = [
