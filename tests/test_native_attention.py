@@ -46,9 +46,7 @@ def operands(rng, case, dtype):
     return found
 
 
-@pytest.mark.parametrize(
-    ("number", "level"), [(n, LEVELS[n % 3]) for n in range(10)] + [(7, "scalar")]
-)
+@pytest.mark.parametrize(("number", "level"), [(n, LEVELS[n % 3]) for n in range(10)] + [(7, "scalar")])
 def test_attention_and_its_gradients_are_those_of_the_formula(number, level):
     rng, case = np.random.default_rng(number), CASES[number]
     threads, dtype = THREADS[number % 3], ("float32", "float64")[number // 2 % 2]
