@@ -117,6 +117,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def compare(layers: Sequence[Layer], dtype: str, *, train: bool) -> None:
+    arrays = [layer.inputs(np.random.default_rng(0)) for layer in layers]
+
     def make() -> tuple[Sequence[nn.Module], Any, Callable[..., Any]]:
         models = [layer.build().to(dtype=dtype).train(train) for layer in layers]
         optimizer = sgd(models) if train else None
