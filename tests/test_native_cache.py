@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -327,12 +328,65 @@ def test_kernels_of_different_keys_may_be_the_same_code(here):
     assert len(set(addresses)) == 1
 
 
+def test_kernels_of_equal_code_and_different_names_are_both_found(here):
+    assert run(storing(1.5, name="first")) == 1.5
+    assert run(storing(1.5, name="second")) == 1.5
+
+
 def test_an_error_in_a_kernels_code_reaches_the_caller(here):
     def broken(b, m):
         raise RuntimeError("no such layout")
 
     with pytest.raises(RuntimeError, match="no such layout"):
         engine.library([KernelSpec("broken", "broken", 1, broken)], machine.host())
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(here, collects):
+    if not collects:
+        gc.disable()
+    try:
+        run(storing(1.5))
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
+
+
+def fibonacci(count: int) -> KernelSpec:
+    """Stores Fibonacci's number ``count``, from variables and a loop; ``count`` more in a row make the text long."""
+
+    def emit_loop(b, m):
+        one = emit.constant(emit.F64, 1.0)
+        last, number = (emit.local(b, emit.F64, one) for _ in range(2))
+
+        def advance():
+            a, c = (b.load(place, typ=emit.F64) for place in (last, number))
+            b.store(c, last)
+            b.store(b.fadd(a, c), number)
+
+        with emit.loop(b, 0, count):
+            advance()
+        for _ in range(count):
+            advance()
+        emit.store(b, b.load(number, typ=emit.F64), b.operands[0])
+
+    return KernelSpec("fibonacci", ("fibonacci", count), 1, emit_loop)
+
+
+@pytest.mark.parametrize(("count", "short", "number"), [(5, True, 144.0), (35, False, 498454011879264.0)])
+def test_short_texts_and_long_ones_go_through_passes_of_their_own(here, monkeypatch, count, short, number):
+    asked = []
+    passes = engine._passes
+    monkeypatch.setattr(engine, "_passes", lambda: asked.append(count) or passes())
+    assert run(fibonacci(count)) == number
+    assert asked == ([] if short else [count])
+
+
+def test_an_llvmlite_without_one_of_the_passes_has_its_default_pipeline(here, monkeypatch):
+    monkeypatch.setitem(engine.PIPELINE, "passes", (*engine.PIPELINE["passes"], "unheard_of"))
+    assert engine._passes() is None
+    assert run(fibonacci(35)) == 498454011879264.0
 
 
 # ------------------------------------------------------------------------------------ what names a kernel

@@ -175,16 +175,22 @@ def smaller(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
 
 
 class Kernel(ir.IRBuilder):
-    """The builder of one kernel's function, positioned at its start: ``operands``, ``scratch``, ``index``, ``size``."""
+    """The builder of one kernel's function, positioned at its start: ``operands``, ``scratch``, ``index``, ``size``.
 
-    def __init__(self, module: ir.Module, name: str, operands: int):
-        kind = ir.FunctionType(VOID, [POINTER] * (operands + 2))
-        function = ir.Function(module, kind, name)
-        for argument in function.args[:operands]:
-            argument.add_attribute("nonnull")
+    table: the function takes the operands' pointers as an array, so that kernels of any number of operands are called
+    alike, ``void(ptr operands, ptr scratch, ptr team)``.
+    """
+
+    def __init__(self, module: ir.Module, name: str, operands: int, *, table: bool = False):
+        given = 1 if table else operands
+        function = ir.Function(module, ir.FunctionType(VOID, [POINTER] * (given + 2)), name)
         super().__init__(function.append_basic_block("entry"))
-        self.operands: tuple[ir.Value, ...] = tuple(function.args[:operands])
-        self.scratch, self.team = function.args[operands:]
+        if table:
+            places = [element(self, function.args[0], i, I64) for i in range(operands)]
+            self.operands = tuple(self.load(place, typ=POINTER) for place in places)
+        else:
+            self.operands = tuple(function.args[:operands])
+        self.scratch, self.team = function.args[given:]
         self.index = self.load(self.team, typ=I64, name="thread")
         self.size = self.load(element(self, self.team, 1, I64), typ=I64, name="threads")
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from threading import Thread
 from typing import Any, NamedTuple
@@ -16,13 +18,22 @@ from llvmlite import ir
 
 from . import identity
 from .cache import default_cache
-from .emit import I64, POINTER, SHARED_BYTES, VOID, Kernel, element
+from .emit import SHARED_BYTES, Kernel
 from .machine import Machine, default_threads, host
 
 ENTRY = "the.entry.of.this.kernel"  # stands for a symbol that is known only when the text is
 
-# Vectors are written as such: LLVM's own search for them costs time, and rearranges what is already in order.
-PIPELINE = {"speed_level": 2, "loop_vectorization": False, "slp_vectorization": False, "loop_unrolling": False}
+# Kernels are written as they are to run: vectors, tiles and unrolled loops are in the text. What LLVM is left with is
+# to find registers for variables and to compute once what stands there twice. Its default pipeline looks for much more,
+# for five times as long, and finds it in short texts alone, where it costs little: loops of a few rounds.
+PIPELINE = {
+    "passes": ("sroa", "simplify_cfg", "loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg"),
+    "short": 5000,  # characters up to which a text goes through the default pipeline, of this level:
+    "speed_level": 2,
+    "loop_vectorization": False,
+    "slp_vectorization": False,
+    "loop_unrolling": False,
+}
 ASSEMBLY, OBJECT = 0, 1  # what LLVM calls the kinds of files that it writes
 
 
@@ -60,15 +71,11 @@ def entry(spec: KernelSpec, machine: Machine, symbol: str) -> ir.Module:
 
     Its operands' pointers are an array, so that kernels of any number of operands are called alike.
     """
-    module = build([spec], machine)
-    kernel = module.globals[spec.name]
-    kernel.linkage = "internal"
-    function = ir.Function(module, ir.FunctionType(VOID, [POINTER] * 3), symbol)
-    operands, scratch, team = function.args
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    pointers = [builder.load(element(builder, operands, i, I64), typ=POINTER) for i in range(spec.operands)]
-    builder.call(kernel, [*pointers, scratch, team])
-    builder.ret_void()
+    module = ir.Module(spec.name)  # so that equal texts have equal names, which are part of the symbol
+    module.triple = llvm.get_process_triple()
+    builder = Kernel(module, symbol, spec.operands, table=True)
+    spec.emit(builder, machine)
+    builder.finish()
     return module
 
 
@@ -91,9 +98,21 @@ def _generated(text: str, machine: Machine, kind: int) -> bytes:
         options.loop_vectorization = PIPELINE["loop_vectorization"]
         options.slp_vectorization = PIPELINE["slp_vectorization"]
         options.loop_unrolling = PIPELINE["loop_unrolling"]
-        passes = llvm.create_pass_builder(target, options)
-        _unlocked("LLVMPY_RunNewModulePassManager")(passes.getModulePassManager(), parsed, passes)
+        builder = llvm.create_pass_builder(target, options)
+        passes = None if len(text) <= PIPELINE["short"] else _passes()
+        _unlocked("LLVMPY_RunNewModulePassManager")(passes or builder.getModulePassManager(), parsed, builder)
         return _emitted(target, parsed, kind)
+
+
+def _passes() -> Any:
+    """Those of PIPELINE; None from an llvmlite that does not have them all, as before 0.45."""
+    found = llvm.create_new_module_pass_manager()
+    steps = [getattr(found, f"add_{name}_pass", None) for name in PIPELINE["passes"]]
+    if None in steps:
+        return None
+    for step in steps:
+        step()
+    return found
 
 
 def _emitted(target: Any, parsed: Any, kind: int) -> bytes:
@@ -127,7 +146,7 @@ def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[i
     """All these kernels' code, and where each one's ``entry`` is; from the cache, or compiled by several threads."""
     objects: dict[Hashable, Future[tuple[str, bytes, bool]]] = {}
     keys = [_distinct(spec) for spec in specs]
-    with ThreadPoolExecutor(default_threads(), "autograd_core compiler") as compilers:
+    with ThreadPoolExecutor(default_threads(), "autograd_core compiler") as compilers, _only_new_garbage():
         for key, spec in zip(keys, specs):
             if key not in objects:
                 objects[key] = _object(spec, machine, compilers)
@@ -136,6 +155,23 @@ def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[i
     distinct = {symbol: (data, known) for symbol, data, known in made.values()}
     code = Code([data for data, _ in distinct.values()], cached=sum(known for _, known in distinct.values()))
     return code, [code.address(made[key][0]) for key in keys]
+
+
+@contextmanager
+def _only_new_garbage() -> Iterator[None]:
+    """Inside, garbage is looked for where ``gc.collect(0)`` stands, among objects made since.
+
+    The text of a kernel is tens of thousands of objects that refer to one another. Left alone, the collector goes
+    through all that the process holds again and again while they are made, which takes longer than to make them.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -> Future[tuple[str, bytes, bool]]:
@@ -148,6 +184,7 @@ def _object(spec: KernelSpec, machine: Machine, compilers: ThreadPoolExecutor) -
     text, data = "", store.get(known) if known else None
     if data is None:
         text = str(entry(spec, machine, ENTRY))
+        gc.collect(0)
     name = known or identity.of_text(text, platform)
     if not known:
         data = store.get(name)
