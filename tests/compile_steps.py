@@ -15,7 +15,7 @@ SEED = 11
 
 
 class Run:
-    """Models, their optimizer and a step over them; ``make`` builds all of it anew, with the same weights."""
+    """Models, their optimizer (or several) and a step over them; ``make`` builds it all anew, with the same weights."""
 
     def __init__(self, make: Callable[[], tuple[Sequence[nn.Module], Any, Callable[..., Any]]], *, compiled: bool):
         with ag.random.fork(0):
@@ -36,7 +36,9 @@ class Run:
             seen |= {f"{what}.{name}": value for name, value in model.state_dict().items()}
             seen |= {f"gradient of {what}.{name}": p.grad for name, p in model.named_parameters()}
         if self.optimizer is not None:
-            seen |= {f"state {i}": x for i, x in enumerate(tree.flatten(self.optimizer.state_dict())[0])}
+            states = [x.state_dict() for x in tree.flatten(self.optimizer)[0]]
+            numbers = [x for x in tree.flatten(states)[0] if isinstance(x, (ag.Tensor, np.ndarray, int, float))]
+            seen |= {f"state {i}": x for i, x in enumerate(numbers)}
         values = {name: np.array(getattr(y, "data", y)) for name, y in seen.items() if y is not None}
         return values | {"calls of the generator": np.asarray(self.generator.call)}
 

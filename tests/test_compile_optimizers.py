@@ -1,0 +1,116 @@
+"""Every optimizer, schedule and way of clipping gradients in a compiled step: parameters and state as in eager ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from compile_steps import agree
+from optim_tools import IDS, SHAPES, VARIANTS
+
+import autograd_core as ag
+from autograd_core import nn, optim
+from autograd_core.errors import CompileError
+from autograd_core.optim import schedules as s
+
+TOLERANCE = {"float64": 1e-11, "float32": 1e-5}
+TOGETHER = 5  # optimizers in one step
+
+SCHEDULES = {
+    "constant": s.constant(0.1),
+    "step_decay": s.step_decay(0.1, 2, 0.3),
+    "multi_step": s.multi_step(0.1, [1, 3], 0.3),
+    "exponential": s.exponential(0.1, 0.9),
+    "linear": s.linear(0.1, 0.02, 3),
+    "linear_warmup": s.linear_warmup(0.1, 3, start=0.01),
+    "cosine": s.cosine(0.1, 4, 0.01),
+    "warmup_cosine": s.warmup_cosine(0.1, 2, 5),
+    "one_cycle": s.one_cycle(0.1, 5),
+    "join": s.join([s.constant(0.1), s.exponential(0.1, 0.5)], [2]),
+    "chain": s.chain(s.exponential(0.1, 0.9), s.linear_warmup(1.0, 2, start=0.1)),
+    "of my own": lambda step: 0.1 / (1.0 + step),
+}
+
+
+class Parameters(nn.Module):
+    """Parameters of all shapes, one of which gets no gradient."""
+
+    def __init__(self, dtype: str):
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.used = nn.ParameterList([nn.Parameter(np.asarray(rng.standard_normal(n), dtype)) for n in SHAPES])
+        self.unused = nn.Parameter(np.ones(2, dtype))
+
+    def forward(self, x: Any) -> Any:
+        return sum((ag.sin(p) * x + p * p * 0.5).sum() for p in self.used)
+
+
+def compare(
+    makers: Sequence[Callable[[Any], Any]], dtype: str, clip: Callable[[Any], Any] = lambda parameters: None
+) -> None:
+    def make() -> tuple[Sequence[nn.Module], Any, Callable[..., Any]]:
+        models = [Parameters(dtype) for _ in makers]
+        optimizers = [m(model.parameters()) for m, model in zip(makers, models, strict=True)]
+
+        def step(x: Any) -> Any:
+            loss = ag.zeros((), dtype=dtype)
+            for optimizer, model in zip(optimizers, models, strict=True):
+                optimizer.zero_grad()
+                loss = loss + model(x)
+            loss.backward()
+            norms = [clip(list(model.parameters())) for model in models]
+            for optimizer in optimizers:
+                optimizer.step()
+            return loss, [n for n in norms if n is not None]
+
+        return models, optimizers, step
+
+    agree(make, lambda i: [ag.tensor(np.asarray(0.5 + i / 4, dtype))], TOLERANCE)
+
+
+def parts(n: int) -> list[slice]:
+    return [slice(i, i + TOGETHER) for i in range(0, n, TOGETHER)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("part", parts(len(VARIANTS)), ids=lambda part: f"{IDS[part.start]} and on")
+def test_every_variant_of_every_optimizer(part: slice, dtype: str) -> None:
+    compare([lambda p, n=name, o=options: getattr(optim, n)(p, **o) for name, options in VARIANTS[part]], dtype)
+
+
+@pytest.mark.parametrize("part", parts(len(SCHEDULES)), ids=lambda part: f"{list(SCHEDULES)[part.start]} and on")
+def test_every_schedule(part: slice) -> None:
+    rates = list(SCHEDULES.values())[part]
+    compare([lambda p, lr=lr: optim.SGD(p, lr=lr, momentum=0.5) for lr in rates], "float64")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("norm", [2.0, 1.0, 3.0, float("inf")])
+def test_clipped_norms(norm: float, dtype: str) -> None:
+    compare([optim.Adam], dtype, lambda parameters: optim.clip_grad_norm_(parameters, 0.3, norm_type=norm))
+
+
+def test_clipped_values() -> None:
+    compare([optim.AdamW], "float32", lambda parameters: optim.clip_grad_value_(parameters, 0.2))
+
+
+def test_norms_that_raise_are_refused() -> None:
+    with pytest.raises(CompileError, match="is looked at"):
+        compare([optim.Adam], "float32", lambda p: optim.clip_grad_norm_(p, 0.3, error_if_nonfinite=True))
+
+
+def test_groups_with_options_of_their_own() -> None:
+    def groups(parameters: Any) -> Any:
+        first, *rest = parameters
+        return optim.Adam([{"params": [first], "lr": 0.1}, {"params": rest, "weight_decay": 0.1}], lr=0.01)
+
+    compare([groups], "float64")
+
+
+def test_every_optimizer_and_schedule_is_here() -> None:
+    classes = {x.__name__ for x in vars(optim).values() if isinstance(x, type) and issubclass(x, optim.Optimizer)}
+    assert classes - {"Optimizer"} == {name for name, _ in VARIANTS}
+    made = {name for name, f in vars(s).items() if callable(f) and getattr(f, "__module__", "") == s.__name__}
+    assert {n for n in made if not n.startswith("_")} - {"Schedule"} <= set(SCHEDULES)
