@@ -198,7 +198,7 @@ def test_adjoints_of_random_sizes(kind, level):
 
 @pytest.mark.parametrize(("name", "hidden"), [("lstm", 264), ("gru", 140)])
 def test_wide_layers(name, hidden):
-    """Their units are several blocks, and the adjoint's products are done in several passes."""
+    """Whose units are several registers, or several blocks, of the adjoint."""
     values = operands(KINDS[name], Sizes(2, 18, 3, hidden), KINDS[name].biases)
     params = {"has": tuple(values), "reverse": False}
     how = {"dtype": "float32", "level": "host", "threads": (1, 2, 5)}

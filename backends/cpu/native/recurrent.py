@@ -42,7 +42,6 @@ PLANNED_THREADS = 2
 CHUNK = 4  # tiles of rows, whose sums are in the buffer at a time
 TALLEST = 14
 WIDEST = 16  # registers of units in a block of one column each
-PANEL_BYTES, MOST_PASSES = 40 * 1024, 16
 
 
 class Layer(NamedTuple):
@@ -130,12 +129,6 @@ def span_of(layer: Layer, machine: Machine) -> int:
     return 1 if registers == 1 else min(most, registers + registers % 2)
 
 
-def passes_of(depth: int, row_bytes: int) -> int:
-    """In how many equal parts a product is done along k, so that a part of a panel stays in the first-level cache."""
-    most = max(1, PANEL_BYTES // row_bytes)
-    return next((p for p in range(1, MOST_PASSES + 1) if depth % p == 0 and depth // p <= most), 1)
-
-
 def cut_rows(batch: int, vectors: int, machine: Machine) -> tuple[int, int, int]:
     """(base, tall, short): ``tall`` tiles of base + 1 rows come first, then ``short`` ones of base."""
 
@@ -176,9 +169,6 @@ class Recurrence:
         self.panels = arrangement.gates * arrangement.span // arrangement.vectors
         self.width = arrangement.vectors * self.lanes
         self.depth = sum(arrangement.depths)
-        self.passes = 1
-        if len(arrangement.depths) == 1:
-            self.passes = passes_of(self.depth, self.width * layer.dtype.itemsize)
         self.base, self.tall, self.short = cut_rows(layer.batch, arrangement.vectors, machine)
         rows = CHUNK * (self.base + bool(self.tall)) * arrangement.slots * self.lanes * layer.dtype.itemsize
         self.packed = builder.gep(builder.scratch, [i64(MOST_THREADS * rows)], source_etype=I8)
@@ -271,12 +261,8 @@ class Recurrence:
     def multiply(self, chunk: Chunk, block: ir.Value, sources: Sequence[Rows]) -> None:
         """The buffer: for each row of the chunk its sums of the block's columns."""
         b = self.builder
-        with loop(b, 0, self._panels_of(block)) as number, loop(b, 0, self.passes) as part:
-            skipped = b.mul(part, i64(self.depth // self.passes))
-            weights = self.at(self._panel(block, number), (skipped, self.width))
-            begun = b.icmp_signed(">", part, i64(0)) if self.passes > 1 else None
-            if self.passes > 1:
-                sources = [s._replace(pointer=self.at(s.pointer, (skipped, s.step))) for s in sources]
+        with loop(b, 0, self._panels_of(block)) as number:
+            weights = self._panel(block, number)
             for rows, offset, count in ((self.base + 1, 0, self.tall), (self.base, self.tall, self.short)):
                 if not count:
                     continue
@@ -284,7 +270,7 @@ class Recurrence:
                 with loop(b, low, smaller(b, chunk.last, i64(offset + count))) as tile:
                     row = self._row_of(tile)
                     place = self._place(chunk, row, b.mul(number, i64(self.arrangement.vectors)))
-                    self._tile(rows, row, sources, weights, place, begun)
+                    self._tile(rows, row, sources, weights, place)
 
     def _panels_of(self, block: ir.Value) -> ir.Value:
         """How many panels of the block have units; all, if they are of different gates."""
@@ -300,52 +286,27 @@ class Recurrence:
         distance = self.builder.sub(row, chunk.start)
         return self.at(self.buffer, (distance, self.arrangement.slots * self.lanes), (slot, self.lanes))
 
-    def _tile(
-        self,
-        rows: int,
-        row: ir.Value,
-        sources: Sequence[Rows],
-        weights: ir.Value,
-        place: ir.Value,
-        begun: ir.Value | None,
-    ) -> None:
-        """begun: whether the sums go on from the buffer."""
+    def _tile(self, rows: int, row: ir.Value, sources: Sequence[Rows], weights: ir.Value, place: ir.Value) -> None:
         b, arrangement = self.builder, self.arrangement
         shape = TileShape(self.layer.dtype, rows, arrangement.vectors, self.lanes)
+        sums: Values = zeros(shape)
 
-        def spot(r: int, slot: int) -> ir.Value:
-            return element(b, place, (r * arrangement.slots + slot) * self.lanes, self.scalar)
+        def keep(r: int, v: int, slot: int) -> None:
+            to = element(b, place, (r * arrangement.slots + slot) * self.lanes, self.scalar)
+            store(b, sums[r * arrangement.vectors + v], to)
 
-        spots = [spot(r, v) for r in range(rows) for v in range(arrangement.vectors)]
-        sums = zeros(shape) if begun is None else self._resumed(begun, spots)
         for number, (source, depth) in enumerate(zip(sources, arrangement.depths, strict=True)):
             a = self.at(source.pointer, (row, source.stride))
             offsets = [r * source.stride for r in range(rows)]
-            terms = depth // self.passes
-            sums = accumulate(b, shape, sums, Segment(terms, a, offsets, source.step, weights, self.width))
+            sums = accumulate(b, shape, sums, Segment(depth, a, offsets, source.step, weights, self.width))
             weights = element(b, weights, depth * self.width, self.scalar)
             if arrangement.split and number == 0:
                 for r in range(rows):
-                    last = (r + 1) * arrangement.vectors - 1
-                    store(b, sums[last], spot(r, arrangement.slots - 1))
-                    sums[last] = zeros(shape)[0]
-        for value, to in zip(sums, spots, strict=True):
-            store(b, value, to)
-
-    def _resumed(self, begun: ir.Value, spots: Sequence[ir.Value]) -> Values:
-        """What the buffer holds if sums have begun, else zeros."""
-        b = self.builder
-        before = b.block
-        with b.if_then(begun):
-            loaded = [load(b, spot, self.kind) for spot in spots]
-            end = b.block
-        sums = []
-        for value in loaded:
-            phi = b.phi(self.kind)
-            phi.add_incoming(ir.Constant(self.kind, None), before)
-            phi.add_incoming(value, end)
-            sums.append(phi)
-        return sums
+                    keep(r, arrangement.vectors - 1, arrangement.slots - 1)
+                    sums[(r + 1) * arrangement.vectors - 1] = zeros(shape)[0]
+        for r in range(rows):
+            for v in range(arrangement.vectors):
+                keep(r, v, v)
 
     def put(self, chunk: Chunk, block: ir.Value, matrix: ir.Value) -> None:
         """The buffer: for each row and unit an element of this (batch, hidden) matrix."""
