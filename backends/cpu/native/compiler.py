@@ -303,18 +303,22 @@ def _safe(
 ) -> dict[int, int]:
     """The updates that may be written over what they replace: nobody reads the old value later."""
     safe = {}
+    writers = {v: n for n, s in reversed([*enumerate(steps)]) for v in _written(s)}
+    readers: dict[Var, list[int]] = {}
+    for n, s in enumerate(steps):
+        for v in _read(s):
+            readers.setdefault(storage.root(v), []).append(n)
+    results = {storage.root(v) for v in graph.outputs}
     for k, i in updates.items():
         new, old = graph.outputs[k], graph.inputs[i]
         if new in storage.views or new is old or storage.base(new) is None:
             continue
-        writer = next((n for n, s in enumerate(steps) if new in _written(s)), None)
+        writer = writers.get(new)
         if writer is None:
             continue
-        readers = [n for n, s in enumerate(steps) if any(storage.root(v) is old for v in _read(s))]
         step = steps[writer]
         alone = isinstance(step, Native) and (new, old) in step.overwrites
-        others = any(storage.root(v) is old for k2, v in enumerate(graph.outputs) if k2 != k)
-        if not others and all(n < writer or (n == writer and alone) for n in readers):
+        if old not in results and all(n < writer or (n == writer and alone) for n in readers.get(old, ())):
             safe[k] = i
     return safe
 

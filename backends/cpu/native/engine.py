@@ -154,7 +154,8 @@ def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[i
     # keys may differ where the code, and with it the symbol, does not
     distinct = {symbol: (data, known) for symbol, data, known in made.values()}
     code = Code([data for data, _ in distinct.values()], cached=sum(known for _, known in distinct.values()))
-    return code, [code.address(made[key][0]) for key in keys]
+    addresses = {symbol: code.address(symbol) for symbol in distinct}
+    return code, [addresses[made[key][0]] for key in keys]
 
 
 @contextmanager
