@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from threading import Thread
 from typing import Any
 
@@ -23,6 +24,7 @@ from autograd_core.ops.recurrent import gru, lstm, rnn
 pytest.importorskip("llvmlite", reason="kernels are compiled by llvmlite")
 pytest.importorskip("numba", reason="without Numba the device has no kernels")
 
+from autograd_core.backends.cpu import sequence_kernels
 from autograd_core.backends.cpu.native import eager, team
 
 
@@ -128,6 +130,40 @@ def test_a_program_is_made_once_for_equal_calls() -> None:
     assert first is not second
     assert eager.prepared.cache_info().currsize == 1
     assert eager.prepared.cache_info().maxsize == eager.PROGRAMS
+
+
+def test_no_more_programs_are_kept_than_stated(monkeypatch) -> None:
+    monkeypatch.setattr(eager, "prepared", lru_cache(maxsize=2)(eager.prepared.__wrapped__))
+    for rows in (301, 302, 303, 301):
+        x, y = arrays((rows, 257), (257, 303))
+        np.testing.assert_allclose(eager.run(matmul_p, (x, y), {}), x @ y, rtol=1e-4, atol=1e-4)
+    assert eager.prepared.cache_info()[1:] == (4, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["attention", "rnn", "lstm", "gru"])
+def test_sequences_are_measured_by_what_their_kernels_compute(monkeypatch, name) -> None:
+    """What decides is told from the shapes before there is a kernel."""
+    told: list[int] = []
+    stated: list[int] = []
+    step = eager.Step.__call__
+
+    def noting(self: eager.Step, given: Any) -> Any:
+        stated.append(self.program.calls[0].spec.flops)
+        return step(self, given)
+
+    def asked(primitive: Any, given: Any, params: Any) -> Any:
+        if primitive in sequence_kernels.FLOPS:
+            told.append(sequence_kernels.FLOPS[primitive](given))
+            return run(primitive, given, params)
+        return None
+
+    run = eager.run
+    monkeypatch.setattr(eager.Step, "__call__", noting)
+    monkeypatch.setattr(eager, "run", asked)
+    f, shapes, _ = CASES[name]
+    with_gradients(f, arrays(*shapes), "cpu")
+    assert told == stated
+    assert len(told) == 2
 
 
 def test_operands_of_any_strides() -> None:
