@@ -26,7 +26,7 @@ ENTRY = "the.entry.of.this.kernel"  # stands for a symbol that is known only whe
 # Kernels are written as they are to run: vectors, tiles and unrolled loops are in the text. What LLVM is left with is
 # to find registers for variables and to compute once what stands there twice. Its default pipeline looks for much more,
 # for five times as long, and finds it in short texts alone, where it costs little: loops of a few rounds.
-PIPELINE = {
+PIPELINE: dict[str, Any] = {
     "passes": ("sroa", "simplify_cfg", "loop_rotate", "new_gvn", "instruction_combine", "simplify_cfg"),
     "short": 5000,  # characters up to which a text goes through the default pipeline, of this level:
     "speed_level": 2,
@@ -107,11 +107,11 @@ def _generated(text: str, machine: Machine, kind: int) -> bytes:
 def _passes() -> Any:
     """Those of PIPELINE; None from an llvmlite that does not have them all, as before 0.45."""
     found = llvm.create_new_module_pass_manager()
-    steps = [getattr(found, f"add_{name}_pass", None) for name in PIPELINE["passes"]]
-    if None in steps:
+    steps = [f"add_{name}_pass" for name in PIPELINE["passes"]]
+    if not all(hasattr(found, step) for step in steps):
         return None
     for step in steps:
-        step()
+        getattr(found, step)()
     return found
 
 
