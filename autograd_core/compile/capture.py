@@ -65,9 +65,9 @@ def _is_ours(frame: Any) -> bool:
 
 
 class Argument(NamedTuple):
-    """The tensor that is leaf ``index`` of the arguments."""
+    """The tensor that is this leaf of the arguments."""
 
-    index: int
+    leaf: int
 
 
 class Outer(NamedTuple):

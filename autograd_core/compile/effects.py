@@ -14,14 +14,14 @@ class Assign(NamedTuple):
     """``tensor`` gets the output as its value."""
 
     tensor: Tensor
-    index: int | None = None
+    leaf: int | None = None
 
 
 class SetGrad(NamedTuple):
-    """``tensor.grad`` becomes the output; None where the function cleared it. ``index``: a leaf of the arguments."""
+    """``tensor.grad`` becomes the output; None where the function cleared it. ``leaf``: of the arguments."""
 
     tensor: Tensor
-    index: int | None
+    leaf: int | None
 
 
 def effects_of(capture: Capture) -> list[tuple[Assign | SetGrad, Var | None]]:

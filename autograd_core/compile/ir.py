@@ -130,7 +130,7 @@ def users(graph: Graph) -> dict[Var, list[Equation]]:
 
 def check(graph: Graph) -> Graph:
     """The graph itself; GraphError unless every value is defined once, before it is used, with the aval declared."""
-    defined = set()
+    defined: set[Var] = set()
     for v in [*graph.inputs, *graph.constants]:
         _define(v, defined, "an input or constant")
     for e in graph.equations:

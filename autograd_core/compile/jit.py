@@ -76,6 +76,7 @@ class Compiled:
         state = context.current()
         if state.observer is not None or not getattr(state.interpreter, "in_place", False):
             return self.function(*args, **kwargs)  # being watched operation by operation, or captured by another
+        leaves: Any
         if kwargs or not all(type(x) is Tensor for x in args):
             leaves, structure = tree.flatten((args, kwargs))
         else:

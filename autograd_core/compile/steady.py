@@ -47,7 +47,8 @@ class Steady:
     @classmethod
     def of(cls, variant: Variant) -> Steady | None:
         """None where a call cannot be repeated in place."""
-        if not hasattr(variant.runner, "repeat"):
+        runner: Any = variant.runner
+        if not hasattr(runner, "repeat"):
             return None
         outside = [s.tensor for s in variant.sources if type(s) is Outer]
         updated = {id(e.tensor) for e, _ in variant.effects if type(e) is Assign}
@@ -55,24 +56,26 @@ class Steady:
         held = [(x, x.data) for x in outside if id(x) in updated or not isinstance(x, Variable)]
         moving = [(i, s) for i, s in enumerate(variant.sources) if type(s) is not Outer]
         outer = {id(x) for x in outside}
-        gradients, kept = [], []
+        gradients: list[Any] = []
+        kept: list[tuple[int, int]] = []
         k = variant.count
         for effect, var in variant.effects:
             if (
                 var is None
-                or (type(effect) is SetGrad and effect.index is not None)
+                or (type(effect) is SetGrad and effect.leaf is not None)
                 or any(type(s) is Gradient for _, s in moving)
             ):
                 return None
-            if not variant.runner.can_repeat(k):
+            if not runner.can_repeat(k):
                 return None
             if type(effect) is Assign:
                 if id(effect.tensor) not in outer or k not in variant.in_place:
                     return None
                 kept.append((k, 2))  # the tensor, and ``held``
             else:
-                gradients.append((effect.tensor.node, effect.tensor.node.grad))
+                leaf: Any = effect.tensor.node
+                gradients.append((leaf, leaf.grad))
                 kept.append((k, 1))
             k += 1
-        variant.runner.settle()
+        runner.settle()
         return cls(held, lent, gradients, moving, kept)

@@ -33,7 +33,8 @@ class Variant:
     def __init__(self, owner: Compiled, capture: Capture, result: Any):
         self.owner = owner
         self.device = capture.device
-        self.runner: Runner | None = None
+        self.runner: Any = None  # a Runner, once it is compiled
+        self.in_place: frozenset[int] = frozenset()
         leaves, self.structure = tree.flatten(result)
         self.results: list[Any] = [_result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
         self.effects = effects_of(capture)
@@ -68,7 +69,7 @@ class Variant:
             str(self.graph),
             tuple(array(a).tobytes() for a in self.graph.constants.values()),
             tuple(_identity(s) for s in self.sources),
-            tuple((type(e).__name__, id(e.tensor) if e.index is None else e.index, v is None) for e, v in self.effects),
+            tuple((type(e).__name__, id(e.tensor) if e.leaf is None else e.leaf, v is None) for e, v in self.effects),
             tuple("" if type(y) is _Result else repr(y) for y in self.results),
             tuple(repr(look.answer) for look in self.looks),
             repr(self.structure),
@@ -151,11 +152,11 @@ class Variant:
                 raise CompileError(f"a tensor of shape {source.tensor.shape} holds an array of another shape")
         return self.finish([self.value(s, leaves) for s in self.sources], leaves)
 
-    def value(self, source: Source, leaves: Sequence[Any]) -> Any:
+    def value(self, source: Any, leaves: Sequence[Any]) -> Any:
         """The array that an input is in this call; None for one that a transform's wrapper stands for."""
         kind = type(source)
         if kind is Argument:
-            x = leaves[source.index]
+            x = leaves[source.leaf]
             return None if getattr(x, "level", 0) else as_tensor(x).data
         if kind is Outer:
             return source.tensor.data
@@ -176,11 +177,11 @@ class Variant:
             outputs = [Tensor(a, self.device) for a in self.runner(values)]
         given = iter(outputs[self.count :])
         for effect, var in self.effects:
-            value = None if var is None else next(given)
+            value: Any = None if var is None else next(given)
             if type(effect) is Assign:
                 effect.tensor.data = value.data
             else:
-                target = effect.tensor if effect.index is None else leaves[effect.index]
+                target: Any = effect.tensor if effect.leaf is None else leaves[effect.leaf]
                 if value is None and target.node.grad is not None:
                     target.node.cleared = True
                 target.node.grad = value if value is None else value.with_node(None)
@@ -207,7 +208,7 @@ class Variant:
         inputs: list[Any] = []
         for array, source in zip(values, self.sources, strict=True):
             if type(source) is Argument:
-                inputs.append(as_tensor(leaves[source.index]))
+                inputs.append(as_tensor(leaves[source.leaf]))
             elif type(source) is Outer:
                 inputs.append(source.tensor)
             else:
@@ -223,7 +224,7 @@ class Variant:
 class _Passed(NamedTuple):
     """A result that is an argument as it is: the tensor that the caller gave, with its history."""
 
-    index: int
+    leaf: int
 
 
 class _Same:
@@ -253,7 +254,7 @@ def _computed(results: Sequence[Any]) -> list[_Result]:
 def _found(y: Any, computed: Iterator[Tensor], leaves: Sequence[Any]) -> Any:
     if type(y) is _Result:
         return next(computed)
-    return leaves[y.index] if type(y) is _Passed else y.variable if type(y) is _Same else y
+    return leaves[y.leaf] if type(y) is _Passed else y.variable if type(y) is _Same else y
 
 
 class _Result:
@@ -267,7 +268,8 @@ class _Result:
             )
         self.var = capture.var_of(y)
         # a backward pass inside the function has freed what it came from
-        self.needs_gradient = type(y.node) in (Node, Piece) and main_node(y.node).saved is not None
+        node: Any = main_node(y.node) if isinstance(y.node, (Node, Piece)) else None
+        self.needs_gradient = node is not None and node.saved is not None
 
 
 class _Look:
@@ -294,12 +296,12 @@ class _Look:
         return True
 
 
-def _may_change(source: Source, leaves: Sequence[Any]) -> bool:
+def _may_change(source: Any, leaves: Sequence[Any]) -> bool:
     """Whether an array can get other values: a variable's, by updates in place, and the caller's own."""
     if type(source) is Argument:
-        return isinstance(leaves[source.index], np.ndarray)
+        return isinstance(leaves[source.leaf], np.ndarray)
     return isinstance(source.tensor, Variable)
 
 
 def _identity(source: Source) -> tuple[Any, ...]:
-    return type(source).__name__, source.index if type(source) is Argument else id(source[0])
+    return type(source).__name__, source.leaf if type(source) is Argument else id(source[0])

@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -64,11 +65,11 @@ class Watch:
             return
         self._seen.add(id(f))
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            self._note(f"the outer variable {name!r} of {f.__name__}", lambda cell=cell: _contents(cell), DEEPEST)
+            self._note(f"the outer variable {name!r} of {f.__name__}", partial(_contents, cell), DEEPEST)
         space = f.__globals__
         for name in dict.fromkeys(_names(f.__code__)):
             if name in space:
-                self._note(f"the global {name!r}", lambda name=name, space=space: space.get(name, MISSING), DEEPEST)
+                self._note(f"the global {name!r}", _reader(space, name), DEEPEST)
 
     def _note(self, described: str, read: Callable[[], Any], depth: int) -> None:
         value = read()

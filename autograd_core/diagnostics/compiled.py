@@ -71,7 +71,7 @@ def _title(e: Equation) -> str:
 
 def _source_name(source: Source) -> str:
     if isinstance(source, Argument):
-        return f"argument {source.index}"
+        return f"argument {source.leaf}"
     if isinstance(source, Outer):
         return _called(source.tensor)
     return f"gradient of {_called(source.tensor)}" if isinstance(source, Gradient) else "random key"

@@ -22,7 +22,7 @@ from autograd_core.compile.epilogue import FusedUnit, with_epilogues
 from autograd_core.compile.expand import expand
 from autograd_core.compile.fuse import LoopUnit, OpaqueUnit, View, schedule
 from autograd_core.compile.ir import Equation, Graph, Var
-from autograd_core.compile.loops import Access, Load, LoopKernel, Reduce, Store
+from autograd_core.compile.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
 from autograd_core.compile.plan import Unit, plan
 from autograd_core.compile.report import Build
 from autograd_core.compile.simplify import simplify
@@ -88,7 +88,7 @@ def compile_graph(
 
 
 def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit | FusedUnit) -> Note:
-    origins = () if isinstance(unit, LoopUnit) else (unit.equation,)
+    origins: tuple[Equation, ...] = () if isinstance(unit, LoopUnit) else (unit.equation,)
     origins += () if isinstance(unit, OpaqueUnit) else unit.origins
     return Note(tuple(_read(step)), tuple(_written(step)), origins)
 
@@ -134,7 +134,7 @@ class _Storage:
         units = [self._unit(step) for step in steps]
         values = {v for u in units for v in (*u.reads, *u.writes)}
         elsewhere = {v for v in values if v in self._bases}
-        found = plan(units, {v: _bytes(v) for v in values}, elsewhere=elsewhere)
+        found = plan(units, {v: _bytes(v) for v in values if isinstance(v, Var)}, elsewhere=elsewhere)
         self._offsets, self.arena, self.scratch = found.offsets, found.size, list(found.scratch)
 
     def _unit(self, step: Native | Host) -> Unit:
@@ -191,7 +191,8 @@ def _with_epilogue(unit: FusedUnit, storage: _Storage) -> Native:
 
 
 def _name(kernel: LoopKernel) -> str:
-    kinds = [s.op for s in kernel.body if hasattr(s, "op")] + [s.kind for s in kernel.body if hasattr(s, "kind")]
+    kinds = [s.op for s in kernel.body if isinstance(s, Map)]
+    kinds += [s.kind for s in kernel.body if isinstance(s, Reduce | Accumulate)]
     told = "_".join(dict.fromkeys(kinds))[:60] or "copy"
     return f"loop_{told}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -86,7 +87,7 @@ def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[K
         pointers = [own[i] for i in range(len(kernel.operands))]
         along = 1 if lanes > 1 else None
         at = (place.row, place.column)
-        point = Point(builder, pointers, kernel.operands, at, along=along, lanes=lanes, valid=place.count)
+        point = Point(builder, pointers, kernel.operands, at, along=along, lanes=lanes, valid=place.valid)
         values: dict[int, Value] = {}
         result = register
         for position, statement in enumerate(kernel.body):
@@ -101,10 +102,22 @@ def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[K
     def consume(builder: Kernel, place: Place, register: ir.Value) -> None:
         computed(builder, place, register)
 
-    layouts = {name: MatrixLayout(*x.strides) for name, x in (("a", a), ("b", b))}
-    callbacks = {"epilogue": computed, "c": MatrixLayout(n, 1)} if last is not None else {"consume": consume, "c": None}
+    callbacks: dict[str, Any] = {"consume": consume, "c": None}
+    if last is not None:
+        callbacks = {"epilogue": computed, "c": MatrixLayout(n, 1)}
     name = "_".join([f"product_{m}x{n}x{k}", *dict.fromkeys(s.op for s in kernel.body if isinstance(s, Map))])
-    spec = gemm(m, n, k, dtype, **layouts, **callbacks, operands=len(others), key=(kernel, product), name=name)
+    spec = gemm(
+        m,
+        n,
+        k,
+        dtype,
+        a=MatrixLayout(*a.strides),
+        b=MatrixLayout(*b.strides),
+        **callbacks,
+        operands=len(others),
+        key=(kernel, product),
+        name=name,
+    )
     return spec, order
 
 

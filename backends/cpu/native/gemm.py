@@ -38,9 +38,9 @@ SLACK = 64 + 2 * 64  # bytes: what a packed row may run over, and a distance tha
 
 
 class BatchDimension(NamedTuple):
-    """``count`` products, whose matrices lie that many elements apart; 0 for one that all share."""
+    """``size`` products, whose matrices lie that many elements apart; 0 for one that all share."""
 
-    count: int
+    size: int
     a_stride: int
     b_stride: int
     c_stride: int
@@ -49,13 +49,13 @@ class BatchDimension(NamedTuple):
 class Place(NamedTuple):
     """Where a register of C belongs: lanes are the columns ``column``, ``column + 1`` ... of ``row``.
 
-    count: how many of the lanes are columns of C, known when the code is written; the others hold anything, and their
+    valid: how many of the lanes are columns of C, known when the code is written; the others hold anything, and their
     addresses may not be touched: use ``load`` and ``store``. batch: the indices of the product in its batch.
     """
 
     row: ir.Value
     column: ir.Value
-    count: int
+    valid: int
     batch: tuple[ir.Value, ...]
     register: ir.Type
 
@@ -63,14 +63,14 @@ class Place(NamedTuple):
     def mask(self) -> ir.Constant | None:
         """None where all lanes are columns of C."""
         lanes = self.register.count if isinstance(self.register, ir.VectorType) else 1
-        return None if self.count >= lanes else lane_mask(self.count, lanes)
+        return None if self.valid >= lanes else lane_mask(self.valid, lanes)
 
     def load(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
         """The lanes from neighbouring elements, 0 past the last column."""
-        return load_first(builder, pointer, self.count, self.register)
+        return load_first(builder, pointer, self.valid, self.register)
 
     def store(self, builder: ir.IRBuilder, value: ir.Value, pointer: ir.Value) -> None:
-        store_first(builder, value, pointer, self.count)
+        store_first(builder, value, pointer, self.valid)
 
 
 Epilogue = Callable[[Kernel, Place, ir.Value], ir.Value]
@@ -115,7 +115,7 @@ def gemm(
     product.bytes_of_b, product.bytes_of_a = _rounded(packed_b, 64), _rounded(packed_a, 64)
     scratch = MOST_THREADS * (product.bytes_of_a + product.bytes_of_b)
     product.partial = scratch if c is None and (blocks > 1 or m == 1) else None
-    products = prod(d.count for d in batch)
+    products = prod(d.size for d in batch)
     callbacks = key if key is not None else (epilogue, consume)
     if product.partial is not None:
         scratch += m * n * products * size
@@ -159,7 +159,7 @@ class _Product:
             self.swapped = True  # C's columns are contiguous, or its only one: C^T is a product of the transposes
             m, n = n, m
             a, b, c = b.transposed, a.transposed, c.transposed
-            batch = tuple(BatchDimension(d.count, d.b_stride, d.a_stride, d.c_stride) for d in batch)
+            batch = tuple(BatchDimension(d.size, d.b_stride, d.a_stride, d.c_stride) for d in batch)
         self.m, self.n, self.k, self.dtype = m, n, k, dtype
         self.a, self.b, self.c, self.batch = a, b, c, batch
         self.accumulate, self.epilogue, self.consume = accumulate, epilogue, consume
@@ -168,7 +168,7 @@ class _Product:
     # -------------------------------------------------------------------------------- the loops
 
     def emit(self, builder: Kernel, machine: Machine) -> None:
-        products = prod(d.count for d in self.batch)
+        products = prod(d.size for d in self.batch)
         if not (self.m and self.n and products):
             return
         cut = choose(self.m, self.n, self.k, self.dtype, self.a, self.b, products, machine)
@@ -193,8 +193,8 @@ class _Product:
             highest = smaller(builder, builder.sub(last, before), i64(jobs))
             position, indices = index, list[ir.Value]()
             for dimension in reversed(self.batch):
-                indices.insert(0, builder.srem(position, i64(dimension.count)))
-                position = builder.sdiv(position, i64(dimension.count))
+                indices.insert(0, builder.srem(position, i64(dimension.size)))
+                position = builder.sdiv(position, i64(dimension.size))
 
             def moved(pointer: ir.Value, strides: Sequence[int], indices: list = indices) -> ir.Value:
                 for i, stride in zip(indices, strides, strict=True):

@@ -55,8 +55,9 @@ def _product(a: Located, b: Located, c: Located) -> Lowered | Copies | None:
     lead = c.shape[:-2]
     strides = [_leading(x, lead) for x in (a, b, c)]
     batch = _merged([BatchDimension(count, *steps) for count, *steps in zip(lead, *strides, strict=True) if count != 1])
-    layouts = {name: MatrixLayout(*x.strides[-2:]) for name, x in zip("abc", (a, b, c), strict=True)}
-    spec = gemm(m, n, k, a.dtype, batch=batch, name=f"product_{m}x{n}x{k}", **layouts)
+    layouts = [MatrixLayout(*x.strides[-2:]) for x in (a, b, c)]
+    name = f"product_{m}x{n}x{k}"
+    spec = gemm(m, n, k, a.dtype, a=layouts[0], b=layouts[1], c=layouts[2], batch=batch, name=name)
     return Lowered(spec, ((False, 0), (False, 1), (True, 0)))
 
 
@@ -70,8 +71,8 @@ def _merged(batch: list[BatchDimension]) -> list[BatchDimension]:
     merged: list[BatchDimension] = []
     for d in batch:
         outer = merged[-1] if merged else None
-        if outer is not None and all(o == i * d.count for o, i in zip(outer[1:], d[1:], strict=True)):
-            merged[-1] = BatchDimension(outer.count * d.count, *d[1:])
+        if outer is not None and all(o == i * d.size for o, i in zip(outer[1:], d[1:], strict=True)):
+            merged[-1] = BatchDimension(outer.size * d.size, *d[1:])
         else:
             merged.append(d)
     return merged

@@ -55,7 +55,7 @@ class TileShape(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """``count`` terms: term k multiplies A's element at ``a + offsets[row] + k * a_step`` with B's ``vectors``
+    """``length`` terms: term k multiplies A's element at ``a + offsets[row] + k * a_step`` with B's ``vectors``
     registers that start at ``b + k * b_step``. All distances count elements.
 
     offsets: of the rows; constants cost nothing, a value (i64) costs a register each. b_step: ``shape.columns`` for
@@ -63,7 +63,7 @@ class Segment(NamedTuple):
     they are not neighbours. mask: lanes of the last register of B that may be read, where a row of B ends inside it.
     """
 
-    count: int | ir.Value
+    length: int | ir.Value
     a: ir.Value
     offsets: Sequence[int | ir.Value]
     a_step: int
@@ -110,7 +110,7 @@ def accumulate(
     """The accumulators after the terms of a segment, added in order."""
     if unroll is None:
         unroll = max(1, min(UNROLL, LONGEST_BODY // (shape.rows * shape.vectors)))
-    count = segment.count
+    count = segment.length
     if isinstance(count, int) and count <= unroll:
         for term in range(count):
             sums = _term(builder, shape, sums, segment, segment.a, segment.b, term)
