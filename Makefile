@@ -1,8 +1,10 @@
 # Every target works on a fresh clone: it makes the environment that it needs first.
 #   make VENV=DIR PYTHON=python3.12 test     another environment, another interpreter
+#   make WORKERS=8 test                      on so many cores at once
 
 VENV ?= .venv
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -23,7 +25,7 @@ $(VENV)/.installed-%: pyproject.toml
 env: $(VENV)/.installed-test
 
 test: env lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-quick: env
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -x -m "not slow"

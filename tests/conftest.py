@@ -32,6 +32,13 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(Path(_own_folder), ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are shared among workers, the page of operations meets the verdicts that it is compared with."""
+    for item in items:
+        if item.config.pluginmanager.hasplugin("xdist") and item.path.stem in ("test_ops", "test_ops_page"):
+            item.add_marker(pytest.mark.xdist_group("op table"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-case", action="store_true", help="compile every case of the op table, not some of each")
     parser.addoption("--write-operations", action="store_true", help="write docs/operations.md from what they find")
