@@ -34,8 +34,8 @@ WORKSPACE_KEPT = 64 << 20  # bytes that a thread keeps from call to call
 ALIGNMENT = 64
 
 # Floating-point operations from which on a call is worth a program. To make one takes 30 to 100 milliseconds, to load
-# it from disk three; from here on a call saves a fiftieth to a third of a millisecond, larger ones more. Products, which
-# the ordinary kernel does well, save least; recurrent layers and attention, which NumPy does step by step, most.
+# it from disk three; from here on a call saves a fiftieth to a third of a millisecond, larger ones more. Products,
+# which the ordinary kernel does well, save least; recurrent layers and attention, which NumPy does step by step, most.
 PRODUCT, CONVOLUTION, SEQUENCE = 1 << 25, 1 << 24, 1 << 22
 
 PARTS, FEW_PARTS = 4, 2  # of a weight's gradient, each with sums of its own
