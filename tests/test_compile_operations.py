@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compile_cases import LOOKED_AT, REFUSED, OpCase, assert_close, chunks, program, refusal, together
+from compile_cases import (
+    LOOKED_AT,
+    REFUSED,
+    TOLERANCE,
+    OpCase,
+    Program,
+    assert_close,
+    chunks,
+    program,
+    refusal,
+    together,
+)
+from op_checks import arrays
 from op_table import CASES
 
 import autograd_core as ag
@@ -117,3 +129,45 @@ def test_elementwise_operations_on_vectors(shape: tuple[int, ...]) -> None:
 
     for i in range(0, len(firsts), 12):
         compare([larger(c) for c in firsts[i : i + 12]], "cpu", flip=i % 24 == 0)
+
+
+SPECIAL = [
+    np.nan,
+    np.inf,
+    -np.inf,
+    -0.0,
+    0.0,
+    1.0,
+    -1.0,
+    3.4e38,
+    -3.4e38,
+    1.2e-38,
+    1e-40,
+    -1e-40,
+    0.5,
+    -0.5,
+    1.0 - 2**-24,
+]
+SPECIAL += [2.0**-24 - 1.0, 88.0, -88.0, 104.0, -104.0, 1e10, -1e10, 2.0, -2.0, 2.5, -7.5, 1e-20, 1e30, 100000.25, 1e5]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("part", range(3))
+def test_elementwise_operations_of_special_values(part: int, dtype: str) -> None:
+    """NaN, infinities, zeros, the largest and the smallest numbers: to rounding of each element, NaN where NaN is."""
+    cases = [c for c in CASES if c.elementwise == 1 and refusal(c) is None]
+    firsts = [c for c in {c.function: c for c in cases}.values() if arrays(c)[0].dtype.kind == "f"][part::3]
+    x = np.array(SPECIAL, dtype)
+    with np.errstate(all="ignore"):
+        cotangents = [np.ones(x.shape, dtype)]
+        programs = [Program(c, (x,), tuple(cotangents * len(c.argnums((x,)))), c.argnums((x,))) for c in firsts]
+        f = together(programs)
+        tensors = [ag.tensor(a) for p in programs for a in p.inputs]
+        expected, compiled = f(*tensors), ag.compile(f)
+        for _ in range(3):
+            found = compiled(*tensors)
+    for p, ys, zs in zip(programs, found, expected, strict=True):
+        for y, z in zip(ys, zs, strict=True):
+            tolerance = TOLERANCE.get(z.dtype, 0.0)
+            smallest = 4 * float(np.finfo(dtype).tiny)
+            np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=tolerance, atol=smallest, err_msg=p.case.name)

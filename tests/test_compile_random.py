@@ -125,6 +125,8 @@ class Plan:
                     w.assign_((w - 0.125 * w.grad).detach())
                 elif what == "replace" and (values[k].shape, values[k].dtype) == (w.shape, w.dtype):
                     w.assign_(ag.tanh(values[k]).detach())
+                elif what == "share" and (values[k].shape, values[k].dtype) == (w.shape, w.dtype):
+                    w.assign_(values[k].detach())  # which may be another variable, or an argument
             return [y.detach() for y in values[-3:]], loss.detach()
 
         return run
@@ -137,7 +139,7 @@ def plans(draw: Any) -> Plan:
     variables = draw(st.lists(st.sampled_from(floats), min_size=1, max_size=3, unique=True))
     n = len(recipe.inputs) + len(recipe.steps)
     recipe.results = list(range(n))
-    kinds = st.sampled_from(["backward", "backward", "clear", "decay", "descend", "replace"])
+    kinds = st.sampled_from(["backward", "backward", "clear", "decay", "descend", "replace", "share"])
     effects = draw(
         st.lists(st.tuples(kinds, st.sampled_from(variables), st.integers(0, n - 1)), min_size=1, max_size=6)
     )
