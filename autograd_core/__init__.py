@@ -87,7 +87,7 @@ if _TYPE_CHECKING:
     from . import fft as fft
     from . import linalg as linalg
     from . import special as special
-    from .compile.jit import compile as compile
+    from .compiler.jit import compile as compile
     from .diagnostics.anomaly import detect_anomaly as detect_anomaly
     from .diagnostics.audit import audit as audit
     from .diagnostics.checking import check_grads as check_grads
@@ -107,17 +107,13 @@ if _TYPE_CHECKING:
     from .ops.gamma_functions import polygamma as polygamma
     from .ops.normal_distribution import erfinv as erfinv
 
-from . import compile as _package
-
-del compile  # the package's name: the function of this name takes its place when it is first asked for
-
 # What few programs use is loaded when it is first asked for: a third of the time that importing takes.
 _ON_FIRST_USE: dict[str, str] = {
     **{name: f".{name}" for name in ("fft", "linalg", "special")},
     "GraphWatch": ".diagnostics.lifetime",
     "audit": ".diagnostics.audit",
     "check_grads": ".diagnostics.checking",
-    "compile": ".compile.jit",
+    "compile": ".compiler.jit",
     "detect_anomaly": ".diagnostics.anomaly",
     "draw": ".diagnostics.drawing",
     "explain_grad": ".diagnostics.explain",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from autograd_core.aval import as_dtype, is_inexact
 from autograd_core.backend import Device, get_device
-from autograd_core.compile import changes
+from autograd_core.compiler import changes
 from autograd_core.errors import ArgumentError, AutogradError, DTypeError
 from autograd_core.tensor import Tensor
 

@@ -11,12 +11,12 @@ import autograd_core as ag
 from autograd_core import context
 from autograd_core.aval import Aval
 from autograd_core.backend import get_device
-from autograd_core.compile.capture import Argument, Capture, trace
-from autograd_core.compile.capture import evaluate as evaluate_graph
-from autograd_core.compile.epilogue import FusedUnit
-from autograd_core.compile.evaluate import evaluate
-from autograd_core.compile.fuse import LoopUnit, Schedule
-from autograd_core.compile.ir import Graph, Var, check
+from autograd_core.compiler.capture import Argument, Capture, trace
+from autograd_core.compiler.capture import evaluate as evaluate_graph
+from autograd_core.compiler.epilogue import FusedUnit
+from autograd_core.compiler.evaluate import evaluate
+from autograd_core.compiler.fuse import LoopUnit, Schedule
+from autograd_core.compiler.ir import Graph, Var, check
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 

@@ -14,8 +14,8 @@ import pytest
 from autograd_core.backends.cpu.native import engine, machine
 from autograd_core.backends.cpu.native.engine import compiled
 from autograd_core.backends.cpu.native.loops import loop_kernel
-from autograd_core.compile.evaluate import evaluate
-from autograd_core.compile.loops import Access, LoopKernel
+from autograd_core.compiler.evaluate import evaluate
+from autograd_core.compiler.loops import Access, LoopKernel
 
 F4, F8, I4, I8, BOOL = (np.dtype(name) for name in ("f4", "f8", "i4", "i8", "?"))
 

@@ -12,7 +12,7 @@ from autograd_core.aval import Aval
 from autograd_core.backends.cpu.native import engine, machine
 from autograd_core.backends.cpu.native.located import Copies, Located, row_major
 from autograd_core.backends.cpu.native.lowerings import lower
-from autograd_core.compile.ir import Equation, Var
+from autograd_core.compiler.ir import Equation, Var
 from autograd_core.primitive import Primitive
 
 LEVELS = ("host", "avx2", "scalar")

@@ -230,7 +230,7 @@ def test_the_engine_is_counted_without_ops_and_what_stands_on_it(tree) -> None:
             "autograd_core.tensor": "a = 1\n\n# why\nb = 2\n",
             "autograd_core.interpreters.eager": "c = 3\n",
             "autograd_core.ops.math": "d = 4\n",
-            "autograd_core.compile.fuse": "e = 5\n",
+            "autograd_core.compiler.fuse": "e = 5\n",
             "autograd_core.transforms.jacobians": "g = 7\n",
             "autograd_core.nn.linear": "f = 6\n",
         }

@@ -9,11 +9,11 @@ import pytest
 from compile_tools import captured, run, trace
 
 import autograd_core as ag
-from autograd_core.compile.epilogue import FusedUnit, over_elements, with_epilogues
-from autograd_core.compile.fuse import LoopUnit, Schedule, schedule
-from autograd_core.compile.ir import Equation
-from autograd_core.compile.loops import Accumulate
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.epilogue import FusedUnit, over_elements, with_epilogues
+from autograd_core.compiler.fuse import LoopUnit, Schedule, schedule
+from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.loops import Accumulate
+from autograd_core.compiler.simplify import simplify
 from autograd_core.ops import activation, convolution, softmax
 
 R = np.random.default_rng(0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autograd_core.compile.evaluate import evaluate
-from autograd_core.compile.loops import (
+from autograd_core.compiler.evaluate import evaluate
+from autograd_core.compiler.loops import (
     SCALAR_OPS,
     Access,
     Accumulate,
@@ -18,7 +18,7 @@ from autograd_core.compile.loops import (
     Reduce,
     Store,
 )
-from autograd_core.compile.scalars import FUNCTIONS, compute
+from autograd_core.compiler.scalars import FUNCTIONS, compute
 
 F32, I64, BOOL = (np.dtype(name) for name in ("float32", "int64", "bool"))
 X = np.arange(6, dtype=np.float32).reshape(2, 3)

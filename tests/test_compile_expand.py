@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from compile_tools import captured, run, trace
 
-from autograd_core.compile.expand import expand
-from autograd_core.compile.fuse import OpaqueUnit, schedule
-from autograd_core.compile.ir import Equation
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.expand import expand
+from autograd_core.compiler.fuse import OpaqueUnit, schedule
+from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.simplify import simplify
 from autograd_core.ops.attention import scaled_dot_product_attention
 from autograd_core.ops.recurrent import lstm
 

@@ -12,12 +12,12 @@ from op_checks import arrays, as_float32
 from op_table import CASES
 
 import autograd_core as ag
-from autograd_core.compile.arrays import Array
-from autograd_core.compile.expression import Expressions, Inexpressible
-from autograd_core.compile.fuse import OpaqueUnit, schedule
-from autograd_core.compile.ir import Var
-from autograd_core.compile.namespace import Namespace
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.arrays import Array
+from autograd_core.compiler.expression import Expressions, Inexpressible
+from autograd_core.compiler.fuse import OpaqueUnit, schedule
+from autograd_core.compiler.ir import Var
+from autograd_core.compiler.namespace import Namespace
+from autograd_core.compiler.simplify import simplify
 from autograd_core.errors import CompileError
 
 # What is not fused in float32, and why: part of the reason that is given.

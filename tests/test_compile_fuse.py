@@ -7,9 +7,9 @@ import pytest
 from compile_tools import captured, graph_of, run, trace
 
 import autograd_core as ag
-from autograd_core.compile.fuse import LoopUnit, schedule
-from autograd_core.compile.loops import Accumulate, Load, Reduce
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.fuse import LoopUnit, schedule
+from autograd_core.compiler.loops import Accumulate, Load, Reduce
+from autograd_core.compiler.simplify import simplify
 from autograd_core.ops import activation, cross_entropy, normalization, optimizer_updates, pooling, softmax
 from autograd_core.primitive import bind
 

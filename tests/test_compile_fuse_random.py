@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import autograd_core as ag
-from autograd_core.compile.fuse import schedule
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.fuse import schedule
+from autograd_core.compiler.simplify import simplify
 from autograd_core.ops import normalization, softmax
 
 SHAPES = [(2, 3, 4), (6, 4), (24,), (4, 1, 6), (1,), (), (3, 8)]

@@ -13,11 +13,11 @@ from layer_table.case import LayerCase
 
 import autograd_core as ag
 from autograd_core import nn
-from autograd_core.compile.epilogue import with_epilogues
-from autograd_core.compile.expand import expand
-from autograd_core.compile.fuse import schedule
-from autograd_core.compile.ir import Equation
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.epilogue import with_epilogues
+from autograd_core.compiler.expand import expand
+from autograd_core.compiler.fuse import schedule
+from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.simplify import simplify
 from autograd_core.errors import CompileError
 
 NATIVE = ("matmul", "linear", "convolution", "convolution_bias")

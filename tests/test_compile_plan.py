@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograd_core.compile.ir import GraphError
-from autograd_core.compile.plan import ALIGNMENT, Unit, plan
+from autograd_core.compiler.ir import GraphError
+from autograd_core.compiler.plan import ALIGNMENT, Unit, plan
 
 
 def chain(count: int) -> list[Unit]:

@@ -11,7 +11,7 @@ import pytest
 
 import autograd_core as ag
 from autograd_core import nn, optim
-from autograd_core.compile.report import Build, KernelReport, Peak, Report
+from autograd_core.compiler.report import Build, KernelReport, Peak, Report
 from autograd_core.errors import ArgumentError, CompileError
 
 F = nn.functional

@@ -11,10 +11,10 @@ from compile_tools import captured, graph_of, run
 import autograd_core as ag
 from autograd_core.aval import Aval
 from autograd_core.backend import get_device
-from autograd_core.compile.capture import evaluate
-from autograd_core.compile.fuse import schedule
-from autograd_core.compile.ir import Equation, Graph, Var, check
-from autograd_core.compile.simplify import (
+from autograd_core.compiler.capture import evaluate
+from autograd_core.compiler.fuse import schedule
+from autograd_core.compiler.ir import Equation, Graph, Var, check
+from autograd_core.compiler.simplify import (
     folded,
     identity,
     simplify,

@@ -12,7 +12,7 @@ pytest.importorskip("llvmlite", reason="loop kernels are machine code made by ll
 from native_loops import BOOL, F4, F8, I4, I8, check
 
 from autograd_core.backends.cpu.native import loop_plan
-from autograd_core.compile.loops import (
+from autograd_core.compiler.loops import (
     Access,
     Accumulate,
     Constant,

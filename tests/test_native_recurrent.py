@@ -20,7 +20,7 @@ from autograd_core.backends.cpu.native import engine, machine
 from autograd_core.backends.cpu.native.located import Copies, Located, Lowered
 from autograd_core.backends.cpu.native.recurrent import cut_rows
 from autograd_core.backends.cpu.native.recurrent_lowering import LOWERINGS
-from autograd_core.compile.ir import Equation, Var
+from autograd_core.compiler.ir import Equation, Var
 from autograd_core.ops import _recurrences, recurrent
 from autograd_core.primitive import General
 

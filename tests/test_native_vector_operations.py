@@ -13,7 +13,7 @@ pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 from native_vectors import LEVELS, Operation, code, run
 
 from autograd_core.backends.cpu.native.vector_math import STATED_ERROR
-from autograd_core.compile.loops import SCALAR_OPS
+from autograd_core.compiler.loops import SCALAR_OPS
 
 FLOATS = ("float32", "float64")
 SIGNED, UNSIGNED = ("int8", "int16", "int32", "int64"), ("uint8", "uint16", "uint32", "uint64")

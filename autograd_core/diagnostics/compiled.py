@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..compile.capture import Argument, Gradient, Outer, Source
-from ..compile.effects import Assign, SetGrad
-from ..compile.ir import Equation, Graph, Var
-from ..compile.jit import Compiled
-from ..compile.runner import Part
-from ..compile.variant import Variant
+from ..compiler.capture import Argument, Gradient, Outer, Source
+from ..compiler.effects import Assign, SetGrad
+from ..compiler.ir import Equation, Graph, Var
+from ..compiler.jit import Compiled
+from ..compiler.runner import Part
+from ..compiler.variant import Variant
 from ..tensor import Tensor
 from .dot import Drawing, DrawnEdge, DrawnNode
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..compile.ir import Graph
-from ..compile.jit import Compiled
+from ..compiler.ir import Graph
+from ..compiler.jit import Compiled
 from ..errors import ArgumentError, GradientError
 from ..graph import AnyNode, Leaf, Node
 from ..interpreters.reverse import main_node

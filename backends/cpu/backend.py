@@ -30,8 +30,8 @@ from autograd_core.ops.selection import clip_p, inside_p, share_p, where_p
 from autograd_core.primitive import Primitive
 
 if TYPE_CHECKING:
-    from autograd_core.compile.ir import Graph
-    from autograd_core.compile.runner import Runner
+    from autograd_core.compiler.ir import Graph
+    from autograd_core.compiler.runner import Runner
 
 # Each module's KERNELS, by name: importing one imports Numba or llvmlite, which waits until one of its primitives is
 # first run.

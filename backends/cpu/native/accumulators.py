@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.loops import Accumulate, Reduce
+from autograd_core.compiler.loops import Accumulate, Reduce
 
 from .emit import (
     I8,

@@ -12,7 +12,7 @@ from math import inf, prod
 
 from llvmlite import ir
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops.attention import attention_p, attention_vjp_p
 from autograd_core.primitive import Primitive
 

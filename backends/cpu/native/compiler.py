@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_core.backend import Device
-from autograd_core.compile.capture import trace
-from autograd_core.compile.epilogue import FusedUnit, with_epilogues
-from autograd_core.compile.expand import expand
-from autograd_core.compile.fuse import LoopUnit, OpaqueUnit, View, schedule
-from autograd_core.compile.ir import Equation, Graph, Var
-from autograd_core.compile.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
-from autograd_core.compile.plan import Unit, plan
-from autograd_core.compile.report import Build
-from autograd_core.compile.simplify import simplify
+from autograd_core.compiler.capture import trace
+from autograd_core.compiler.epilogue import FusedUnit, with_epilogues
+from autograd_core.compiler.expand import expand
+from autograd_core.compiler.fuse import LoopUnit, OpaqueUnit, View, schedule
+from autograd_core.compiler.ir import Equation, Graph, Var
+from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compiler.plan import Unit, plan
+from autograd_core.compiler.report import Build
+from autograd_core.compiler.simplify import simplify
 
 from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
 from .listing import Note
@@ -55,7 +55,7 @@ class Host(NamedTuple):
 def compile_graph(
     graph: Graph, device: Device, name: str, updates: Mapping[int, int], variables: Collection[int]
 ) -> NativeRunner:
-    """A runner for ``graph``; arguments as for ``autograd_core.compile.runner.runner_for``."""
+    """A runner for ``graph``; arguments as for ``autograd_core.compiler.runner.runner_for``."""
     start = perf_counter()
     tracer = partial(trace, device=device)
     graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))

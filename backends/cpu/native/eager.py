@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autograd_core.aval import Aval
-from autograd_core.compile.ir import Equation, Var
+from autograd_core.compiler.ir import Equation, Var
 from autograd_core.errors import CompileError
 from autograd_core.ops._windows import Windows
 from autograd_core.ops.convolution import convolution_weight_p

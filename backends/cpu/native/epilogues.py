@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.epilogue import FusedUnit
-from autograd_core.compile.fuse import LoopUnit
-from autograd_core.compile.ir import Equation
-from autograd_core.compile.loops import Load, LoopKernel, Map, Store
+from autograd_core.compiler.epilogue import FusedUnit
+from autograd_core.compiler.fuse import LoopUnit
+from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.loops import Load, LoopKernel, Map, Store
 from autograd_core.ops.convolution import convolution_bias_p, convolution_p
 from autograd_core.ops.products import linear_p, matmul_p
 

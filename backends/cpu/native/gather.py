@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops._elements import add_at_p, joint_positions_p, last_p, positions_along_p, put_p, take_p
 from autograd_core.primitive import Primitive
 

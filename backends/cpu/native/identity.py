@@ -18,7 +18,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
-from autograd_core.compile import ir
+from autograd_core.compiler import ir
 
 from . import LOADED
 from .machine import Machine

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_core.compile.ir import Equation, Var
+from autograd_core.compiler.ir import Equation, Var
 from autograd_core.errors import ArgumentError
 
 from .engine import KernelSpec, assembly, build

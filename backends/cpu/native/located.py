@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 
 from .engine import KernelSpec
 

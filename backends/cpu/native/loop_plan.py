@@ -17,7 +17,7 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-from autograd_core.compile.loops import Accumulate, Load, LoopKernel, Reduce, Store
+from autograd_core.compiler.loops import Accumulate, Load, LoopKernel, Reduce, Store
 
 from .loop_dimensions import merged
 from .loop_stages import LANE, SERIAL, TASK, levels_of, stages_of, work_of

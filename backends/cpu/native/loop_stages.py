@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autograd_core.compile.loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Statement, Store
+from autograd_core.compiler.loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Statement, Store
 
 ONCE, TASK, SERIAL, LANE = range(4)  # levels: known before all tasks, in a task, at a serial point, at a column
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from autograd_core.compile.loops import Accumulate, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compiler.loops import Accumulate, Load, LoopKernel, Map, Reduce, Store
 
 from .accumulators import scratch_layout
 from .emit import Kernel

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.ops.products import linear_p, matmul_p
 from autograd_core.primitive import Primitive

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.loops import Accumulate, Load, Map, Reduce, Store
+from autograd_core.compiler.loops import Accumulate, Load, Map, Reduce, Store
 
 from .accumulators import Accumulators, buffer
 from .emit import Kernel, element, i64, load, loop, smaller, store, type_of, vector

@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.report import Peak
+from autograd_core.compiler.report import Peak
 
 from .emit import I1, I8, VOID, Kernel, element, fma, i64, intrinsic, load, local, loop, splat, store, type_of, vector
 from .engine import KernelSpec

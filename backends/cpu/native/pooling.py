@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops._windows import Windows
 from autograd_core.ops.pooling import (
     Divisor,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops.philox import FLOAT32, FLOAT64, KEY_STEPS, MASK, MULTIPLIERS, ROUNDS, FloatFormat
 from autograd_core.ops.random import (
     random_bernoulli_p,

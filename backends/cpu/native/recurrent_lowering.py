@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops.recurrent import GRU, LSTM, RNN, gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
 from autograd_core.primitive import Primitive
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops._sampling import Sampling, matrix, resample_p
 from autograd_core.primitive import Primitive
 

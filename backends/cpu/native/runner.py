@@ -17,9 +17,9 @@ import numpy as np
 from autograd_core import context
 from autograd_core.aval import Aval
 from autograd_core.backend import Device
-from autograd_core.compile.ir import Equation, Graph
-from autograd_core.compile.report import Build, KernelReport, Report
-from autograd_core.compile.runner import Part
+from autograd_core.compiler.ir import Equation, Graph
+from autograd_core.compiler.report import Build, KernelReport, Report
+from autograd_core.compiler.runner import Part
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 

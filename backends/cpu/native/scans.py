@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.ir import Equation
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops.reductions import argmax_p, argmin_p, cumulative_prod_p, cumulative_sum_p
 from autograd_core.primitive import Primitive
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.loops import Access, Constant, Index, Load, Map, Statement, Store
+from autograd_core.compiler.loops import Access, Constant, Index, Load, Map, Statement, Store
 
 from .emit import (
     I1,

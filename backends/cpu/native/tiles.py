@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compile.loops import Load
+from autograd_core.compiler.loops import Load
 
 from .accumulators import buffer
 from .emit import I32, Kernel, element, i64, load, loop, store, type_of, vector
