@@ -29,9 +29,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
             y = at + 0.6 * (step / max(len(names) - 1, 1) - 0.5)
             quartiles = [of["lower_quartile"] / unit, of["upper_quartile"] / unit]
             axis.plot(quartiles, [y, y], color=colours[name], linewidth=2, alpha=0.5)
-            counted = name not in figures["rows"][title]["beside"]
-            face = colours[name] if counted else "none"
-            axis.plot(of["median"] / unit, y, "o", color=colours[name], markersize=5, markerfacecolor=face)
+            axis.plot(of["median"] / unit, y, "o", color=colours[name], markersize=5)
     for name in names:
         axis.plot([], [], "o", color=colours[name], label=name)
     axis.axvline(1, color="black", linewidth=0.8)

@@ -83,7 +83,6 @@ def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: S
         "flops": row.flops(),
         "least_bytes": row.least_bytes(),
         "reference": reference,
-        "beside": list(row.beside),
         "problems": problems,
         "contenders": {c.name: _jsonable(figures.get(c.name, {})) for c in contenders},
     }

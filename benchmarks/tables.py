@@ -94,11 +94,6 @@ def _remarks(figures: Figures) -> list[str]:
     for title, row in figures["rows"].items():
         lines += [f"{title}: {name} {problem}" for name, problem in row["problems"].items()]
         lines += [
-            f"{title}: {name} is shown, not counted among the peers: the row is defined without it"
-            for name in row["beside"]
-            if "median" in row["contenders"].get(name, {})
-        ]
-        lines += [
             f"{title}: not run by {name} ({of['abstains']})"
             for name, of in row["contenders"].items()
             if "abstains" in of

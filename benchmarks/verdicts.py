@@ -12,11 +12,11 @@ from .contenders import Contender
 def judge(row: dict[str, Any], contenders: Sequence[Contender], limits: Mapping[str, float]) -> None:
     """Add to a row's figures what is derived from them.
 
-    best_peer: whose median is least, of those that the row counts. Of each contender: flops_per_second, and share: the
+    best_peer: whose median is least. Of each contender: flops_per_second, and share: the
     time that the machine's limits leave at least, over the time taken. Of ours also ratio: the median to that peer's.
     """
     measured = {c: row["contenders"][c.name] for c in contenders if "median" in row["contenders"][c.name]}
-    peers = {c.name: figures["median"] for c, figures in measured.items() if c.is_peer and c.name not in row["beside"]}
+    peers = {c.name: figures["median"] for c, figures in measured.items() if c.is_peer}
     row["best_peer"] = min(peers, key=peers.__getitem__) if peers else None
     least = least_seconds(row, limits)
     for contender, figures in measured.items():

@@ -13,7 +13,6 @@ class TinyChain(Workload):
     name = "tiny_chain_100ops"
     trains = False
     leaves = ("x",)
-    beside = ("jax",)
 
     def data(self, draw: Draw) -> Arrays:
         return {"x": draw.normal(10), "b": draw.normal(10)}

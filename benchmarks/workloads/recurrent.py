@@ -97,7 +97,6 @@ class Gru(Workload):
     name = "gru_h256_t64_b32"
     sizes = {"batch": 32, "steps": 64}
     quick_sizes = {"batch": 2, "steps": 8}
-    beside = ("jax",)
     batch: int
     steps: int
 

@@ -70,8 +70,7 @@ class Workload:
 
     Without ``trains`` a step ends with the gradients, of the data named in ``leaves`` and of the parameters.
     ``sizes`` defines the row; in quick mode those in ``quick_sizes`` take their place. They become attributes, which
-    the class annotates. ``beside`` names peers that run the row without being part of its definition: what they take is
-    shown, and no ratio is to them.
+    the class annotates.
     """
 
     name: ClassVar[str]
@@ -79,7 +78,6 @@ class Workload:
     quick_sizes: ClassVar[dict[str, int]] = {}
     trains: ClassVar[bool] = True
     leaves: ClassVar[tuple[str, ...]] = ()
-    beside: ClassVar[tuple[str, ...]] = ()
     new_graph_every_step: ClassVar[bool] = False  # the step as a whole cannot be compiled
     around: Any = None  # in such rows: what is put around the part that repeats, a compiler
 
