@@ -168,6 +168,7 @@ class Writer:
         i = self.pick(is_float)
         if i is not None:
             j = self.pick(lambda y: y.dtype.kind in "fi" and broadcasts(self.values[i], y))
+            self.recipe.single |= not is_float(self.values[j])  # functions of whole numbers are in float32
             self.add(*self.choose(SMOOTH_PAIRS), *self.draw(st.permutations([i, j])))
 
     def whole(self) -> None:
@@ -383,6 +384,6 @@ def recipes(draw: Any, *, gradient: bool = False, longest: int = 14) -> Recipe:
         for _ in range(draw(st.integers(1, longest))):
             writer.step()
     last = len(writer.values) - 1
-    recipe.single = any(v.dtype == np.float32 for v in writer.values)
+    recipe.single |= any(v.dtype == np.float32 for v in writer.values)
     recipe.results = [last, *draw(st.lists(st.integers(0, last), max_size=3))]
     return recipe
