@@ -26,12 +26,12 @@ class Plan(NamedTuple):
     seconds: float = 0.2
     warm: float = 0.02
     settle: float = 0.05
-    first_calls: bool = True  # compile twice: from an empty cache, and from what that left there
+    first_steps_twice: bool = True  # compile twice: from an empty cache, and from what that left there
     is_quick: bool = False
 
     @classmethod
     def quick(cls, threads: int) -> Plan:
-        return cls(threads, rounds=2, seconds=0.0, warm=0.0, settle=0.0, first_calls=False, is_quick=True)
+        return cls(threads, rounds=2, seconds=0.0, warm=0.0, settle=0.0, first_steps_twice=False, is_quick=True)
 
 
 class Asked(Protocol):
@@ -96,7 +96,7 @@ def _prepare(
     row: Workload, contender: Contender, plan: Plan, start: Start, stack: ExitStack
 ) -> tuple[Asked, dict[str, Any]]:
     """A worker that has taken the first steps, and what it reported."""
-    twice = contender.compiled and plan.first_calls
+    twice = contender.compiled and plan.first_steps_twice
     variables = environment(plan.threads)
     if twice:
         variables |= caches_in(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-caches-")))
@@ -118,7 +118,7 @@ def _prepare(
 
     if twice:
         with ExitStack() as only:
-            figures["first_call_cold"] = begin(only)[2]["first_call"]
+            figures["first_steps_cold"] = begin(only)[2]["first_steps"]
     worker, loaded, first = begin(stack)
     return worker, {**figures, **loaded, **first}
 

@@ -12,7 +12,7 @@ Figures = Mapping[str, Any]
 
 
 def tables(figures: Figures) -> str:
-    """Times, ratios, shares of the roofline, memory, first calls; and what was not measured, with the reason."""
+    """Times, ratios, shares of the roofline, memory, first steps; and what was not measured, with the reason."""
     rows = figures["rows"]
     names = list(dict.fromkeys(name for row in rows.values() for name in row["contenders"]))
     parts = [
@@ -24,8 +24,8 @@ def tables(figures: Figures) -> str:
         + _by_contender(rows, names, lambda f: f"{f['share']:.0%}" if "share" in f else None),
         "GFLOP/s, counting matrix products and convolutions\n" + _by_contender(rows, names, _gflops),
         "MiB at the peak: the whole process, library and compilation included\n" + _by_contender(rows, names, _memory),
-        "seconds of the first call: with empty caches / with what that left there; one figure where nothing compiles\n"
-        + _by_contender(rows, names, _first_call),
+        "seconds of the first three steps: with empty caches / with what that left; one figure where nothing compiles\n"
+        + _by_contender(rows, names, _first_steps),
         *_remarks(figures),
     ]
     return "\n\n".join(parts)
@@ -71,11 +71,11 @@ def _memory(figures: Figures) -> str | None:
     return f"{figures['peak_bytes'] / 2**20:.0f}" if "peak_bytes" in figures else None
 
 
-def _first_call(figures: Figures) -> str | None:
-    if "first_call" not in figures:
+def _first_steps(figures: Figures) -> str | None:
+    if "first_steps" not in figures:
         return None
-    cold = f"{figures['first_call_cold']:.2f} / " if "first_call_cold" in figures else ""
-    return f"{cold}{figures['first_call']:.2f}"
+    cold = f"{figures['first_steps_cold']:.2f} / " if "first_steps_cold" in figures else ""
+    return f"{cold}{figures['first_steps']:.2f}"
 
 
 def _ratios(rows: Figures, names: list[str]) -> str:

@@ -190,7 +190,7 @@ class Scripted:
             raise WorkerError("out of memory")
         return {
             "load": {"base_bytes": 1},
-            "first": {"first_call": 1.0, "values": [[self.loss]] * 3},
+            "first": {"first_steps": 1.0, "values": [[self.loss]] * 3},
             "burst": {"times": [self.seconds] * 2, "wall": 1.0, "cpu": 2.0},
             "finish": {"peak_bytes": 2},
         }[do]
@@ -280,8 +280,8 @@ def test_compiling_is_timed_from_empty_caches_and_from_full_ones():
     compiled = contenders.PEERS["torch-compile"]
     row, log = scripted_row(compiled)
     assert log.count("torch-compile first") == 2
-    assert row["contenders"]["torch-compile"]["first_call_cold"] == 1.0
-    assert "first_call_cold" not in row["contenders"]["torch"]
+    assert row["contenders"]["torch-compile"]["first_steps_cold"] == 1.0
+    assert "first_steps_cold" not in row["contenders"]["torch"]
     _, log = scripted_row(compiled, plan=Plan.quick(1))
     assert log.count("torch-compile first") == 1
 
