@@ -170,6 +170,27 @@ def test_generators_made_inside_give_the_same_numbers_in_each_call() -> None:
     assert len(compiled.variants) == 1
 
 
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_random_numbers_of_examples(randomness: str) -> None:
+    """Compiled around vmap they are drawn as vmap says; inside, those that differ are refused."""
+    x = ag.tensor(np.ones((4, 6)))
+
+    def f(z: Any) -> Any:
+        return F.dropout(z, 0.5) + ag.random.uniform(z.shape)
+
+    with ag.random.fork(2):
+        expected = [ag.vmap(f, randomness=randomness)(x).tolist() for _ in range(4)]
+    around, inside = ag.compile(ag.vmap(f, randomness=randomness)), ag.vmap(ag.compile(f), randomness=randomness)
+    with ag.random.fork(2):
+        assert [around(x).tolist() for _ in range(4)] == expected
+    with ag.random.fork(2):
+        if randomness == "same":
+            assert [inside(x).tolist() for _ in range(4)] == expected
+        else:
+            with pytest.raises(CompileError, match=r"as in ag\.compile\(ag\.vmap\(f\)\)"):
+                inside(x)
+
+
 @pytest.mark.parametrize("dtype", ["complex128", "complex64", "float16", "int8"])
 def test_views_and_joins_of_every_dtype(dtype: str) -> None:
     def f(x: Any) -> Any:

@@ -264,7 +264,8 @@ class _Result:
         if y.level:
             raise CompileError(
                 f"a result ({y.dtype}{list(y.shape)}) depends on a tensor of {y.interpreter.name} around the compiled "
-                "function that is not among its arguments; pass it as an argument"
+                "function that is not among its arguments, or on random numbers drawn for each example; pass it as an "
+                "argument, or compile the transformed function, as in ag.compile(ag.vmap(f))"
             )
         self.var = capture.var_of(y)
         # a backward pass inside the function has freed what it came from
