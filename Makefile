@@ -24,8 +24,9 @@ $(VENV)/.installed-%: pyproject.toml
 
 env: $(VENV)/.installed-test
 
+# One thread for each worker: there is one for each core. Tests of threads start their own.
 test: env lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-quick: env
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -x -m "not slow"
