@@ -108,7 +108,7 @@ def _prepare(
         loaded = worker.ask(
             "load",
             row=row.name,
-            library=contender.library,
+            framework=contender.framework,
             device=contender.device,
             compiled=contender.compiled,
             threads=plan.threads,
@@ -193,7 +193,7 @@ class Limits:
             worker.ask(
                 "load",
                 row=name,
-                library="limits",
+                framework="limits",
                 device="cpu",
                 compiled=False,
                 threads=self.plan.threads,

@@ -28,13 +28,13 @@ class _Session:
     def __init__(self) -> None:
         self.contestant: Contestant | None = None
 
-    def load(self, row: str, library: str, device: str, compiled: bool, threads: int, quick: bool) -> dict[str, Any]:
-        """Import the library, note the memory, state the row."""
-        if library == "limits":
+    def load(self, row: str, framework: str, device: str, compiled: bool, threads: int, quick: bool) -> dict[str, Any]:
+        """Import the framework, note the memory, state the row."""
+        if framework == "limits":
             base = memory()
             self.contestant = limits.build(row, quick=quick)
         else:
-            module = import_module(f".contenders.{library}", __package__)
+            module = import_module(f".contenders.{framework}", __package__)
             base = memory()
             workload = WORKLOADS[row](quick)
             self.contestant = module.build(workload, device=device, compiled=compiled, threads=threads)

@@ -204,7 +204,7 @@ def scripted_row(*others: Contender, plan: Plan | None = None, **scripts: dict) 
     log: list[str] = []
 
     def start(contender: Contender, environment) -> Scripted:
-        return Scripted(contender.name, log, **scripts.get(contender.library, {}))
+        return Scripted(contender.name, log, **scripts.get(contender.framework, {}))
 
     plan = plan or Plan(1, rounds=3, settle=0.0)
     return run_row(WORKLOADS[TINY](True), [EAGER, PEER, *others], plan, start), log
@@ -357,7 +357,7 @@ def test_tables_name_what_was_not_measured():
 def test_a_worker_that_cannot_load_says_why_and_lives_on():
     with Worker(environment(1)) as worker:
         with pytest.raises(WorkerError, match="ModuleNotFoundError: .*nothing"):
-            worker.ask("load", row=TINY, library="nothing", device="cpu", compiled=False, threads=1, quick=True)
+            worker.ask("load", row=TINY, framework="nothing", device="cpu", compiled=False, threads=1, quick=True)
         assert worker.ask("finish")["peak_bytes"] > 0
 
 

@@ -15,21 +15,21 @@ REFERENCE_DEVICE = "numpy"  # correct rather than fast: takes part when it is na
 
 
 class Contender(NamedTuple):
-    """One way to run the rows. ``library`` names the module here that builds it, ``distribution`` what is installed."""
+    """One way to run the rows. ``framework``: the module here that builds it; ``distribution``: what is installed."""
 
     name: str
-    library: str
+    framework: str
     distribution: str
     device: str = "cpu"
     compiled: bool = False
 
     @property
     def is_peer(self) -> bool:
-        return self.library != "ours"
+        return self.framework != "ours"
 
     def abstains(self, row: Workload) -> str:
         """Why it does not run a row, or an empty string."""
-        if row.new_graph_every_step and self.compiled and self.library != "ours":
+        if row.new_graph_every_step and self.compiled and self.framework != "ours":
             return "another graph every step: eager by nature"
         return ""
 

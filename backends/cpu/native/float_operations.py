@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
+from .c_functions import c_function_where
 from .float_arithmetic import Arithmetic
-from .library import library_where
 
 
 def _sign(a: Arithmetic, x: ir.Value) -> ir.Value:
@@ -49,7 +49,7 @@ def _fmod(a: Arithmetic, x: ir.Value, y: ir.Value) -> ir.Value:
     remainder = a.select(a.compare("<", remainder, 0.0), a.add(remainder, small), remainder)
     beyond = a.builder.fcmp_unordered(">", quotient, a.number(2.0**a.format.fraction))
     beyond = a.builder.or_(beyond, a.compare("==", small, math.inf))
-    return library_where(a, beyond, "fmod", (x, y), a.copysign(remainder, x))
+    return c_function_where(a, beyond, "fmod", (x, y), a.copysign(remainder, x))
 
 
 def _divmod(a: Arithmetic, x: ir.Value, y: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:

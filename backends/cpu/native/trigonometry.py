@@ -17,9 +17,9 @@ import math
 
 from llvmlite import ir
 
+from .c_functions import c_function_where
 from .emit import I1, vector
 from .float_arithmetic import Arithmetic
-from .library import library_where
 
 # Below, [True] is for float32 and [False] for float64.
 # sin(r) = r + r**3 * SIN(r*r) for |r| <= pi/2
@@ -148,7 +148,7 @@ def tan(a: Arithmetic, x: ir.Value) -> ir.Value:
 
 def _or_library(a: Arithmetic, name: str, x: ir.Value, result: ir.Value) -> ir.Value:
     far = a.builder.fcmp_unordered(">", a.abs(x), a.number(LARGEST[a.single]))
-    return library_where(a, far, name, (x,), result)
+    return c_function_where(a, far, name, (x,), result)
 
 
 # ------------------------------------------------------------------------------------ inverses

@@ -10,7 +10,7 @@ from .emit import F32, F64, I1, I32, intrinsic, suffix
 from .float_arithmetic import Arithmetic
 
 
-def library_where(
+def c_function_where(
     a: Arithmetic, condition: ir.Value, name: str, args: Sequence[ir.Value], result: ir.Value
 ) -> ir.Value:
     """The result, but that of the C function ``name`` (``name + 'f'`` for float32) in lanes where the condition holds.
