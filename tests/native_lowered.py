@@ -10,9 +10,10 @@ from native_loops import fenced
 
 from autograd_core.aval import Aval
 from autograd_core.backends.cpu.native import engine, machine
-from autograd_core.backends.cpu.native.located import Copies, Located, row_major
+from autograd_core.backends.cpu.native.located import Copies, Located
 from autograd_core.backends.cpu.native.lowerings import lower
 from autograd_core.compiler.ir import Equation, Var
+from autograd_core.compiler.space import row_major
 from autograd_core.primitive import Primitive
 
 LEVELS = ("host", "avx2", "scalar")

@@ -14,11 +14,12 @@ from compile_tools import captured, trace
 import autograd_core as ag
 from autograd_core.backends.cpu.native.engine import call
 from autograd_core.backends.cpu.native.epilogues import fusion_of, pays, product_with_epilogue, sizes_of
-from autograd_core.backends.cpu.native.lowerings import Located, lower_convolution, row_major
+from autograd_core.backends.cpu.native.lowerings import Located, lower_convolution
 from autograd_core.backends.cpu.native.machine import limited
 from autograd_core.compiler.epilogue import FusedUnit, with_epilogues
 from autograd_core.compiler.fuse import schedule
 from autograd_core.compiler.simplify import simplify
+from autograd_core.compiler.space import row_major
 from autograd_core.ops import activation
 from autograd_core.ops.convolution import conv2d
 from autograd_core.ops.products import linear

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .variant import Variant
 
 _probe = [object()]
-ALONE = getrefcount(_probe[0])  # what it says of an element of a list that nobody else refers to
+# What getrefcount says of an element of a list that nobody else refers to: arrays that are handed out count more while
+# somebody holds them, and are not written to then.
+ALONE = getrefcount(_probe[0])
 
 
 class Steady:

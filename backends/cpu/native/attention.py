@@ -16,7 +16,7 @@ from autograd_core.compiler.ir import Equation
 from autograd_core.ops.attention import attention_p, attention_vjp_p
 from autograd_core.primitive import Primitive
 
-from .attention_block import MOST_THREADS, Attention, Problem, each_block, key_of, problem_of, workspace
+from .attention_block import Attention, Problem, each_block, key_of, problem_of, workspace
 from .emit import (
     I64,
     Kernel,
@@ -34,7 +34,7 @@ from .engine import KernelSpec
 from .float_arithmetic import Arithmetic
 from .located import Copies, Located, Lowered, Lowering, operands_in_order
 from .logarithms import log
-from .machine import Machine
+from .machine import WORKERS, Machine
 from .packing import load_first, store_first
 from .small_product import Factor
 from .strided import coordinates, runs
@@ -46,7 +46,7 @@ def _attention(equation: Equation, inputs: Sequence[Located], outputs: Sequence[
     problem = problem_of(equation.params["has"], inputs, equation.params)
     if not isinstance(problem, Problem):
         return problem
-    work = MOST_THREADS * sum(workspace(problem).values())
+    work = WORKERS * sum(workspace(problem).values())
     flops = 2 * problem.matrices * problem.rows * problem.keys * (problem.features + problem.width)
     emit = partial(_emit_forward, problem=problem)
     spec = KernelSpec(
@@ -66,7 +66,7 @@ def _emit_forward(builder: Kernel, machine: Machine, *, problem: Problem) -> Non
     run = Attention(builder, machine, p, {"y": given, "log": given + 1})
     blocks = -(-p.rows // p.block)
     packed = local(builder, I64, i64(-1))
-    first, last = run.share(p.matrices * blocks)
+    first, last = run.builder.share(p.matrices * blocks, most=WORKERS)
     with loop(builder, first, last) as job:
         matrix, block = coordinates(builder, job, (p.matrices, blocks)) if blocks > 1 else (job, i64(0))
         run.enter(matrix)
@@ -139,7 +139,7 @@ def _attention_vjp(
     problem = problem_of(("g", "y", "sums", *params["has"]), inputs, params)
     if not isinstance(problem, Problem) or "mask" in wanted:
         return problem if isinstance(problem, Copies) else None
-    work = MOST_THREADS * sum(workspace(problem).values())
+    work = WORKERS * sum(workspace(problem).values())
     flops = 2 * problem.matrices * problem.rows * problem.keys * (3 * problem.features + 2 * problem.width)
     emit = partial(_emit_backward, problem=problem, wanted=wanted)
     spec = KernelSpec(
@@ -158,7 +158,7 @@ def _emit_backward(builder: Kernel, machine: Machine, *, problem: Problem, wante
     p, given = problem, len(problem.operands)
     run = Attention(builder, machine, p, {f"d{name}": given + i for i, name in enumerate(wanted)})
     blocks = -(-p.rows // p.block)
-    first, last = run.share(p.matrices)
+    first, last = run.builder.share(p.matrices, most=WORKERS)
     with loop(builder, first, last) as matrix:
         run.enter(matrix)
         run.pack("k", p.features)

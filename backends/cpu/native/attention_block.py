@@ -34,7 +34,6 @@ from .small_product import Factor, Finish, multiply, pack_transposed
 from .strided import coordinates, distance
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-MOST_THREADS = 32  # each has a workspace of its own
 LEAST_ROWS, USUAL_ROWS, MOST_ROWS = 32, 64, 96  # of a block of queries
 MOST_SCORES = 1 << 20  # of a block, in elements
 FEW = 4  # registers of a row that are written out one by one
@@ -124,15 +123,6 @@ class Attention:
         for name, size in sizes.items():
             self.work[name] = place
             place = builder.gep(place, [i64(size)], source_etype=I8)
-
-    def share(self, jobs: int) -> tuple[ir.Value, ir.Value]:
-        builder = self.builder
-        threads = smaller(builder, builder.size, i64(MOST_THREADS))
-        first, last = (
-            builder.sdiv(builder.mul(i64(jobs), smaller(builder, index, threads)), threads)
-            for index in (builder.index, builder.add(builder.index, i64(1)))
-        )
-        return first, last
 
     def enter(self, matrix: ir.Value) -> None:
         """Find the operands and results of this matrix."""

@@ -26,11 +26,12 @@ from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, M
 from autograd_core.compiler.plan import Unit, plan
 from autograd_core.compiler.report import Build
 from autograd_core.compiler.simplify import simplify
+from autograd_core.compiler.space import row_major
 
 from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
 from .listing import Note
 from .loops import loop_kernel
-from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution, row_major
+from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution
 from .program import Call, Operand, Program, assemble
 from .runner import HostCall, NativeRunner, Output
 

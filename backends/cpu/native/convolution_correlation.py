@@ -14,7 +14,21 @@ import numpy as np
 from llvmlite import ir
 
 from .convolution_shape import Line, Pass
-from .emit import I8, Kernel, element, first_lanes, i64, load, loop, masked_load, masked_store, smaller, store
+from .emit import (
+    CACHE_LINE,
+    I8,
+    Kernel,
+    element,
+    first_lanes,
+    i64,
+    load,
+    loop,
+    masked_load,
+    masked_store,
+    rounded_up,
+    smaller,
+    store,
+)
 from .image_layout import Elements, Extent, Layout, Window, elements, fill, larger, transpose
 from .machine import Machine
 
@@ -143,7 +157,7 @@ class Plan:
 
 def aligned(size: int) -> int:
     """The size in whole cache lines."""
-    return -(-size // 64) * 64
+    return rounded_up(size, CACHE_LINE)
 
 
 def _steps(line: Line, first: int, last: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from autograd_core.aval import Aval
 from autograd_core.compiler.ir import Equation, Var
+from autograd_core.compiler.space import row_major
 from autograd_core.errors import CompileError
 from autograd_core.ops._windows import Windows
 from autograd_core.ops.convolution import convolution_weight_p
@@ -24,7 +25,7 @@ from autograd_core.primitive import Primitive
 from .convolution_weight import convolution_weight
 from .engine import KernelSpec
 from .image_layout import Layout
-from .located import Copies, Located, Lowered, row_major
+from .located import Copies, Located, Lowered
 from .lowerings import LOWERINGS, convolution_lowering
 from .program import Call, Operand, Program, assemble, pointers
 from .runner import data_pointer

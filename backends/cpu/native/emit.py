@@ -76,6 +76,11 @@ def intrinsic(builder: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[
     return builder.call(function, args)
 
 
+def rounded_up(count: int, multiple: int) -> int:
+    """The smallest multiple that is not less than ``count``."""
+    return -(-count // multiple) * multiple
+
+
 def suffix(kind: ir.Type) -> str:
     """How intrinsics' names spell a type: f32, v16f32, i64 ..."""
     if isinstance(kind, ir.VectorType):
@@ -194,13 +199,18 @@ class Kernel(ir.IRBuilder):
         self.index = self.load(self.team, typ=I64, name="thread")
         self.size = self.load(element(self, self.team, 1, I64), typ=I64, name="threads")
 
-    def share(self, count: int | ir.Value, multiple: int = 1) -> tuple[ir.Value, ir.Value]:
-        """This thread's part [first, last) of ``count`` jobs, in blocks of ``multiple``."""
+    def share(self, count: int | ir.Value, multiple: int = 1, most: int | None = None) -> tuple[ir.Value, ir.Value]:
+        """This thread's part [first, last) of ``count`` jobs, in blocks of ``multiple``; of at most ``most`` threads,
+        the others have none.
+        """
         if isinstance(count, int):
             count = i64(count)
+        size, index, following = self.size, self.index, self.add(self.index, i64(1))
+        if most is not None:
+            size = smaller(self, size, i64(most))
+            index, following = smaller(self, index, size), smaller(self, following, size)
         blocks = self.sdiv(self.add(count, i64(multiple - 1)), i64(multiple))
-        first = self.mul(self.sdiv(self.mul(blocks, self.index), self.size), i64(multiple))
-        last = self.mul(self.sdiv(self.mul(blocks, self.add(self.index, i64(1))), self.size), i64(multiple))
+        first, last = (self.mul(self.sdiv(self.mul(blocks, i), size), i64(multiple)) for i in (index, following))
         return first, smaller(self, last, count)
 
     def barrier(self) -> None:

@@ -12,6 +12,7 @@ from autograd_core.compiler.epilogue import FusedUnit
 from autograd_core.compiler.fuse import LoopUnit
 from autograd_core.compiler.ir import Equation
 from autograd_core.compiler.loops import Load, LoopKernel, Map, Store
+from autograd_core.compiler.space import row_major
 from autograd_core.ops.convolution import convolution_bias_p, convolution_p
 from autograd_core.ops.products import linear_p, matmul_p
 
@@ -19,7 +20,7 @@ from .convolution import Fusion
 from .emit import Kernel
 from .engine import KernelSpec
 from .gemm import MatrixLayout, Place, gemm
-from .lowerings import FLOATS, Located, row_major
+from .lowerings import FLOATS, Located
 from .statements import Point, Value, spread
 
 # A tile of the product repeats the code for each of its registers: what is long is better a loop of its own.

@@ -16,13 +16,14 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.space import row_major
 from autograd_core.ops._elements import add_at_p, joint_positions_p, last_p, positions_along_p, put_p, take_p
 from autograd_core.primitive import Primitive
 
 from .emit import I8, I64, TYPES, Kernel, constant, element, i64, load, loop, smaller, store, type_of, vector
 from .engine import KernelSpec
 from .failures import INDEX_OUT_OF_RANGE
-from .located import Copies, Located, Lowered, Lowering, operands_in_order, row_major
+from .located import Copies, Located, Lowered, Lowering, operands_in_order
 from .machine import Machine
 from .strided import coordinates, copy, distance, fail, merged, nest
 

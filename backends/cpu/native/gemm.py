@@ -24,16 +24,16 @@ from .emit import (
     i64,
     load,
     loop,
+    rounded_up,
     smaller,
     store,
     type_of,
 )
 from .engine import KernelSpec
-from .machine import Machine
+from .machine import WORKERS, Machine
 from .packing import Panel, copy_rows, lane_mask, load_first, pack, store_first
 from .tile import Segment, TileShape, Values, accumulate, zeros
 
-MOST_THREADS = 32  # that work on one product; each has a workspace of its own
 SLACK = 64 + 2 * 64  # bytes: what a packed row may run over, and a distance that no cache line shares
 
 
@@ -110,10 +110,10 @@ def gemm(
     product = _Product(m, n, k, dtype, a, b, c, tuple(batch), accumulate, epilogue, consume)
     depth, blocks = depth_of(k, dtype)
     size = dtype.itemsize
-    packed_b = max(min(BLOCK_BYTES, depth * (_rounded(product.n, 64) + 64) * size), depth * 64 * size) + SLACK
+    packed_b = max(min(BLOCK_BYTES, depth * (rounded_up(product.n, 64) + 64) * size), depth * 64 * size) + SLACK
     packed_a = (depth + 64) * TALLEST * size + SLACK
-    product.bytes_of_b, product.bytes_of_a = _rounded(packed_b, 64), _rounded(packed_a, 64)
-    scratch = MOST_THREADS * (product.bytes_of_a + product.bytes_of_b)
+    product.bytes_of_b, product.bytes_of_a = rounded_up(packed_b, 64), rounded_up(packed_a, 64)
+    scratch = WORKERS * (product.bytes_of_a + product.bytes_of_b)
     product.partial = scratch if c is None and (blocks > 1 or m == 1) else None
     products = prod(d.size for d in batch)
     callbacks = key if key is not None else (epilogue, consume)
@@ -128,10 +128,6 @@ def gemm(
         2 * m * n * k * products,
         (m * k + k * n + m * n) * size * products,
     )
-
-
-def _rounded(count: int, multiple: int) -> int:
-    return -(-count // multiple) * multiple
 
 
 class _Product:
@@ -180,7 +176,7 @@ class _Product:
         a, b = builder.operands[1::-1] if self.swapped else builder.operands[:2]
         c = builder.operands[2] if self.c is not None else None
         jobs = cut.row_tiles if cut.by_rows else cut.column_panels
-        first, last = self._share(jobs * products)
+        first, last = builder.share(jobs * products, most=WORKERS)
         if products == 1:
             self._one(a, b, c, (i64(0),) * len(self.batch), first, last)
             return
@@ -207,15 +203,6 @@ class _Product:
             )
             c_here = moved(c, [d.c_stride for d in self.batch]) if c is not None else None
             self._one(a_here, b_here, c_here, tuple(indices), lowest, highest, index)
-
-    def _share(self, jobs: int) -> tuple[ir.Value, ir.Value]:
-        builder = self.builder
-        threads = smaller(builder, builder.size, i64(MOST_THREADS))
-        first, last = (
-            builder.sdiv(builder.mul(i64(jobs), smaller(builder, index, threads)), threads)
-            for index in (builder.index, builder.add(builder.index, i64(1)))
-        )
-        return first, last
 
     def _one(
         self,
@@ -344,7 +331,7 @@ class _Product:
             pack(builder, panel, source, self.a.column_stride, self.a.row_stride, count, self.packed_a)
             source, offsets, a_step = self.packed_a, list(range(rows)), rows
         elif cut.pack_a == "rows":
-            stride = _rounded(cut.depth, 16) + 16
+            stride = rounded_up(cut.depth, 16) + 16
             copy_rows(builder, panel, source, self.a.row_stride, count, self.packed_a, stride)
             source, offsets, a_step = self.packed_a, [r * stride for r in range(rows)], 1
 

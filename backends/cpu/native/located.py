@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.space import row_major
 
 from .engine import KernelSpec
 
@@ -40,11 +40,6 @@ class Copies(NamedTuple):
 
 
 Lowering = Callable[[Equation, Sequence[Located], Sequence[Located]], "Lowered | Copies | None"]
-
-
-def row_major(shape: Sequence[int]) -> tuple[int, ...]:
-    """The strides of an array without gaps."""
-    return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
 def operands_in_order(inputs: int, outputs: int = 1) -> tuple[tuple[bool, int], ...]:

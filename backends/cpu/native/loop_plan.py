@@ -21,6 +21,7 @@ from autograd_core.compiler.loops import Accumulate, Load, LoopKernel, Reduce, S
 
 from .loop_dimensions import merged
 from .loop_stages import LANE, SERIAL, TASK, levels_of, stages_of, work_of
+from .machine import WORKERS
 
 BLOCK = 2048  # columns of a task, where rows are cut
 TASKS = 32  # that there should be, for threads to have about the same number
@@ -30,7 +31,6 @@ NARROW = 16  # columns of a task across rows, where there are few
 FEW, LONG = 8, 8192  # outer points below, and inner points from which a row is worth a barrier
 WIDE, MANY = 4096, 512  # inner points and columns from which threads share columns, not rows
 ACCUMULATORS = 4 << 20  # bytes of accumulators of all threads
-THREADS = 32  # that take part where each has scratch of its own
 
 
 class Group(NamedTuple):
@@ -122,7 +122,7 @@ def plan(kernel: LoopKernel) -> Plan:
     tasks = Group(tuple(firsts), prod(sizes[d] for d in firsts), 1 if shape in ("rows", "together") else blocks)
     serial = Group(tuple(seconds), prod(sizes[d] for d in seconds), blocks if shape == "together" else 1)
     stages = stages_of(kernel, levels if shape == "together" else None)
-    planned = Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, frozenset(), (), THREADS, fine)
+    planned = Plan(kernel, shape, sizes, tasks, serial, block, levels, stages, frozenset(), (), WORKERS, fine)
     innermost = SERIAL if shape == "across" else LANE
     row = 0 if shape == "together" else planned.row
     kept, work = work_of(kernel, levels, stages, innermost, row, along)
@@ -226,8 +226,8 @@ def _threads(planned: Plan) -> int:
     accumulates = [s for p, s in enumerate(body) if isinstance(s, Accumulate) and planned.per_point(p)]
     sizes = [operands[s.access.operand].itemsize for s in accumulates]
     if planned.shape != "rows" or not sizes:
-        return THREADS
-    return max(4, min(THREADS, ACCUMULATORS // max(1, planned.row * sum(sizes))))
+        return WORKERS
+    return max(4, min(WORKERS, ACCUMULATORS // max(1, planned.row * sum(sizes))))
 
 
 def padded(count: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.space import row_major
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.ops.products import linear_p, matmul_p
 from autograd_core.primitive import Primitive
@@ -22,7 +23,7 @@ from .convolution_weight import convolution_weight
 from .engine import KernelSpec
 from .gather import LOWERINGS as GATHER
 from .gemm import BatchDimension, MatrixLayout, gemm
-from .located import Copies, Located, Lowered, Lowering, row_major
+from .located import Copies, Located, Lowered, Lowering
 from .pooling import LOWERINGS as POOLING
 from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import llvmlite.binding as llvm
 import numpy as np
 
-MOST_THREADS = 256
+MOST_THREADS = 256  # of a team
+WORKERS = 32  # of them that take part in a kernel in which each has a workspace of its own
 
 
 class Machine(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.space import row_major
 from autograd_core.ops._windows import Windows
 from autograd_core.ops.pooling import (
     Divisor,
@@ -26,7 +27,7 @@ from autograd_core.primitive import Primitive
 
 from .emit import I32, I64, TYPES, Kernel, constant, element, i64, load, local, loop, splat, store, type_of, vector
 from .engine import KernelSpec
-from .located import Copies, Located, Lowered, Lowering, operands_in_order, row_major
+from .located import Copies, Located, Lowered, Lowering, operands_in_order
 from .machine import Machine
 from .strided import coordinates, distance, merged, nest, runs, table
 from .window_walk import (

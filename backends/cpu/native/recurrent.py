@@ -33,11 +33,10 @@ from .emit import (
     type_of,
     vector,
 )
-from .machine import Machine
+from .machine import WORKERS, Machine
 from .packing import Panel, pack
 from .tile import Segment, TileShape, Values, accumulate, zeros
 
-MOST_THREADS = 32  # that work on one layer; each has a buffer of its own
 PLANNED_THREADS = 2
 CHUNK = 4  # tiles of rows, whose sums are in the buffer at a time
 TALLEST = 14
@@ -153,7 +152,7 @@ def workspace(layer: Layer, gates: int, depth: int, slots: int | None = None) ->
     columns = gates * (-(-layer.hidden // 64) + 2) * 64
     registers = slots or min(WIDEST, -(-layer.hidden * size // 64) + 1)
     buffer = CHUNK * min(TALLEST, layer.batch) * registers * 64
-    return columns * depth * size + MOST_THREADS * buffer + 2 * 64
+    return columns * depth * size + WORKERS * buffer + 2 * 64
 
 
 class Recurrence:
@@ -171,13 +170,13 @@ class Recurrence:
         self.depth = sum(arrangement.depths)
         self.base, self.tall, self.short = cut_rows(layer.batch, arrangement.vectors, machine)
         rows = CHUNK * (self.base + bool(self.tall)) * arrangement.slots * self.lanes * layer.dtype.itemsize
-        self.packed = builder.gep(builder.scratch, [i64(MOST_THREADS * rows)], source_etype=I8)
+        self.packed = builder.gep(builder.scratch, [i64(WORKERS * rows)], source_etype=I8)
         self.buffer = builder.gep(builder.scratch, [builder.mul(builder.index, i64(rows))], source_etype=I8)
-        threads = smaller(builder, builder.size, i64(MOST_THREADS))
+        threads = smaller(builder, builder.size, i64(WORKERS))
         tiles, blocks = self.tall + self.short, self.number_of_blocks
         self.alone = builder.icmp_signed("<=", smaller(builder, threads, i64(blocks)), i64(tiles))
         everything = [(i64(0), i64(jobs)) for jobs in (tiles, blocks)]
-        shared = [self._share(jobs, threads) for jobs in (tiles, blocks)]
+        shared = [builder.share(jobs, most=WORKERS) for jobs in (tiles, blocks)]
         self.tiles, self.own_blocks = (
             tuple(builder.select(choice, a, b) for a, b in zip(own, every, strict=True))
             for choice, own, every in (
@@ -185,13 +184,6 @@ class Recurrence:
                 (builder.not_(self.alone), shared[1], everything[1]),
             )
         )
-
-    def _share(self, jobs: int, threads: ir.Value) -> tuple[ir.Value, ir.Value]:
-        b = self.builder
-        first, last = (
-            b.sdiv(b.mul(i64(jobs), smaller(b, index, threads)), threads) for index in (b.index, b.add(b.index, i64(1)))
-        )
-        return first, last
 
     def at(self, pointer: ir.Value, *terms: tuple[ir.Value | int, int]) -> ir.Value:
         """The address of the element at the sum of index * stride."""

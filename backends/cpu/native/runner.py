@@ -20,6 +20,7 @@ from autograd_core.backend import Device
 from autograd_core.compiler.ir import Equation, Graph
 from autograd_core.compiler.report import Build, KernelReport, Report
 from autograd_core.compiler.runner import Part
+from autograd_core.compiler.steady import ALONE
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 
@@ -30,10 +31,6 @@ from .peak import peak
 from .program import Call, Operand, Program, pointers
 
 REPORT_RUNS, REPORTS_FOR = 5, 0.3  # how often a report measures, unless that takes more seconds
-_probe = [object()]
-# What getrefcount says of an element of a list that nobody else refers to: arrays that are handed out count more while
-# somebody holds them, and are not written to then.
-ALONE = sys.getrefcount(_probe[0])
 
 
 _DATA_OFFSET = 16  # of the pointer in NumPy's array object, after the head that all Python objects have

@@ -14,12 +14,13 @@ import numpy as np
 from llvmlite import ir
 
 from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.space import row_major
 from autograd_core.ops.reductions import argmax_p, argmin_p, cumulative_prod_p, cumulative_sum_p
 from autograd_core.primitive import Primitive
 
 from .emit import I64, TYPES, Kernel, constant, element, i64, load, local, loop, smaller, splat, store, type_of, vector
 from .engine import KernelSpec
-from .located import Copies, Located, Lowered, Lowering, operands_in_order, row_major
+from .located import Copies, Located, Lowered, Lowering, operands_in_order
 from .machine import Machine
 from .strided import coordinates, distance, merged
 from .vector_math import scalar_op
