@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-case", action="store_true", help="compile every case of the op table, not some of each")
     parser.addoption("--write-operations", action="store_true", help="write docs/operations.md from what they find")
+
+
+@pytest.fixture(params=["numpy", "cpu"])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The default device: one that runs compiled functions kernel by kernel, and one that makes machine code."""
+    import autograd_core as ag
+
+    with ag.default_device(request.param):
+        yield request.param

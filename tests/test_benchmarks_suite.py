@@ -75,47 +75,20 @@ def test_the_list_names_every_row(capsys):
     assert all(name in printed for name in WORKLOADS)
 
 
+SMALLEST = f"suite --quick --rows {CHAIN} --peers none --modes eager --threads 1".split()
+
+
 def test_a_picture_is_drawn(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="the plot needs matplotlib (extra: examples)")
     file = tmp_path / "times.png"
-    main(
-        [
-            "suite",
-            "--quick",
-            "--rows",
-            CHAIN,
-            "--peers",
-            "none",
-            "--modes",
-            "eager",
-            "--threads",
-            "1",
-            "--plot",
-            str(file),
-        ]
-    )
+    main([*SMALLEST, "--plot", str(file)])
     assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_matplotlib_there_is_no_picture_and_it_is_said(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     file = tmp_path / "times.png"
-    main(
-        [
-            "suite",
-            "--quick",
-            "--rows",
-            CHAIN,
-            "--peers",
-            "none",
-            "--modes",
-            "eager",
-            "--threads",
-            "1",
-            "--plot",
-            str(file),
-        ]
-    )
+    main([*SMALLEST, "--plot", str(file)])
     assert "no plot: matplotlib is not installed" in capsys.readouterr().out
     assert not file.exists()
 

@@ -19,12 +19,6 @@ LOG = "autograd_core.compile"
 HERE = "test_compile_report.py"
 
 
-@pytest.fixture(params=["numpy", "cpu"])
-def device(request) -> Iterator[str]:
-    with ag.default_device(request.param):
-        yield request.param
-
-
 @pytest.fixture
 def native() -> Iterator[None]:
     pytest.importorskip("llvmlite")

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
 from native_loops import fenced
+from recurrent_kinds import KINDS, Kind
 
 import autograd_core as ag
 from autograd_core import nn, optim
@@ -28,21 +29,6 @@ LEVELS = ("host", "avx2", "scalar")
 TOLERANCE = {"float32": 5e-6, "float64": 1e-13}
 
 
-class Kind(NamedTuple):
-    primitive: General
-    adjoint: General
-    gates: int
-    states: tuple[str, ...]
-    biases: tuple[str, ...]
-    params: dict[str, Any] = {}
-
-
-KINDS = {
-    "rnn": Kind(recurrent.rnn_p, recurrent.rnn_vjp_p, 1, ("h0",), ("bias",), {"nonlinearity": "tanh"}),
-    "relu": Kind(recurrent.rnn_p, recurrent.rnn_vjp_p, 1, ("h0",), ("bias",), {"nonlinearity": "relu"}),
-    "lstm": Kind(recurrent.lstm_p, recurrent.lstm_vjp_p, 4, ("h0", "c0"), ("bias",)),
-    "gru": Kind(recurrent.gru_p, recurrent.gru_vjp_p, 3, ("h0",), ("bias_ih", "bias_hh")),
-}
 each_kind = pytest.mark.parametrize("kind", [pytest.param(KINDS[name], id=name) for name in KINDS])
 each_level = pytest.mark.parametrize("level", LEVELS)
 

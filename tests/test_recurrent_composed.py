@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from recurrent_kinds import KINDS, Kind
 
 import autograd_core as ag
-from autograd_core.ops import recurrent
 from autograd_core.primitive import General, bind
 
 T, B, D, H, R = 4, 5, 2, 3, 4  # no two alike, and none that is a number of gates times another
 LENGTHS = [4, 0, 2, 3, 1]
 
-
-class Kind(NamedTuple):
-    primitive: General
-    adjoint: General
-    gates: int
-    states: tuple[str, ...]
-    biases: tuple[str, ...]
-    params: dict[str, Any] = {}
-
-
-KINDS = {
-    "rnn": Kind(recurrent.rnn_p, recurrent.rnn_vjp_p, 1, ("h0",), ("bias",), {"nonlinearity": "tanh"}),
-    "relu": Kind(recurrent.rnn_p, recurrent.rnn_vjp_p, 1, ("h0",), ("bias",), {"nonlinearity": "relu"}),
-    "lstm": Kind(recurrent.lstm_p, recurrent.lstm_vjp_p, 4, ("h0", "c0"), ("bias",)),
-    "gru": Kind(recurrent.gru_p, recurrent.gru_vjp_p, 3, ("h0",), ("bias_ih", "bias_hh")),
-}
 
 each_kind = pytest.mark.parametrize(
     ("kind", "projected"),
