@@ -24,7 +24,8 @@ F = nn.functional
     ],
 )
 def test_a_value_looked_at_is_an_error_that_names_the_line(device, f) -> None:
-    with pytest.raises(CompileError, match=r"is looked at inside the compiled function, at .*test_compile_refusals\.py:\d+"):
+    told = r"is looked at inside the compiled function, at .*test_compile_refusals\.py:\d+"
+    with pytest.raises(CompileError, match=told):
         ag.compile(f)(ag.ones(3))
 
 
