@@ -306,26 +306,7 @@ def _emit_spread(builder: Kernel, machine: Machine, *, x: Located, windows: Wind
                         spot = element(builder, line, column, kind)
                         store(builder, builder.fadd(load(builder, spot, value.type), value), spot)
 
-            _each_window_once(builder, across, lanes if across.stride == 1 or tiles else 1, body)
-
-
-def _each_window_once(builder: Kernel, axis: Axis, lanes: int, body: Callable[[ir.Value, int, bool], None]) -> None:
-    """Like ``columns``, but each window once."""
-    low, high = axis.inside
-    width = lanes
-    while width > 1 and high - low < width:
-        width //= 2
-    high -= (high - low) % width
-    if width > 1 and high > low:
-        with loop(builder, low, high, width) as start:
-            body(start, width, True)
-    else:
-        low = high = 0
-    rest = axis.output - (high - low)
-    if rest:
-        with loop(builder, 0, rest) as number:
-            after = builder.add(number, i64(high - low))
-            body(builder.select(builder.icmp_signed("<", number, i64(low)), number, after), 1, False)
+            columns(builder, across, lanes if across.stride == 1 or tiles else 1, body, once=True)
 
 
 def _repeat(builder: Kernel, value: ir.Value, times: int, target: ir.Value) -> None:

@@ -112,13 +112,17 @@ def rows(builder: Kernel, walked: Sequence[Axis], planes: Sequence[int]) -> Iter
         yield row, at[:2], at[2:]
 
 
-def columns(builder: Kernel, axis: Axis, lanes: int, body: Callable[[ir.Value, int, bool], None]) -> None:
+def columns(
+    builder: Kernel, axis: Axis, lanes: int, body: Callable[[ir.Value, int, bool], None], *, once: bool = False
+) -> None:
     """``body(first window, how many, whether all are inside the image)`` until all windows of a row are met.
 
-    Some may be met twice, so that every vector is full.
+    Some may be met twice, so that every vector is full; with ``once`` each is met once.
     """
     low, high = axis.inside
     width = min(lanes, 1 << ((high - low).bit_length() - 1)) if high > low else 1
+    if once:
+        high -= (high - low) % width
     if width > 1:
         with loop(builder, low, high, width) as start:
             start = smaller(builder, start, i64(high - width)) if (high - low) % width else start
