@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from compile_tools import draw, network
+from compiled_networks import draw, network
 
 import autograd_core as ag
 from autograd_core import nn, optim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compile_tools import draw
+from compiled_networks import draw
 
 import autograd_core as ag
 from autograd_core import nn, optim

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from compile_tools import called_often, draw, network
+from compiled_networks import called_often, draw, network
 
 import autograd_core as ag
 from autograd_core import nn
