@@ -196,6 +196,20 @@ def test_long_sums_are_cut_into_blocks(level):
         check(a, b, matrix(rng, 37, 70, "rows", dtype, 3), accumulate=adding, threads=2, level=level)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_last_block_of_a_very_long_sum_is_no_shorter_than_a_register(dtype):
+    size = np.dtype(dtype).itemsize
+    for k in (35527, 35521, 76417, 141711, 153601, 384 * 10000 + 1, 2**31 + 1):
+        depth, blocks = depth_of(k, np.dtype(dtype))
+        assert (blocks - 1) * depth + 64 // size <= k <= blocks * depth
+    rng = np.random.default_rng(3)
+    k = {"float32": 153601, "float64": 35527}[dtype]
+    # both factors are packed, by whole registers along k
+    a, b = matrix(rng, 6, k, "rows", dtype, -k % 512), matrix(rng, k, 70, "columns", dtype)
+    a[:], b[:] = np.rint(a), np.rint(b)  # the sums are exact
+    check(a, b, matrix(rng, 6, 70, "rows", dtype), threads=2)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0)])
 def test_empty_products(shape):
     m, n, k = shape

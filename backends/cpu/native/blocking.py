@@ -11,6 +11,7 @@ from .machine import Machine
 
 BLOCK_BYTES = 512 * 1024  # of packed B: half of a second-level cache
 DEPTH_BYTES = 1536  # of one row of A in a block along k: a tile's rows stay in the first-level cache
+REGISTER_BYTES = 64  # of the widest machine
 WHOLE_BYTES = 3200  # a row of A that is not cut: blocks are more code, and another pass over C
 TALLEST = 16
 FEW = 4  # rows of A that do not pay for packing B
@@ -62,9 +63,14 @@ class Blocking(NamedTuple):
 
 
 def depth_of(k: int, dtype: np.dtype) -> tuple[int, int]:
-    """(length, number) of the blocks along k, of nearly equal length."""
-    blocks = ceil(k * dtype.itemsize / DEPTH_BYTES) if k * dtype.itemsize > WHOLE_BYTES else 1
-    return ceil(k / blocks), blocks
+    """(length, number) of the blocks along k. The last may be shorter, but no shorter than any machine's register:
+    what packs it moves whole registers."""
+    if k * dtype.itemsize <= WHOLE_BYTES:
+        return k, 1
+    depth = ceil(k / ceil(k * dtype.itemsize / DEPTH_BYTES))
+    while (k - 1) % depth + 1 < REGISTER_BYTES // dtype.itemsize:
+        depth += 1
+    return depth, ceil(k / depth)
 
 
 def choose(
