@@ -199,7 +199,7 @@ def _name(kernel: LoopKernel) -> str:
 
 
 def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[Var, Var]]:
-    """What such a kernel may write over what it reads: each element is read, once, where it is written."""
+    """What such a kernel may write over what it reads: each element is read, once, before it is written."""
     if any(isinstance(s, Reduce) for s in kernel.body):
         return frozenset()  # a stage reads again what an earlier one has read, and threads may share a row
     sizes = kernel.outer + kernel.inner
@@ -207,19 +207,20 @@ def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[
     def once(access: Access) -> bool:
         return all(stride != 0 for stride, size in zip(access.strides, sizes, strict=True) if size > 1)
 
-    reads: dict[int, set[Access]] = {}
-    for s in kernel.body:
+    reads, writes = dict[int, set[Access]](), dict[int, set[Access]]()
+    last_read, first_write = dict[int, int](), dict[int, int]()
+    for position, s in enumerate(kernel.body):
         if isinstance(s, Load):
             reads.setdefault(s.access.operand, set()).add(s.access._replace(operand=0))
-    writes: dict[int, set[Access]] = {}
-    for s in kernel.body:
-        if isinstance(s, Store):
+            last_read[s.access.operand] = position
+        elif isinstance(s, Store):
             writes.setdefault(s.access.operand, set()).add(s.access._replace(operand=0))
+            first_write.setdefault(s.access.operand, position)
     return frozenset(
         (operands[w], operands[r])
         for w, written in writes.items()
         for r, read in reads.items()
-        if len(written) == 1 and read == written and all(map(once, written))
+        if len(written) == 1 and read == written and all(map(once, written)) and last_read[r] < first_write[w]
     )
 
 
