@@ -23,6 +23,8 @@ pytest.importorskip("llvmlite", reason="native kernels are machine code made by 
 from autograd_core.backends.cpu.native import cache, emit, engine, identity, machine
 from autograd_core.backends.cpu.native.cache import Cache, default_directory
 from autograd_core.backends.cpu.native.engine import KernelSpec
+from autograd_core.compiler import ir
+from autograd_core.ops import _sampling, _windows, philox
 
 owned = pytest.mark.skipif(not hasattr(os, "getuid"), reason="this system's files have no owner and mode")
 
@@ -472,3 +474,32 @@ def test_sources_changed_since_they_were_loaded_name_nothing(monkeypatch):
     monkeypatch.setattr(identity, "LOADED", float("inf"))
     assert identity._sources()
     identity._sources.cache_clear()
+
+
+def test_sources_are_those_that_kernels_take_constants_and_tables_from(tmp_path, monkeypatch):
+    identity._sources.cache_clear()
+    folders: list[Path] = []
+    monkeypatch.setattr(identity, "LOADED", float("inf"))
+    monkeypatch.setattr(identity, "_hash_of", lambda given: folders.extend(given) or "a hash")
+    assert identity._sources() == "a hash"
+    identity._sources.cache_clear()
+    for module in (engine, ir, philox, _sampling, _windows):
+        assert Path(module.__file__).parent in folders
+    monkeypatch.undo()
+
+
+def test_the_hash_of_sources_is_another_when_one_changes_and_none_where_there_are_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(identity, "LOADED", float("inf"))
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    full.mkdir(), empty.mkdir()
+    (full / "a.py").write_text("x = 1")
+    first = identity._hash_of([full])
+    assert first == identity._hash_of([full])
+    (full / "a.py").write_text("x = 2")
+    second = identity._hash_of([full])
+    (full / "b.py").write_text("")
+    assert len({first, second, identity._hash_of([full])}) == 3
+    # a frozen application has no sources: its kernels are named by their text, for another version has none either
+    assert identity._hash_of([empty]) is None
+    assert identity._hash_of([full, empty]) is None
+    assert identity._hash_of([tmp_path / "absent"]) is None

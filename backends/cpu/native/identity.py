@@ -1,13 +1,13 @@
 """What names a kernel's machine code on disk: a hash of all that determines it.
 
-A kernel that this package writes is named by its ``key`` and by the sources of the package, so that nothing of its
-code is made when it is known. A kernel written elsewhere, or with a key that has no spelling of its own (it holds a
+A kernel that this package writes is named by its ``key`` and by the sources that write it, so that nothing of its code
+is made when it is known. A kernel written elsewhere, or with a key that has no spelling of its own (it holds a
 function, say), is named by its text in LLVM's language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from functools import cache, partial
 from hashlib import sha256
@@ -19,6 +19,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from autograd_core.compiler import ir
+from autograd_core.ops import philox
 
 from . import LOADED
 from .machine import Machine
@@ -83,18 +84,27 @@ def _written_here(emit: Any) -> bool:
 
 @cache
 def _sources() -> str | None:
-    """A hash of the sources of this package and the core's compiler; None if one has changed since it was loaded."""
+    """A hash of the sources of this package, the core's compiler, and the operations, whose constants and tables
+    kernels have in their code."""
+    return _hash_of([Path(module).parent for module in (__file__, ir.__file__, philox.__file__)])
+
+
+def _hash_of(folders: Sequence[Path]) -> str | None:
+    """Of the sources in these folders; None if one is not there, or has changed since it was loaded."""
     found = sha256()
-    folders = [Path(__file__).parent, Path(ir.__file__).parent]
-    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
-        try:
-            status = path.stat()
-            content = path.read_bytes()
-        except OSError:  # no sources: a frozen application
+    for folder in folders:
+        paths = sorted(folder.glob("*.py"))
+        if not paths:  # no sources: a frozen application
             return None
-        if max(status.st_mtime, status.st_ctime) > LOADED:
-            return None
-        found.update(f"{path.name} {len(content)}\n".encode() + content)
+        for path in paths:
+            try:
+                status = path.stat()
+                content = path.read_bytes()
+            except OSError:
+                return None
+            if max(status.st_mtime, status.st_ctime) > LOADED:
+                return None
+            found.update(f"{path.name} {len(content)}\n".encode() + content)
     return found.hexdigest()
 
 
