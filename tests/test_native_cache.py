@@ -488,6 +488,12 @@ def test_sources_are_those_that_kernels_take_constants_and_tables_from(tmp_path,
     monkeypatch.undo()
 
 
+def test_sources_are_watched_from_when_the_first_of_them_is_loaded():
+    # the operations are there from the start, kernels from the first compilation on: what is changed between is known
+    script = "import time, autograd_core; t = time.time(); from autograd_core.backends.cpu.native import identity as i"
+    subprocess.run([sys.executable, "-c", f"{script}; assert i.LOADED <= t"], check=True)
+
+
 def test_the_hash_of_sources_is_another_when_one_changes_and_none_where_there_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "LOADED", float("inf"))
     full, empty = tmp_path / "full", tmp_path / "empty"

@@ -1,5 +1,1 @@
 """Machine code for compiled graphs: kernels written as LLVM IR for exact shapes, one native call for a whole step."""
-
-import time
-
-LOADED = time.time()  # sources changed after this are not the code that runs

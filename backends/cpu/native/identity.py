@@ -19,9 +19,8 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from autograd_core.compiler import ir
-from autograd_core.ops import philox
+from autograd_core.ops import LOADED, philox
 
-from . import LOADED
 from .machine import Machine
 
 
