@@ -17,9 +17,9 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
+from autograd_core.compiler.dimensions import merged
 from autograd_core.compiler.loops import Accumulate, Load, LoopKernel, Reduce, Store
 
-from .loop_dimensions import merged
 from .loop_stages import LANE, SERIAL, TASK, levels_of, stages_of, work_of
 from .machine import WORKERS
 

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from autograd_core.compiler.loops import Access, Accumulate, Constant, Index, Load, LoopKernel, Store
+from .loops import Access, Accumulate, Constant, Index, Load, LoopKernel, Store
 
 
 def merged(kernel: LoopKernel) -> LoopKernel:
