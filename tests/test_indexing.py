@@ -105,6 +105,36 @@ def test_an_index_may_be_any_integer_dtype_or_a_list() -> None:
     assert x[np.int64(1), ag.tensor(0)].item() == 3.0
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "uint64"])
+@pytest.mark.parametrize("length", [100, 300])
+def test_a_narrow_index_need_not_hold_the_length_of_the_axis_or_positions_in_the_array(dtype: str, length: int) -> None:
+    rng, limits = np.random.default_rng(1), np.iinfo(dtype)
+    at = np.array([0, 7, 99, 7, 1, *([-1, -2, -100] if limits.min < 0 else [])])
+    index = ag.tensor(at.astype(dtype))
+    x, v = rng.standard_normal((length, 3)), rng.integers(-4, 5, (at.size, 3)).astype(np.float64)
+    sums = np.zeros((length, 3))
+    np.add.at(sums, at, v)
+    changed = x.copy()
+    changed[at] = v
+    last = [[float(place not in (at % length)[i + 1 :])] * 3 for i, place in enumerate(at % length)]
+    for axis in (0, 1):
+
+        def turned(y: np.ndarray, axis: int = axis) -> ag.Tensor:
+            return ag.tensor(np.ascontiguousarray(np.moveaxis(y, 0, axis)))
+
+        key = index if axis == 0 else (slice(None), index)
+        table, values = turned(x), turned(v)
+        gradient = ag.grad(lambda y, key=key, values=values: (y[key] * values).sum())(table)
+        np.testing.assert_array_equal(gradient.numpy(), turned(sums).numpy())
+        added = ag.zeros_like(table).at[key].add(values)
+        np.testing.assert_array_equal(added.numpy(), turned(sums).numpy())
+        np.testing.assert_array_equal(table.at[key].set(values).numpy(), turned(changed).numpy())
+        of_values = ag.grad(lambda y, key=key, table=table: table.at[key].set(y).sum())(values)
+        np.testing.assert_array_equal(of_values.numpy(), turned(np.array(last)).numpy())
+        places = turned(np.repeat(at[:, None], 3, 1)).astype(dtype)
+        np.testing.assert_array_equal(ag.take_along_axis(table, places, axis=axis).numpy(), turned(x[at]).numpy())
+
+
 @pytest.mark.parametrize("n", [1, 7])
 def test_gradients_of_rows_named_often_are_summed_in_blocks(n: int) -> None:
     """Rows longer than a block, and more rows than fit into one."""

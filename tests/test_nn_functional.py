@@ -110,6 +110,12 @@ def test_one_hot() -> None:
         F.one_hot(ag.tensor([3]), 3)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint64"])
+def test_one_hot_of_narrow_labels_has_a_single_one_among_many_classes(dtype: str) -> None:
+    labels = np.array([0, 3, 43, 127])
+    np.testing.assert_array_equal(F.one_hot(ag.tensor(labels.astype(dtype)), 600).numpy(), np.eye(600)[labels])
+
+
 @pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
 def test_pad_counts_axes_from_the_last_as_pytorch_does(mode: str) -> None:
     torch = pytest.importorskip("torch")

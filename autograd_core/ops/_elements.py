@@ -89,7 +89,7 @@ def sliced(x: Any, key: BasicKey) -> Any:
 def _in_range(xp: Any, indices: Any, length: int) -> Any:
     """``indices`` counted from the front; IndexingError for one out of range."""
     if not indices.size:
-        return indices
+        return _wide(indices)
     lowest, highest = int(indices.min()), int(indices.max())
     if lowest < -length or highest >= length:
         wrong = lowest if lowest < -length else highest
@@ -97,7 +97,17 @@ def _in_range(xp: Any, indices: Any, length: int) -> Any:
             f"index {wrong} is out of range for an axis of length {length}"
             + (f"; use {-length} to {length - 1}" if length else "")
         )
-    return indices if lowest >= 0 else xp.where(indices < 0, indices + length, indices)
+    return _wide(indices) if lowest >= 0 else _from_front(xp, indices, length)
+
+
+def _wide(indices: Any) -> Any:
+    """As what a narrow integer may not hold: lengths of axes, and positions in arrays."""
+    return indices.astype(DEFAULT_INT, copy=False)
+
+
+def _from_front(xp: Any, indices: Any, length: int) -> Any:
+    indices = _wide(indices)
+    return xp.where(indices < 0, indices + length, indices)
 
 
 def _along(axis: int, indices: Any) -> tuple[Any, ...]:
@@ -234,7 +244,7 @@ put_p: Multilinear = multilinear(
 
 
 def _last(xp: Any, indices: Any, *, length: int) -> Any:
-    at = xp.ascontiguousarray(xp.where(indices < 0, indices + length, indices)).reshape(-1)
+    at = xp.ascontiguousarray(_from_front(xp, indices, length)).reshape(-1)
     order = xp.arange(at.size)
     writer = xp.zeros(length, order.dtype)
     writer[at] = order
@@ -262,7 +272,7 @@ def _stays(indices: Any, shape: tuple[int, ...], axis: int) -> Any:
 def _joint_positions(xp: Any, *indices: Any, lengths: tuple[int, ...]) -> Any:
     total = 0
     for index, length in zip(indices, lengths, strict=True):
-        total = total * length + _in_range(xp, index, length).astype(DEFAULT_INT)
+        total = total * length + _in_range(xp, index, length)
     return total
 
 
@@ -285,7 +295,7 @@ joint_positions_p: General = general(
 
 
 def _positions_along(xp: Any, index: Any, *, shape: tuple[int, ...], axis: int) -> Any:
-    total = _in_range(xp, index, shape[axis]).astype(DEFAULT_INT) * prod(shape[axis + 1 :])
+    total = _in_range(xp, index, shape[axis]) * prod(shape[axis + 1 :])
     for i, n in enumerate(index.shape):
         if i != axis:
             steps = xp.arange(n) * prod(shape[i + 1 :])

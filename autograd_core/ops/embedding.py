@@ -274,6 +274,6 @@ def one_hot(input: Any, num_classes: int = -1) -> Any:
         if not labels.size:
             raise ArgumentError("one_hot: num_classes cannot be taken from labels of no elements; give it")
         num_classes = examine(labels, lambda values: int(values.max())) + 1
-    labels = checked_indices("one_hot", labels, num_classes, f"{num_classes} classes")
-    classes = arange(num_classes, dtype=labels.dtype, device=labels.device)
+    labels = checked_indices("one_hot", labels, num_classes, f"{num_classes} classes").astype(DEFAULT_INT)
+    classes = arange(num_classes, dtype=DEFAULT_INT, device=labels.device)
     return (expand_dims(labels, axis=-1) == classes).astype(DEFAULT_INT)
