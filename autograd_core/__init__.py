@@ -15,7 +15,15 @@ from typing import Any as _Any
 from . import random
 from .aval import as_dtype as _as_dtype
 from .backend import Device, devices
-from .context import default_device, enable_grad, is_grad_enabled, no_grad, strict_dtypes
+from .context import (
+    default_device,
+    enable_grad,
+    get_math_mode,
+    is_grad_enabled,
+    math_mode,
+    no_grad,
+    strict_dtypes,
+)
 from .dtypes import *
 from .errors import (
     AnomalyError,

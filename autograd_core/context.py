@@ -11,15 +11,20 @@ from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
 
+from .errors import ArgumentError
+
+MATH_MODES = ("fp32", "tf32", "bf16")
+
 
 class State:
     """interpreter: who runs a primitive on plain tensors; recording: grad mode; depth: open transforms;
     generator: where random numbers come from; observer: an instrument that is told what runs (``diagnostics``), or
     None: ``ran(primitive, inputs, output)`` after every primitive on every level, ``pulled(node, g, cotangents)`` after
     every pullback of a sweep; tape: notes, or plays back, the effects of a function that runs twice (checkpoint);
-    strict: whether a tensor that would silently change its dtype is an error."""
+    strict: whether a tensor that would silently change its dtype is an error; math: what products of float32 are made
+    in, one of ``MATH_MODES``."""
 
-    __slots__ = ("depth", "device", "generator", "interpreter", "observer", "recording", "strict", "tape")
+    __slots__ = ("depth", "device", "generator", "interpreter", "math", "observer", "recording", "strict", "tape")
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class State:
         observer: Any = None,
         tape: Any = None,
         strict: bool = False,
+        math: str = "fp32",
     ):
         self.interpreter = interpreter
         self.recording = recording
@@ -40,6 +46,7 @@ class State:
         self.observer = observer
         self.tape = tape
         self.strict = strict
+        self.math = math
 
     def replace(self, **changes: Any) -> State:
         fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
@@ -94,6 +101,7 @@ class recording_mode(ContextDecorator):
             state.observer,
             state.tape,
             state.strict,
+            state.math,
         )
         self._tokens.append(_STATE.set(changed))
 
@@ -154,6 +162,33 @@ def strict_dtypes() -> Iterator[None]:
     """
     with scope(strict=True):
         yield
+
+
+@contextmanager
+def math_mode(mode: str) -> Iterator[None]:
+    """Choose what matrix products, convolutions and recurrent layers of float32 may be computed in.
+
+    mode: ``"fp32"``, the default, as NumPy would; ``"tf32"``: factors rounded to 10 bits after the point, sums in
+    float32; ``"bf16"``: factors rounded to 7. Tensors stay float32. On GPUs with tensor cores the last two are several
+    times faster; a device without them, the CPU among them, computes in float32 whatever the mode. Compiled functions
+    are compiled for each mode that they are called in. ArgumentError for any other mode.
+
+    >>> import autograd_core as ag
+    >>> with ag.math_mode("tf32"):
+    ...     ag.get_math_mode()
+    'tf32'
+    >>> ag.get_math_mode()
+    'fp32'
+    """
+    if mode not in MATH_MODES:
+        raise ArgumentError(f"math_mode: {mode!r} is none of {', '.join(map(repr, MATH_MODES))}")
+    with scope(math=mode):
+        yield
+
+
+def get_math_mode() -> str:
+    """What products of float32 may be computed in: ``"fp32"``, ``"tf32"`` or ``"bf16"`` (``math_mode``)."""
+    return _STATE.get().math
 
 
 @contextmanager

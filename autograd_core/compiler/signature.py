@@ -37,7 +37,7 @@ class Signature:
         self.reason = "it is called for the first time"
         self._unsteady = 0
         state = context.current()
-        self._context = (state.recording, state.device, state.strict)
+        self._context = (state.recording, state.device, state.strict, state.math)
 
     def __str__(self) -> str:
         return "(" + ", ".join(map(str, self.leaves)) + ")"
@@ -46,7 +46,7 @@ class Signature:
         if len(leaves) != len(self.leaves) or structure != self.structure:
             return False
         state = context.current()
-        if (state.recording, state.device, state.strict) != self._context:
+        if (state.recording, state.device, state.strict, state.math) != self._context:
             return False
         return all(map(_fits, leaves, self.leaves))
 
@@ -56,7 +56,7 @@ class Signature:
             if mine != theirs:
                 return f"leaf {i} of the arguments was {mine} and is now {theirs}"
         if self._context != other._context:
-            return "grad mode, default device or strict_dtypes differ"
+            return "grad mode, default device, strict_dtypes or math_mode differ"
         return "the arguments are nested differently"
 
     def call(self, leaves: Sequence[Any]) -> Any:
