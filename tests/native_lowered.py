@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from native_loops import fenced
+from fences import fenced
 
 from autograd_core.aval import Aval
 from autograd_core.backends.cpu.native import engine, machine

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
-from native_loops import fenced
+from fences import fenced
 from recurrent_kinds import KINDS, Kind
 
 import autograd_core as ag
