@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
+from weakref import ref
 
 from ..backend import Device
 from .capture import evaluate
@@ -36,6 +38,9 @@ class Runner(Protocol):
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         """The outputs, as arrays of their own, from the inputs in order."""
 
+    def forget(self, outputs: Collection[int]) -> None:
+        """Hold these outputs of the last call no longer: their memory is free when those who were given them let go."""
+
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The code, as text."""
 
@@ -54,14 +59,18 @@ class KernelRunner:
 
     build: Build | None = None
 
-    def __init__(self, graph: Graph, device: Device, name: str = "the graph"):
+    def __init__(self, graph: Graph, device: Device, name: str = "the graph", variables: Collection[int] = ()):
         self.graph, self.device, self.name = graph, device, name
         self.host_calls: Sequence[str] = [e.primitive.name for e in graph.equations]
-        self._last: Sequence[Any] | None = None
+        self._variables = frozenset(variables)
+        self._last: list[Callable[[], Any]] | None = None  # what gives the inputs of the last call, or None
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
-        self._last = inputs
+        self._last = [ref(x) if i in self._variables else partial(_itself, x) for i, x in enumerate(inputs)]
         return evaluate(self.graph, self.device, dict(zip(self.graph.inputs, inputs, strict=True)))
+
+    def forget(self, outputs: Collection[int]) -> None:
+        """No output is held."""
 
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The graph: no code is generated."""
@@ -73,7 +82,11 @@ class KernelRunner:
     def report(self, present: Mapping[int, Any] | None = None) -> Report | None:
         if self._last is None:
             return None
-        values = dict(zip(self.graph.inputs, self._last, strict=True))
+        values = {v: held() for v, held in zip(self.graph.inputs, self._last, strict=True)}
+        for i, v in enumerate(self.graph.inputs):
+            values[v] = present.get(i) if values[v] is None and present is not None else values[v]
+        if any(array is None for array in values.values()):
+            return None
         values.update(self.graph.constants)
         start = time.perf_counter()
         rows = [self._row(e, values) for e in self.graph.equations]
@@ -92,6 +105,10 @@ class KernelRunner:
         return KernelReport(f"host: {name}", seconds, size, 0, operations=(name,), lines=lines, native=False)
 
 
+def _itself(x: Any) -> Any:
+    return x
+
+
 def runner_for(
     graph: Graph,
     device: Device,
@@ -107,7 +124,7 @@ def runner_for(
     """
     make = getattr(device.backend, "compile", None)
     made = None if make is None else make(graph, device, name, updates or {}, variables)
-    runner: Runner = KernelRunner(graph, device, name) if made is None else made
+    runner: Runner = KernelRunner(graph, device, name, variables) if made is None else made
     log.info("%s: %s", name, _told(runner, len(graph.equations), device))
     return runner
 

@@ -84,7 +84,7 @@ class Signature:
             if variant.identity == new.identity and not variant.unsteady:
                 variant.watch = new.watch
                 if variant.runner is None:
-                    variant.compile()
+                    variant.compile(values, leaves)
                 self.variants.remove(variant)
                 self.variants.insert(0, variant)
                 self._unsteady = 0

@@ -80,7 +80,7 @@ def _merged(e: Equation, before: Equation | None) -> Equation:
 
 
 def _with(e: Equation, inputs: Sequence[Var], params: dict[str, Any]) -> Equation:
-    return Equation(e.primitive, inputs, params, e.outputs, e.origin)
+    return Equation(e.primitive, inputs, params, e.outputs, e.origin, e.recorded)
 
 
 def _changes_nothing(e: Equation) -> bool:
@@ -147,8 +147,11 @@ def _carried_out(e: Equation, operands: Sequence[Any]) -> list[np.ndarray] | Non
 # ------------------------------------------------------------------------------------------- duplicates
 
 
-def without_duplicates(graph: Graph) -> Graph:
-    """Equal equations once, equal constants too; outputs of the graph may then be one value."""
+def without_duplicates(graph: Graph, *, derivatives: bool = False) -> Graph:
+    """Equal equations once, equal constants too; outputs of the graph may then be one value.
+
+    derivatives: whether the result is differentiated, so that what is recorded is not one with what is not.
+    """
     stands: dict[Var, Var] = {}
     constants: dict[Var, Any] = {}
     arrays: dict[Any, Var] = {}
@@ -166,7 +169,7 @@ def without_duplicates(graph: Graph) -> Graph:
     kept = []
     for e in graph.equations:
         e = _with(e, [stands.get(v, v) for v in e.inputs], e.params)
-        same = known.setdefault((e.primitive, e.inputs, identity(e.params)), e)
+        same = known.setdefault((e.primitive, e.inputs, identity(e.params), derivatives and e.recorded), e)
         if same is e:
             kept.append(e)
         else:

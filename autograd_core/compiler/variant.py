@@ -12,14 +12,13 @@ from .. import context, tree
 from ..errors import CompileError
 from ..graph import Leaf, Node, Piece
 from ..interpreters.reverse import main_node
-from ..primitive import bind
 from ..tensor import Tensor, Variable
-from . import differentiable
 from .capture import Argument, Capture, Key, Look, Outer, Source, Symbol, as_tensor, evaluate
+from .differentiable import Operation
 from .effects import Assign, effects_of
 from .ir import Graph, check
 from .report import Report
-from .runner import Runner, runner_for
+from .runner import runner_for
 from .steady import Steady
 from .watch import Watch
 
@@ -48,8 +47,8 @@ class Variant:
         self._constant = [k for k, y in enumerate(_computed(self.results)) if not y.needs_gradient]
         self.unsteady = ""  # why this is not what the next call would do, though it looks the same
         self._steady: Steady | None = None
-        self.primitive: Any = None  # the graph as one operation, when it is first needed
-        self.programs: list[Runner] = []  # what transforms have made of it
+        self._operation: Operation | None = None  # the graph as one operation, when it is first needed
+        self.programs: list[Operation] = []  # what transforms have made of it
         self.looks = [_Look(capture, look) for look in capture.looks]
         befores = capture.before.values()
         self._nodes = [(b.tensor, b.node) for b in befores]
@@ -90,11 +89,23 @@ class Variant:
             return f"{len(mine)} equations in the last call, {len(theirs)} before"
         return "other tensors were used or assigned"
 
-    def compile(self) -> None:
-        variables = [i for i, s in enumerate(self.sources) if type(s) is Outer and isinstance(s.tensor, Variable)]
-        self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates(), variables)
+    def compile(self, values: list[Any], leaves: Sequence[Any]) -> None:
+        """Make the program: for what is differentiated from outside, the one that keeps what the gradient needs."""
+        self._operation = self._as_operation(self.programs) if self.differentiable else None
+        if self._operation is not None:
+            inputs = self._inputs(values, leaves)
+            recorded = self._operation.recorded(tuple([i for i, x in enumerate(inputs) if x.node is not None]))
+            operation = self._operation if recorded is None else recorded.forward
+            if operation in self.programs:
+                self.programs.remove(operation)  # it is the variant's own
+            self.runner = operation.runner
+            return
+        self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates(), self._variables())
         self.in_place = getattr(self.runner, "in_place", frozenset())
-        self.primitive, self.programs = None, []
+
+
+    def _variables(self) -> list[int]:
+        return [i for i, s in enumerate(self.sources) if type(s) is Outer and isinstance(s.tensor, Variable)]
 
     def report(self) -> Report:
         """Of the program, if it has run, and of those that transforms have made of it."""
@@ -203,9 +214,26 @@ class Variant:
         self.runner.repeat([(i, self.value(source, leaves)) for i, source in steady.moving])
         return True
 
-    def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Any]:
+    def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
         """The outputs as one operation, which transforms and backward see."""
-        inputs: list[Any] = []
+        if self._operation is None:
+            self._operation = self._as_operation(None if self.runner is None else self.programs)
+        return self._operation(self._inputs(values, leaves))
+
+    def _as_operation(self, programs: list[Operation] | None) -> Operation:
+        needed = [k for k, y in enumerate(_computed(self.results)) if y.needs_gradient]
+        return Operation(
+            self.owner.name,
+            self.graph,
+            self.device,
+            programs,
+            variables=self._variables(),
+            rules=self.rules,
+            followed=needed,
+        )
+
+    def _inputs(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
+        inputs: list[Tensor] = []
         for array, source in zip(values, self.sources, strict=True):
             if type(source) is Argument:
                 inputs.append(as_tensor(leaves[source.leaf]))
@@ -213,12 +241,7 @@ class Variant:
                 inputs.append(source.tensor)
             else:
                 inputs.append(Tensor(array, self.device))
-        if self.primitive is None:
-            self.primitive = differentiable.primitive_of(
-                self.owner.name, self.graph, self.device, self.runner, self.programs, self.rules
-            )
-        outputs = bind(self.primitive, inputs, {})
-        return list(outputs) if isinstance(outputs, tuple) else [outputs]
+        return inputs
 
 
 class _Passed(NamedTuple):

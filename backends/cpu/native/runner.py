@@ -86,6 +86,7 @@ class NativeRunner:
         self._lock = Lock()
         self._kept: Any = None
         self._fresh: list[int] = []
+        self._forgotten: set[int] = set()  # entries of outputs that are not held between calls
         self._arrays: list[Any] = [None] * len(table)  # what each entry of the table points to
         self._table = pointers([0] * len(table))
         self._address = ctypes.addressof(self._table)
@@ -141,6 +142,13 @@ class NativeRunner:
             for i, array in given:
                 self._give(self._base_of[i], array)
             self._run()
+
+    def forget(self, outputs: Collection[int]) -> None:
+        """Hold these outputs of the last call no longer: their memory is free when those who were given them let go."""
+        with self._lock:
+            for base in {self._outputs[k].base for k in outputs} & set(self._made):
+                self._arrays[base] = None
+                self._forgotten.add(base)
 
     def output(self, k: int) -> np.ndarray:
         """Output k of the last run."""
@@ -225,7 +233,7 @@ class NativeRunner:
         return self._arrays[self._updates_of[base]] if array is None and base in self._updates_of else array
 
     def _result(self, output: Output) -> np.ndarray:
-        array = self._arrays[output.base]
+        array = self._held(output.base)
         return array if output.view is None else _strided(array.reshape(-1), output.view)
 
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
@@ -252,7 +260,8 @@ class NativeRunner:
             for base, i in self._inputs:
                 if inputs[base] is None and present is not None:
                     inputs[base] = present.get(i)
-            if any(x is None for x in (*inputs.values(), *(self._arrays[base] for base in self._made))):
+            held = [self._arrays[base] for base in self._made if base not in self._forgotten]
+            if any(x is None for x in (*inputs.values(), *held)):
                 return None
             with self._aside(inputs):
                 end = perf_counter() + REPORTS_FOR
@@ -268,10 +277,11 @@ class NativeRunner:
     def _aside(self, inputs: Mapping[int, np.ndarray]) -> Iterator[None]:
         """Have outputs written to copies, also those that take the place of inputs: nobody sees these runs."""
         arrays, table = list(self._arrays), list(self._table)
-        copies = {id(arrays[base]): arrays[base].copy() for base in self._made}
+        copies = {id(arrays[base]): arrays[base].copy() for base in self._made if base not in self._forgotten}
         try:
             for base in self._made:
-                self._set(base, copies[id(arrays[base])])
+                aval = self._avals[base]
+                self._set(base, copies[id(arrays[base])] if base not in self._forgotten else np.empty(*aval))
             for base, array in inputs.items():
                 self._set(base, copies.get(id(array), np.asarray(array, order="C")))
             yield
