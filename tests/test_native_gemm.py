@@ -210,6 +210,35 @@ def test_the_last_block_of_a_very_long_sum_is_no_shorter_than_a_register(dtype):
     check(a, b, matrix(rng, 6, 70, "rows", dtype), threads=2)
 
 
+def test_threads_beyond_those_that_have_a_workspace_write_nothing(monkeypatch):
+    spare, workspaces = 16 << 20, []
+
+    class Remembered:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def zeros(self, count, dtype):
+            made = np.zeros(count, dtype)
+            if dtype is np.uint8:
+                workspaces.append(made)
+            return made
+
+    monkeypatch.setattr(engine, "np", Remembered())
+    rng = np.random.default_rng(0)
+    for shape, by_rows in (((210, 9, 295), True), ((9, 210, 295), False)):
+        m, n, k = shape
+        a, b = rng.standard_normal((m, k)).astype("f"), rng.standard_normal((n, k)).astype("f").T
+        c = np.zeros((m, n), "f")
+        target = machine.host()
+        cut = choose(m, n, k, np.dtype("f"), layout(a), layout(b), 1, target)
+        assert cut.pack_b
+        assert cut.by_rows == by_rows
+        spec = gemm(m, n, k, "float32", a=layout(a), b=layout(b), c=layout(c))
+        engine.call(spec._replace(scratch=spec.scratch + spare), [a, b, c], threads=machine.WORKERS + 8)
+        assert not workspaces[-1][spec.scratch + 64 :].any()
+        np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2), (3, 2, 0)])
 def test_empty_products(shape):
     m, n, k = shape

@@ -177,7 +177,16 @@ class _Product:
         c = builder.operands[2] if self.c is not None else None
         jobs = cut.row_tiles if cut.by_rows else cut.column_panels
         first, last = builder.share(jobs * products, most=WORKERS)
-        if products == 1:
+        # a thread without a share has no workspace either, when there are many
+        with builder.if_then(builder.icmp_signed("<", first, last)):
+            self._products(a, b, c, first, last, jobs)
+
+    def _products(
+        self, a: ir.Value, b: ir.Value, c: ir.Value | None, first: ir.Value, last: ir.Value, jobs: int
+    ) -> None:
+        """Jobs first to last, of which each product of the batch has so many."""
+        builder = self.builder
+        if prod(d.size for d in self.batch) == 1:
             self._one(a, b, c, (i64(0),) * len(self.batch), first, last)
             return
         start = builder.sdiv(first, i64(jobs))
