@@ -25,7 +25,6 @@ ARRAY = "pass it as an argument"
 LOOKED_AT = "is looked at inside the compiled function"
 _CLOSED_OVER = "the case's arrays are no operands; the same operation with operands: test_arrays_that_are_operands"
 _COUNTED = "how many there are depends on values"
-_PHASES = "the gradient checks by values that the function does not depend on the phases of vectors"
 
 # name, or function -> (what the error says, why it is right to refuse)
 REFUSED: dict[str, tuple[str, str]] = {
@@ -84,21 +83,6 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("nonzero", "getitem/truth", "unique_values", "unique_counts", "unique_inverse", "unique_all"),
         (LOOKED_AT, _COUNTED),
-    ),
-    **dict.fromkeys(
-        (
-            "qr/complete",
-            "qr/complete complex",
-            "eigh/complex",
-            "eig",
-            "eig/complex",
-            "eig/pairs of real matrices",
-            "svd/full",
-            "svd/full wide",
-            "svd/thin complex",
-            "svd/full complex",
-        ),
-        (LOOKED_AT, _PHASES),
     ),
     "transfer": ("the function was captured for", "a compiled function runs on one device"),
 }

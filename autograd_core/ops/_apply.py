@@ -45,13 +45,6 @@ def check_devices(op: str, tensors: Sequence[Value]) -> None:
             )
 
 
-def host_values(x: Any) -> np.ndarray:
-    """The values of ``x`` on the host, to be checked: those of all examples where ``x`` stands for one of a batch."""
-    while x.level:
-        x = x.inner
-    return x.numpy()
-
-
 def examine(x: Any, ask: Callable[[np.ndarray], Any]) -> Any:
     """``ask`` of the values of ``x`` on the host: a check that raises, or a decision that values make.
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradientError, LinAlgError, ShapeError
-from ..primitive import bind, guarded
-from ._apply import as_tensor, host_values, to_float
+from ..primitive import bind, general, guarded
+from ._apply import as_tensor, to_float
 from .arithmetic import reciprocal
+from .casting import detach
 from .complex_numbers import part_dtype
 from .creation import eye
 from .diagonals import embed_diagonal_p
@@ -65,11 +66,27 @@ def over(x: Any, divisors: Any) -> Any:
     return guarded(x, slopes.broadcast_to(x.shape))
 
 
-def require_small(part: Any, says: str, *wholes: Any) -> None:
-    """GradientError unless ``part`` of the cotangents ``wholes`` is no more than rounding."""
-    excess, *scales = (float(np.abs(host_values(x)).max(initial=0.0)) for x in (part, *wholes))
+def _unless_large(xp: Any, x: Any, part: Any, *wholes: Any, says: str) -> Any:
+    excess, *scales = (float(xp.max(xp.abs(a))) if a.size else 0.0 for a in (part, *wholes))
     if excess > CLEARLY * max(scales):
         raise GradientError(says)
+    return x
+
+
+# An operation, so that a compiled program asks each time, with the values at hand.
+require_small_p = general(
+    "require_small",
+    _unless_large,
+    lambda x, part, *wholes, says: x,
+    vjp=(lambda g: g,),
+    signals=False,
+    batch={},
+)
+
+
+def require_small(x: Any, part: Any, says: str, *wholes: Any) -> Any:
+    """``x``; GradientError if ``part`` of the cotangents ``wholes`` is more than rounding."""
+    return bind(require_small_p, (x, detach(part), *map(detach, wholes)), {"says": says})
 
 
 def aligned(xs: Sequence[Any], batched: Sequence[bool]) -> list[Any]:

@@ -108,7 +108,7 @@ def _completion(xp: Any, x: Any) -> Any:
 
 def _completion_vjp(g: Any, x: Any, y: Any) -> Any:
     inner = matmul(y.mH, g)
-    require_small(inner - inner.mH, DEPENDS_ON_ROTATION, g)
+    g = require_small(g, inner - inner.mH, DEPENDS_ON_ROTATION, g)
     return -matmul(y, matmul(g.mH, x))
 
 

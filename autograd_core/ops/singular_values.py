@@ -73,7 +73,7 @@ def _svd_vjp(g: Any, y: Any) -> Any:
     middle = over_gaps(turn_u * columns + rows * turn_v, gaps) + embedded(gs).astype(u.dtype)
     if u.dtype.kind == "c":
         phases = diagonal(turn_u) - diagonal(turn_v)
-        require_small(imag(diagonal(turn_u + turn_v)), DEPENDS_ON_PHASE, gu, gv)
+        phases = require_small(phases, imag(diagonal(turn_u + turn_v)), DEPENDS_ON_PHASE, gu, gv)
         middle = middle + embedded(over(phases, 4 * scale))
     result = matmul(matmul(u, middle), vh)
     if u.shape[-2] > u.shape[-1]:

@@ -38,10 +38,11 @@ class EigResult(NamedTuple):
     eigenvectors: Any
 
 
-def _require_no_phase(op: str, inner: Any, g: Any) -> None:
-    """GradientError if a cotangent of complex eigenvectors asks how they turn about themselves."""
-    if inner.dtype.kind == "c":
-        require_small(imag(diagonal(inner)), f"{op}: {DEPENDS_ON_PHASE}", g)
+def _require_no_phase(op: str, inner: Any, g: Any) -> Any:
+    """``inner``; GradientError if a cotangent of complex eigenvectors asks how they turn about themselves."""
+    if inner.dtype.kind != "c":
+        return inner
+    return require_small(inner, imag(diagonal(inner)), f"{op}: {DEPENDS_ON_PHASE}", g)
 
 
 # ------------------------------------------------------------------------------------------- Hermitian
@@ -54,8 +55,7 @@ def _eigh(xp: Any, x: Any) -> Any:
 
 def _eigh_vjp(g: Any, y: Any) -> Any:
     (gw, gv), (w, v) = g, y
-    inner = matmul(v.mH, gv)
-    _require_no_phase("eigh", inner, gv)
+    inner = _require_no_phase("eigh", matmul(v.mH, gv), gv)
     gaps = w[..., None, :] - w[..., :, None]
     turned = over_gaps(inner - hermitian(inner), gaps)
     return matmul(matmul(v, turned + embedded(gw).astype(v.dtype)), v.mH)
@@ -136,8 +136,7 @@ def _eig(xp: Any, x: Any) -> Any:
 def _eig_vjp(g: Any, y: Any, avals: Any) -> Any:
     (gw, gv), (w, v) = g, y
     vh = v.mH
-    inner = matmul(vh, gv)
-    _require_no_phase("eig", inner, gv)
+    inner = _require_no_phase("eig", matmul(vh, gv), gv)
     # columns keep their length 1 and turn as little as they can: v^H dv = 0
     inner = inner - matmul(vh, v) * diagonal(inner)[..., None, :]
     turned = over_gaps(inner, conj(w[..., None, :] - w[..., :, None]))
