@@ -1,0 +1,90 @@
+"""How rows are shared among threads: teams, packs, and parts where few rows are long."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from autograd_core.compiler.loops import Load, Store
+
+from .form import Form, PerPoint
+from .lanes import width_of
+from .source import Sizes
+from .stages import Stages, stages
+from .teams import WARP, Team
+from .totals import bytes_of
+
+PACKS = 4  # that a thread should take of a row
+TEXT = 3000  # statements of unrolled loops beyond which loops stay loops
+
+
+class Plan(NamedTuple):
+    """width: neighbours of a pack. splits: parts of a row, of ``chunk`` points. rounds: packs of a thread in one."""
+
+    team: Team
+    width: int
+    splits: int
+    chunk: int
+    rounds: int
+    stages: Stages
+    unrolled: bool
+
+
+def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
+    per_point = [p for p, s in enumerate(found.body) if isinstance(s, PerPoint)]
+    across = not per_point and _across(found)
+    width = 1 if across else width_of(found, sizes.vector, misaligned)
+    packs = -(-found.points // width)
+    team = _across_team(packs, sizes) if across else _row_team(found.rows, packs, sizes)
+    groups = -(-found.rows // team.count)
+    splits, chunk = 1, packs * width
+    if not per_point and 0 < groups < sizes.few and found.points >= sizes.long:
+        if not across:
+            team, groups = Team("block", sizes.threads, 1), found.rows
+        step = team.lanes * width
+        splits = max(1, min(sizes.threads, sizes.partial // groups, packs * width // (PACKS * step)))
+        chunk = -(-packs * width // (splits * step)) * step
+        splits = -(-packs * width // chunk)
+    made = _made(found, team, width, splits, chunk, sizes.kept)
+    if per_point and not made.unrolled and team.count > 1:  # sums in memory are those of a block's only team
+        made = _made(found, Team("block", sizes.threads, 1), width, splits, chunk, sizes.kept)
+    return made
+
+
+def _made(found: Form, team: Team, width: int, splits: int, chunk: int, kept: int) -> Plan:
+    rounds = -(-chunk // (team.lanes * width))
+    held = rounds * width
+    short = held * len(found.body) <= TEXT
+    room = kept // held if splits == 1 and short and held else 0
+    room -= bytes_of(found, [p for p, s in enumerate(found.body) if isinstance(s, PerPoint)])
+    return Plan(team, width, splits, chunk, rounds, stages(found, max(0, room)), short and room >= 0)
+
+
+def _across(found: Form) -> bool:
+    """Whether neighbours in memory are rows."""
+    if not found.outer or found.outer[-1] < 2:
+        return False
+    steps = [s.access.strides for s in found.body if isinstance(s, Load | Store)]
+    last = len(found.sizes) - 1
+    inner = [s for s in steps if any(s[len(found.outer) :])]
+    rows, points = (sum(s[d] == 1 for s in inner) for d in (len(found.outer) - 1, last))
+    return rows > points or (rows == points and found.points < WARP // 2 <= found.outer[-1])
+
+
+def _across_team(points: int, sizes: Sizes) -> Team:
+    return Team("across", min(sizes.threads // WARP, _power(points)), WARP)
+
+
+def _row_team(rows: int, packs: int, sizes: Sizes) -> Team:
+    if packs <= PACKS * WARP:
+        lanes, threads = min(WARP, _power(packs)), sizes.threads
+        while threads > 2 * WARP and rows * lanes < threads * 128:
+            threads //= 2
+        return Team("warp", lanes, threads // lanes)
+    threads = min(sizes.row_threads, max(2 * WARP, _power(-(-packs // PACKS))))
+    return Team("block", threads, 1)
+
+
+def _power(n: int) -> int:
+    """The power of two that is ``n`` or next above."""
+    return 1 << max(0, n - 1).bit_length()

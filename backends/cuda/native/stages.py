@@ -1,0 +1,65 @@
+"""When the statements of a row run: in which stage, and which values a thread keeps from one stage to the next."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from autograd_core.compiler.loops import Constant, Index, Load, Map, Reduce, Store
+
+from .form import Form, PerPoint, Total, live
+
+
+class Stages(NamedTuple):
+    """of: the stage of each statement. work: of each stage, what runs at every point of the row; kept: values that a
+    later stage takes over from the one that makes them."""
+
+    of: tuple[int, ...]
+    work: tuple[tuple[int, ...], ...]
+    kept: frozenset[int]
+
+    def outside(self, found: Form, stage: int) -> list[int]:
+        """What runs once a row in the stage, before its points."""
+        needed = live(found)
+        return [p for p in needed if self.of[p] == stage and not found.inside(p)]
+
+
+def stages(found: Form, room: int) -> Stages:
+    """room: how many bytes of each point a thread may keep."""
+    of, wanted = _stages(found), live(found)
+    kept: set[int] = set()
+    work: list[tuple[int, ...]] = []
+    for stage in range(max(of, default=0), -1, -1):
+        pending = [p for p in kept if of[p] == stage]
+        pending += [p for p in wanted if of[p] == stage and _acts(found.body[p]) and found.inside(p)]
+        needed: set[int] = set()
+        while pending:
+            p = pending.pop()
+            if p in needed:
+                continue
+            needed.add(p)
+            s = found.body[p]
+            size = found.dtype(p).itemsize if isinstance(s, Load | Map) else 0
+            if of[p] < stage and p not in kept and 0 < size <= room:
+                kept.add(p)
+                room -= size
+            if of[p] < stage and p in kept:
+                continue
+            args = s.args if isinstance(s, Map) else () if isinstance(s, Load | Constant | Index) else (s.arg,)
+            pending += [a for a in args if found.inside(a) and not isinstance(found.body[a], Reduce)]
+        work.append(tuple(sorted(needed)))
+    return Stages(of, tuple(reversed(work)), frozenset(kept))
+
+
+def _acts(s: object) -> bool:
+    return isinstance(s, Reduce | Store | Total | PerPoint)
+
+
+def _stages(found: Form) -> tuple[int, ...]:
+    of: list[int] = []
+    for s in found.body:
+        args = s.args if isinstance(s, Map) else (s.arg,) if _acts(s) else ()
+        of.append(max((of[a] + isinstance(found.body[a], Reduce) for a in args), default=0))
+    read = {s.access.operand for s in found.body if isinstance(s, Load)}
+    last = max(of, default=0)
+    # what is written in place is written when nothing reads the old values any more
+    return tuple(last if isinstance(s, Store) and s.access.operand in read else n for s, n in zip(found.body, of))

@@ -1,0 +1,72 @@
+"""Loop kernels as CUDA C on the host, beside their slow evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+import numpy as np
+from cuda_host import ORDERS, Batch
+
+from autograd_core.backends.cuda.native import Sizes, Source, loop_kernel
+from autograd_core.compiler.evaluate import evaluate
+from autograd_core.compiler.loops import LoopKernel
+
+# Small blocks, few of them, and short rows that are cut: every shape on arrays of some hundred elements.
+SMALL = Sizes(threads=64, row_threads=128, blocks=3, partial=3, kept=64, few=8, long=1500)
+TINY = SMALL._replace(kept=8, long=100)
+_NAMES = count()
+
+
+class Checks:
+    """Kernels to be compared, compiled as one."""
+
+    def __init__(self, sizes: Sizes = SMALL):
+        self.sizes = sizes
+        self.batch = Batch()
+        self._expected: list[tuple[LoopKernel, list[np.ndarray], float, float, bool]] = []
+
+    def add(
+        self, kernel: LoopKernel, arrays: Sequence[np.ndarray], *, rtol: float = 3e-6, atol: float = 3e-6
+    ) -> list[Source]:
+        """The variant for arrays at any place, and that for aligned ones. Results must be those of the evaluation."""
+        expected = [a.copy() for a in arrays]
+        evaluate(kernel, expected)
+        sources = []
+        for misaligned in ((), range(len(arrays))):
+            source = loop_kernel(kernel, f"kernel{next(_NAMES)}", sizes=self.sizes, misaligned=misaligned)
+            self.batch.add(source, arrays)
+            self._expected.append((kernel, expected, rtol, atol, bool(misaligned)))
+            sources.append(source)
+        return sources
+
+    def run(self, orders: Sequence[int] = ORDERS) -> None:
+        aligned = [i for i, e in enumerate(self._expected) if not e[-1]]
+        anywhere = [i for i, e in enumerate(self._expected) if e[-1]]
+        found: dict[int, list[list[np.ndarray]]] = {}
+        for jobs, end in ((aligned, False), (anywhere, True)):
+            batch = Batch([self.batch.jobs[i] for i in jobs])
+            found.update(zip(jobs, batch.run(orders, end=end), strict=True))
+        for i, (kernel, expected, rtol, atol, _) in enumerate(self._expected):
+            text = self.batch.jobs[i][0].text
+            for arrays in found[i]:
+                compare(arrays, expected, rtol, atol, f"{kernel}\n{text}")
+                for a, b in zip(arrays, found[i][0], strict=True):
+                    assert a.tobytes() == b.tobytes(), f"the order of threads matters\n{text}"
+
+
+def compare(found: Sequence[np.ndarray], expected: Sequence[np.ndarray], rtol: float, atol: float, told: str) -> None:
+    for position, (a, b) in enumerate(zip(found, expected, strict=True)):
+        message = f"operand {position} of {told}"
+        if a.dtype.kind == "f":
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=message)
+        else:
+            np.testing.assert_array_equal(a, b, err_msg=message)
+
+
+def check(
+    kernel: LoopKernel, arrays: Sequence[np.ndarray], *, sizes: Sizes = SMALL, rtol: float = 3e-6, atol: float = 3e-6
+) -> None:
+    checks = Checks(sizes)
+    checks.add(kernel, arrays, rtol=rtol, atol=atol)
+    checks.run()
