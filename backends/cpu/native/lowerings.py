@@ -29,6 +29,7 @@ from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT
 from .resampling import LOWERINGS as RESAMPLING
 from .scans import LOWERINGS as SCANS
+from .sorting import LOWERINGS as SORTING
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -146,5 +147,6 @@ LOWERINGS: dict[Primitive, Lowering] = {
     **RANDOM,
     **RESAMPLING,
     **SCANS,
+    **SORTING,
     **RECURRENT,
 }

@@ -117,13 +117,18 @@ def _words(builder: Kernel, key: ir.Value, blocks: ir.Value) -> list[ir.Value]:
 
 
 def _emit(builder: Kernel, machine: Machine, *, draw: _Draw, size: int, dtype: np.dtype) -> None:
-    """Threads share the vectors of blocks; what the last one has too much stays in a place of its own."""
+    fill(builder, machine, builder.operands[-1], draw, size, dtype)
+
+
+def fill(builder: Kernel, machine: Machine, result: ir.Value, draw: _Draw, size: int, dtype: np.dtype) -> None:
+    """Draw with the key in the first operand. Threads share the vectors of blocks; what the last one has too much stays
+    in a place of its own."""
     if not size:
         return
     kind, lanes = type_of(dtype), max(4, machine.vector_bytes // 8)
     each = lanes * draw.width
     rest = local(builder, vector(kind, each)) if size % each else None
-    result, key = builder.operands[-1], builder.operands[0]
+    key = builder.operands[0]
     first, last = builder.share(ceil(size / each))
     steps = ir.Constant(ir.VectorType(I64, lanes), list(range(lanes)))
     with loop(builder, first, last) as number:
@@ -170,6 +175,9 @@ def _lowered(name: str, inputs: Sequence[Located], y: Located, draw: _Draw) -> L
 
 def _random_bits(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
     return _lowered("random_bits", inputs, outputs[0], _Draw(4, _Blocks.bits32))
+
+
+WORD = _Draw(2, lambda blocks: blocks.interleaved(*blocks.pairs()))  # of 64 bits
 
 
 def _uniform32(blocks: _Blocks) -> ir.Value:
