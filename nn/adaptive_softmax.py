@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from autograd_core.errors import ArgumentError, ShapeError
 from autograd_core.ops import creation, indexing, joining
 from autograd_core.ops.embedding import checked_indices
+from autograd_core.ops.selection import where
 from autograd_core.tensor import Tensor
 
 from . import functional
@@ -30,6 +31,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     The head scores the ``cutoffs[0]`` commonest classes and one entry for each cluster [cutoffs[i], cutoffs[i+1]),
     whose own scores are made of in_features / div_value^(i+1) features. x: (N, in_features) or (in_features,);
     target: labels (N,) or () in [0, n_classes) (DataError). ``forward`` gives (output, loss), ``log_prob`` all classes.
+    Only the samples of a cluster are scored in it; compiled, and inside vmap, where shapes are fixed, all are.
     Joulin et al., Efficient softmax approximation for GPUs, 2017.
 
     >>> import autograd_core as ag
@@ -93,14 +95,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         for i, (first, end) in enumerate(pairwise(self.cutoffs)):
             is_member = (labels >= first) & (labels < end)
             entries = indexing.masked_fill(entries, is_member, self.shortlist_size + i)
-            (members,) = indexing.nonzero(is_member)
-            inside.append((i, first, members))
-        output = head.gather(1, entries.unsqueeze(1)).squeeze(1)
-        for i, first, members in inside:
-            if members.shape[0]:
-                scores = functional.log_softmax(self.tail[i](x[members]), 1)
-                own = scores.gather(1, (labels[members] - first).unsqueeze(1)).squeeze(1)
-                output = output.at[members].add(own)
+            inside.append((self.tail[i], is_member, labels - first))
+        output = _chosen(head, entries)
+        add = _add_to_members if indexing.has_values(labels) else _add_to_all
+        for cluster, is_member, places in inside:
+            output = add(output, cluster, x, is_member, places)
         return AdaptiveOutput(output.reshape(target.shape), -output.mean())
 
     def _rows(self, input: Tensor) -> Tensor:
@@ -123,3 +122,23 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def predict(self, input: Tensor) -> Tensor:
         """The likeliest class: (N,)."""
         return self.log_prob(input).argmax(axis=-1)
+
+
+def _chosen(rows: Tensor, places: Tensor) -> Tensor:
+    """The entry of each row at its place."""
+    return rows.gather(1, places.unsqueeze(1)).squeeze(1)
+
+
+def _add_to_members(output: Tensor, cluster: Module, x: Tensor, is_member: Tensor, places: Tensor) -> Tensor:
+    """ln p(c | cluster) added where the target lies in the cluster; nothing is computed for other samples.
+
+    A cluster without samples takes part, too: its gradients are zeros, as those of unused rows of a table are.
+    """
+    (members,) = indexing.nonzero(is_member)
+    return output.at[members].add(_chosen(functional.log_softmax(cluster(x[members]), 1), places[members]))
+
+
+def _add_to_all(output: Tensor, cluster: Module, x: Tensor, is_member: Tensor, places: Tensor) -> Tensor:
+    """The same with shapes that no value decides: of all samples, and then 0 for those of other clusters."""
+    own = _chosen(functional.log_softmax(cluster(x), 1), where(is_member, places, 0))
+    return output + where(is_member, own, 0)

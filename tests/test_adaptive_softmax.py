@@ -41,6 +41,34 @@ def test_all_parameters_learn_if_all_clusters_occur() -> None:
     assert all(p.grad is not None and p.grad.numpy().any() for p in model.parameters())
 
 
+def test_compiled_once_for_all_labels(device: str) -> None:
+    """Which rows a cluster has does not matter, nor whether it has any."""
+    model, x = layer(), inputs(5)
+
+    def gradients(x: ag.Tensor, target: ag.Tensor) -> tuple[ag.Tensor, ...]:
+        output, loss = model(x, target)
+        for p in model.parameters():
+            p.grad = None
+        loss.backward()
+        return (output.detach(), *(p.grad for p in model.parameters()))
+
+    compiled = ag.compile(gradients)
+    for labels in ([0, 1, 2, 0, 1], [3, 4, 5, 3, 4], [11, 6, 0, 5, 7], [11, 6, 0, 5, 7], [2, 2, 10, 2, 2]):
+        target = ag.tensor(labels)
+        found = compiled(x, target)
+        for y, known in zip(found, gradients(x, target), strict=True):
+            np.testing.assert_allclose(y.numpy(), known.numpy(), rtol=1e-5, atol=1e-6)
+    assert len(compiled.variants) == 1
+
+
+def test_every_example_of_a_batch_has_its_own_clusters() -> None:
+    model = layer()
+    x, target = inputs(6).reshape(3, 2, 8), ag.tensor([[0, 4], [11, 7], [2, 2]])
+    found = ag.vmap(lambda x, y: model(x, y).loss)(x, target).detach().numpy()
+    expected = [model(x[i], target[i]).loss.item() for i in range(3)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("cutoffs", "div_value", "message"),
     [

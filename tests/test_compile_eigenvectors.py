@@ -1,4 +1,4 @@
-"""Compiled derivatives of eigenvectors and of other bases with arbitrary phases: what is the same, and what is refused."""
+"""Compiled derivatives of eigenvectors and other bases with arbitrary phases: what is the same, what is refused."""
 
 from __future__ import annotations
 

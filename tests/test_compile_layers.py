@@ -18,10 +18,8 @@ from autograd_core.compiler.expand import expand
 from autograd_core.compiler.fuse import schedule
 from autograd_core.compiler.ir import Equation
 from autograd_core.compiler.simplify import simplify
-from autograd_core.errors import CompileError
 
 NATIVE = ("matmul", "linear", "convolution", "convolution_bias")
-READS_VALUES = {"AdaptiveLogSoftmaxWithLoss"}  # which rows go where is up to the labels
 
 
 def family(case: LayerCase) -> str:
@@ -73,11 +71,7 @@ def test_layers_compute_what_their_equations_do(name: str) -> None:
             inputs = case.inputs(np.random.default_rng(0))
             inputs = [x.astype(np.float32) if getattr(x, "dtype", None) == np.float64 else x for x in inputs]
             places = [i for i, x in enumerate(inputs) if isinstance(x, np.ndarray)]
-            try:
-                found = captured(step(case, layer, inputs, places), *(inputs[i] for i in places))
-            except CompileError:
-                assert case.layer in READS_VALUES
-                continue
+            found = captured(step(case, layer, inputs, places), *(inputs[i] for i in places))
         graph = simplify(expand(simplify(found.graph), trace=trace, is_native=is_native))
         plan = schedule(graph, trace=trace, is_native=is_native)
         plan = plan._replace(units=with_epilogues(plan, graph, sizes_of))

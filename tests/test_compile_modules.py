@@ -15,7 +15,6 @@ from layer_table import CASES
 
 import autograd_core as ag
 from autograd_core import nn, tree
-from autograd_core.errors import CompileError
 
 TOGETHER = 6  # layers in one step
 OF_EACH = 2  # cases of one class, unless every case is asked for
@@ -70,10 +69,6 @@ LAYERS += [
         normal((3, 2, 4), (2, 2, 4)),
     ),
 ]
-# layer -> what the error says, and why
-REFUSED: dict[str, tuple[str, str]] = {
-    "AdaptiveLogSoftmaxWithLoss": ("is looked at", "how many samples a cluster has depends on the labels"),
-}
 
 
 def kind(layer: Layer) -> str:
@@ -94,7 +89,7 @@ def asks_for_mode(module: nn.Module) -> bool:
 def chosen(train: bool, every: bool) -> list[Layer]:
     """The layers that are compiled: ``OF_EACH`` of a class, unless ``every`` one is wanted; of those that do the same
     in both modes none in evaluation."""
-    layers = [x for x in LAYERS if kind(x) not in REFUSED and (train or asks_for_mode(x.build()))]
+    layers = [x for x in LAYERS if train or asks_for_mode(x.build())]
     if every:
         return layers
     seen: Counter[str] = Counter()
@@ -167,15 +162,6 @@ def test_steps_in_training(layers: list[Layer], dtype: str) -> None:
 
 def test_steps_in_evaluation(layers: list[Layer], dtype: str) -> None:
     compare(layers, dtype, train=False)
-
-
-@pytest.mark.parametrize("layer", [x for x in LAYERS if kind(x) in REFUSED], ids=lambda x: x.name)
-def test_what_is_refused_says_why(layer: Layer) -> None:
-    message, _ = REFUSED[kind(layer)]
-    model = ag.compile(layer.build().double())
-    xs = [ag.tensor(x) for x in layer.inputs(np.random.default_rng(0))]
-    with pytest.raises(CompileError, match=message):
-        model(*xs)
 
 
 def test_every_layer_is_compiled() -> None:

@@ -50,6 +50,7 @@ class Batch(Opened):
     """One ``vmap`` in progress, over ``size`` examples."""
 
     name = "vmap"
+    shows_values = False
 
     def __init__(self, size: int):
         super().__init__()

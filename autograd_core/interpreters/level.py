@@ -38,6 +38,7 @@ class Opened:
     """One transform in progress: an interpreter of its wrappers. Values of lower levels are constants to it."""
 
     name = "transform"
+    shows_values = True  # of its wrappers
 
     def __init__(self) -> None:
         self.level = context.current().depth + 1

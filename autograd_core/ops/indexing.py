@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from .. import context
 from ..aval import DEFAULT_INT, broadcast_shapes, is_inexact, normalize_axis
 from ..errors import DTypeError, ShapeError
 from ..primitive import Value, bind
@@ -53,6 +54,15 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
         raise ShapeError("nonzero: a 0-d tensor has no positions; write x.ravel() or x != 0")
     count = count_nonzero(x).item()  # looked at first, so that shapes do not depend on values
     return bind(nonzero_p, (x,), {"count": count})
+
+
+def has_values(x: Any) -> bool:
+    """Whether ``x`` has values that shapes may depend on: not while a function is compiled, nor for one of a batch."""
+    while x.level:
+        if not x.interpreter.shows_values:
+            return False
+        x = x.inner
+    return bool(context.current().interpreter.base.in_place)
 
 
 # --------------------------------------------------------------------------------------- any key
