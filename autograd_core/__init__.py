@@ -12,7 +12,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from . import random
+from . import cuda, random
 from .aval import as_dtype as _as_dtype
 from .backend import Device, devices
 from .context import (
@@ -41,6 +41,7 @@ from .errors import (
     IndexingError,
     LinAlgError,
     NotASequenceError,
+    OutOfMemoryError,
     ShapeError,
     StateDictError,
 )

@@ -38,6 +38,10 @@ class BackendUnavailableError(DeviceError, ImportError):
     """A device is known by name, but cannot be used here; the message says why."""
 
 
+class OutOfMemoryError(AutogradError, MemoryError):
+    """A device has no memory left; the message lists the largest tensors that hold it."""
+
+
 class LinAlgError(AutogradError, np.linalg.LinAlgError):
     """A matrix lacks what the operation needs: it is singular, not positive definite, or holds NaN."""
 

@@ -25,7 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"tensor"}),
     frozenset({"interpreters"}),
     frozenset({"transforms"}),
-    frozenset({"compiler", "diagnostics", "interop"}),
+    frozenset({"compiler", "cuda", "diagnostics", "interop"}),
     frozenset({""}),  # the face: autograd_core/__init__.py
 )
 
@@ -231,7 +231,7 @@ def named_devices(sources: Mapping[str, Source]) -> list[str]:
 
 def engine_lines(sources: Mapping[str, Source]) -> int:
     """Lines of the engine: the core without what stands on it and the op families; every line counts."""
-    others = ("compiler", "diagnostics", "interop", "ops", "transforms")
+    others = ("compiler", "cuda", "diagnostics", "interop", "ops", "transforms")
     return sum(lines(source) for source in sources.values() if is_core(source.name) and area(source.name) not in others)
 
 

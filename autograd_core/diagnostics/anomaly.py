@@ -74,8 +74,10 @@ class detect_anomaly(record_origins):
     def _first_bad(self, value: Any, part: str) -> Tensor | None:
         for y in value if type(value) is tuple else (value,):
             for x in arrays_of(y, part):
-                xp = x.device.backend.xp
-                if bool(xp.isnan(x.data).any()) or (self.infinities and not bool(xp.isfinite(x.data).all())):
+                backend = x.device.backend
+                if bool(backend.to_numpy(backend.xp.any(backend.xp.isnan(x.data)))) or (
+                    self.infinities and not bool(backend.to_numpy(backend.xp.all(backend.xp.isfinite(x.data))))
+                ):
                     return x
         return None
 

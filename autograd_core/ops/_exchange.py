@@ -63,7 +63,8 @@ class Exchange(Value):
         self._require_dlpack()
         options = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
         if copy is not False:
-            return self.data.__dlpack__(copy=True, **options)
+            export = getattr(self.device.backend, "to_dlpack", type(self.data).__dlpack__)
+            return export(self.data, copy=True, **options)
         shared = self.data.view()
         try:
             shared.flags.writeable = False

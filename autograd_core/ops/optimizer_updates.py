@@ -134,8 +134,7 @@ def _norm(xp: Any, *arrays: Any, order: float) -> Any:
     if order == 2:
         return sum([xp.vdot(x, x).real for x in flat]) ** 0.5
     if order == math.inf:
-        # an array without elements has no maximum of its own
-        return reduce(xp.maximum, [xp.max(xp.abs(x), initial=0) for x in flat])
+        return reduce(xp.maximum, [xp.max(xp.abs(x)) if x.size else xp.zeros((), x.real.dtype) for x in flat])
     return sum([xp.sum(xp.abs(x) ** order) for x in flat]) ** (1 / order)
 
 

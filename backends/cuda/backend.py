@@ -1,59 +1,167 @@
-"""The CUDA backend's place: it says in words what is missing. Its arrays and kernels are not written yet."""
+"""CuPy arrays on NVIDIA GPUs, every primitive by its own formula or by a kernel where CuPy needs one.
+
+All work on a device goes to one stream of ours; nothing waits for the device but copies to the host, checks of values
+that the host has to see, and ``synchronize``. Not yet run on hardware: proved over a strict stand-in for CuPy.
+"""
 
 from __future__ import annotations
 
-from functools import cached_property
-from importlib.util import find_spec
-from typing import Any, NoReturn
+from collections.abc import Callable
+from functools import cached_property, partial
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
-from autograd_core.backend import Availability, Device, Kernel
+from autograd_core.backend import Availability, Device, Kernel, get_device
+from autograd_core.cuda import MemoryStats
 from autograd_core.errors import BackendUnavailableError
+from autograd_core.ops.casting import transfer_p
 from autograd_core.primitive import Primitive
+
+from .availability import availability
+from .indexing_kernels import kernels as indexing_kernels
+from .memory import described, out_of_memory, stats
+from .namespace import Formulas, Namespace
+from .queues import Queue
 
 
 class CudaBackend:
-    """CuPy arrays on NVIDIA GPUs: named, but not usable yet."""
+    """CuPy arrays on NVIDIA GPUs. Constructed anywhere; ``availability()`` says whether it can be used."""
 
     name = "cuda"
-    array_types: tuple[type, ...] = ()
+
+    def __init__(self) -> None:
+        self._queues: dict[int, Queue] = {}
+
+    # -------------------------------------------------------------------------------- what there is
 
     @cached_property
-    def _reason(self) -> str:
-        if find_spec("cupy") is None:
-            return "CuPy is not installed: pip install 'autograd_core[cuda13]' (or [cuda12] for a CUDA 12 driver)"
-        try:
-            import cupy
-        except ImportError as error:
-            return f"CuPy does not load: {error}"
-        try:
-            count = cupy.cuda.runtime.getDeviceCount()
-        except cupy.cuda.runtime.CUDARuntimeError as error:
-            return f"CuPy found no CUDA driver or GPU: {error}"
-        return f"{count} CUDA device(s) found, but this version has no CUDA arrays and kernels yet; use 'cpu'"
+    def _availability(self) -> Availability:
+        return availability()
 
-    @property
-    def xp(self) -> NoReturn:
-        self._refuse()
+    @cached_property
+    def _cupy(self) -> Any:
+        if not self._availability:
+            raise BackendUnavailableError(f"device {self.name!r} cannot be used here: {self._availability.reason}")
+        return import_module("cupy")
+
+    @cached_property
+    def array_types(self) -> tuple[type, ...]:
+        return (self._cupy.ndarray,) if self._availability else ()
+
+    @cached_property
+    def _formulas(self) -> Any:
+        """What formulas are run with, where the stream is current."""
+        return Formulas(self._cupy, self.queue)
+
+    @cached_property
+    def xp(self) -> Any:
+        """The same functions for calls from elsewhere: each runs on the stream of its arrays' device."""
+        return Namespace(self._formulas, self.queue)
 
     def availability(self) -> Availability:
-        return Availability(False, self._reason)
+        return self._availability
 
     def device_count(self) -> int:
-        return 0
+        return self._cupy.cuda.runtime.getDeviceCount() if self._availability else 0
 
-    def asarray(self, obj: Any, *, dtype: np.dtype | None, device: Device) -> NoReturn:
-        self._refuse()
+    def queue(self, index: int) -> Queue:
+        """The device with that index and its stream."""
+        found = self._queues.get(index)
+        return self._queues.setdefault(index, Queue(self._cupy, index)) if found is None else found
 
-    def to_numpy(self, array: Any) -> NoReturn:
-        self._refuse()
+    # -------------------------------------------------------------------------------- arrays in and out
+
+    def asarray(self, obj: Any, *, dtype: np.dtype | None, device: Device) -> Any:
+        """A copy to the device goes through pinned memory, and the host does not wait for it."""
+        cupy, queue = self._cupy, self.queue(device.index)
+        if isinstance(obj, cupy.ndarray):
+            self.queue(obj.data.device_id).after_current()  # other code may have made it, on its own stream
+            if obj.data.device_id != device.index:
+                return self._copied_across(obj, device.index, dtype)
+            if dtype is None or dtype == obj.dtype:
+                return obj
+            with queue:
+                return obj.astype(dtype)
+        host = np.asarray(obj, dtype=dtype)
+        host = host if host.dtype.isnative else host.astype(host.dtype.type)
+        try:
+            with queue:
+                return cupy.asarray(host)
+        except cupy.cuda.memory.OutOfMemoryError as error:
+            what = f"a copy of {host.dtype}{list(host.shape)} to the device"
+            raise out_of_memory(cupy, device, what, error) from None
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """The host waits once, for the copy."""
+        queue = self.queue(array.data.device_id)
+        with queue:
+            host = array.get(blocking=False)
+            queue.wait()
+        return host
+
+    def to_dlpack(self, array: Any, **options: Any) -> Any:
+        """``array.__dlpack__(**options)``, after the work that makes the array."""
+        with self.queue(array.data.device_id):
+            return array.__dlpack__(**options)
+
+    def _copied_across(self, array: Any, index: int, dtype: np.dtype | None = None) -> Any:
+        """A copy on another device: each device's stream waits for the other's, the host for neither."""
+        source, target = self.queue(array.data.device_id), self.queue(index)
+        with source:
+            packed = array.copy(order="C")  # rows without gaps; alive until the copy that ``source`` waits for
+        target.after(source)
+        with target:
+            copied = packed.copy() if dtype is None else packed.copy().astype(dtype, copy=False)
+        source.after(target)
+        return copied
 
     def synchronize(self, device: Device) -> None:
-        """No device, no queue."""
+        self.queue(device.index).wait()
+
+    def memory_stats(self, device: Device) -> MemoryStats:
+        """How much of the device's memory is in use."""
+        with self.queue(device.index):
+            return stats(self._cupy)
+
+    def waits(self, device: Device) -> int:
+        """How often the host has waited for the device so far."""
+        return self.queue(device.index).waits
+
+    # -------------------------------------------------------------------------------- kernels
+
+    @cached_property
+    def _kernels(self) -> dict[Primitive, Callable[..., Any]]:
+        return {
+            **indexing_kernels(self._cupy, self.queue, self._formulas),
+            transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),
+        }
 
     def kernel(self, primitive: Primitive) -> Kernel | None:
-        return None
+        """The kernel or the formula, run on the device of its operands; None where the composed form is to run."""
+        if not self._availability:
+            return None
+        run = self._kernels.get(primitive)
+        if run is None:
+            if primitive.forward is None:
+                return None
+            run = partial(primitive.forward, self._formulas)
+        return self._queued(primitive, run)
 
-    def _refuse(self) -> NoReturn:
-        raise BackendUnavailableError(f"device 'cuda' cannot be used here: {self._reason}")
+    def _queued(self, primitive: Primitive, run: Callable[..., Any]) -> Kernel:
+        no_memory = self._cupy.cuda.memory.OutOfMemoryError
+        queue_of, placed_by = self.queue, primitive.device_param
+
+        def kernel(*arrays: Any, **params: Any) -> Any:
+            index = arrays[0].data.device_id if arrays else params[placed_by].index
+            with queue_of(index):
+                try:
+                    return run(*arrays, **params)
+                except no_memory as error:
+                    refused = error
+            raise out_of_memory(
+                self._cupy, get_device(f"{self.name}:{index}"), described(primitive, arrays), refused, primitive
+            ) from None
+
+        return kernel

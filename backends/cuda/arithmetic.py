@@ -1,0 +1,80 @@
+"""Elementwise functions in which CuPy computes otherwise than NumPy: the same numbers, from CuPy's other functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Arithmetic:
+    """``xp.remainder`` and its kin as NumPy has them."""
+
+    def __init__(self, cupy: Any):
+        self._cupy = cupy
+
+    def floor_divide(self, x1: Any, x2: Any) -> Any:
+        """Of floats by way of ``fmod``, which is exact; CuPy rounds the quotient to the nearest float first."""
+        if _kind(x1, x2) in "biu":
+            return self._cupy.floor_divide(x1, x2)
+        cupy = self._cupy
+        rest = cupy.fmod(x1, x2)
+        quotient = (x1 - rest) / x2 - (((x2 < 0) != (rest < 0)) & (rest != 0))
+        below = cupy.floor(quotient)
+        whole = below + (quotient - below > 0.5)
+        exact = cupy.where(quotient != 0, whole, cupy.copysign(quotient.dtype.type(0), x1 / x2))
+        return cupy.where(x2 == 0, x1 / x2, exact)
+
+    def remainder(self, x1: Any, x2: Any) -> Any:
+        """Of floats by way of ``fmod``: of the sign of ``x2``, exact, and right where ``x2`` is infinite."""
+        if _kind(x1, x2) in "biu":
+            return self._cupy.remainder(x1, x2)
+        cupy = self._cupy
+        rest = cupy.fmod(x1, x2)
+        moved = cupy.where((x2 < 0) != (rest < 0), rest + x2, rest)
+        return cupy.where(rest == 0, cupy.copysign(rest, x2), moved)
+
+    def fmod(self, x1: Any, x2: Any) -> Any:
+        """Of whole numbers from ``remainder``; CuPy's goes by way of float64, which does not hold large ones."""
+        cupy = self._cupy
+        if _kind(x1, x2) not in "biu":
+            return cupy.fmod(x1, x2)
+        rest = cupy.remainder(x1, x2)
+        return cupy.where((rest != 0) & ((x1 < 0) != (x2 < 0)), rest - x2, rest)
+
+    def sign(self, x: Any) -> Any:
+        """Refuses booleans, as NumPy's does."""
+        if x.dtype.kind == "b":
+            raise TypeError("sign: booleans have no sign")
+        return self._cupy.sign(x)
+
+    def log1p(self, x: Any) -> Any:
+        """Of complex numbers too, small ones without loss: log|1 + x| from |1 + x|**2 - 1."""
+        cupy = self._cupy
+        if x.dtype.kind != "c":
+            return cupy.log1p(x)
+        a, b = x.real, x.imag
+        large = cupy.maximum(abs(a), abs(b)) > 0.5
+        # NumPy takes log(hypot(1 + a, b)), which does not overflow
+        real = cupy.where(large, cupy.log(cupy.hypot(1 + a, b)), 0.5 * cupy.log1p(a * (2 + a) + b * b))
+        return _joined(cupy, real, cupy.arctan2(b, 1 + a), x.dtype)
+
+    def expm1(self, x: Any) -> Any:
+        """Of complex numbers too, small ones without loss: exp(a) cos(b) - 1 = expm1(a) cos(b) - 2 sin(b/2)**2."""
+        cupy = self._cupy
+        if x.dtype.kind != "c":
+            return cupy.expm1(x)
+        a, b = x.real, x.imag
+        half = cupy.sin(0.5 * b)
+        return _joined(cupy, cupy.expm1(a) * cupy.cos(b) - 2.0 * half * half, cupy.exp(a) * cupy.sin(b), x.dtype)
+
+
+def _joined(cupy: Any, real: Any, imag: Any, dtype: Any) -> Any:
+    """real + i imag, where either may be infinite."""
+    result = cupy.empty(real.shape, dtype)
+    result.real[...] = real
+    result.imag[...] = imag
+    return result
+
+
+def _kind(x1: Any, x2: Any) -> str:
+    """The kind of the operands, which formulas give one dtype."""
+    return next(x.dtype.kind for x in (x1, x2) if hasattr(x, "dtype"))

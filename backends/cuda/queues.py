@@ -1,0 +1,60 @@
+"""One device and the one stream that all of our work on it goes to.
+
+The stream does not wait for CUDA's null stream, on which other code's CuPy calls run unless it says otherwise: where
+an array comes from or goes to other code, ``after_current`` and ``before_current`` put the work in order, on the
+device, without making the host wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Queue:
+    """A device with its stream; entered, both are current in this thread, and what CuPy is asked for runs there.
+
+    waits: how often the host has waited for this stream.
+    """
+
+    def __init__(self, cupy: Any, index: int):
+        self.index = index
+        self.device = cupy.cuda.Device(index)
+        self.waits = 0
+        self._cuda = cupy.cuda
+        with self.device:
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+
+    def __enter__(self) -> Queue:
+        self.device.__enter__()
+        self.stream.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stream.__exit__(*exc)
+        self.device.__exit__(*exc)
+
+    def wait(self) -> None:
+        """The host waits until all work here is done."""
+        self.waits += 1
+        self.stream.synchronize()
+
+    def after(self, other: Queue) -> None:
+        """Work from now on comes after what ``other`` has been given."""
+        with other.device:
+            done = other.stream.record()
+        with self.device:
+            self.stream.wait_event(done)
+
+    def after_current(self) -> None:
+        """Work from now on comes after what the stream that is current in this thread has been given."""
+        with self.device:
+            current = self._cuda.get_current_stream()
+            if current != self.stream:
+                self.stream.wait_event(current.record())
+
+    def before_current(self) -> None:
+        """What the current stream is given from now on comes after our work."""
+        with self.device:
+            current = self._cuda.get_current_stream()
+            if current != self.stream:
+                current.wait_event(self.stream.record())

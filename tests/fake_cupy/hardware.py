@@ -1,0 +1,239 @@
+"""The machine that the fake pretends to be: devices, streams that run in order, memory, and counts of what was asked.
+
+Work is done at once, on the host, yet what an asynchronous device would get wrong is refused: memory touched by one
+stream while another, not waited for, has still to write it; arrays of a device that is not the current one; memory
+used by a graph after it was freed. Uninitialized memory holds no numbers that a result could hide behind.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+GRANULE = 512
+
+
+class CUDARuntimeError(RuntimeError):
+    """An error of the CUDA runtime, by its name."""
+
+    def __init__(self, name: str, explanation: str = ""):
+        super().__init__(f"{name}: {explanation}" if explanation else name)
+        self.status = name
+
+
+class OutOfMemoryError(MemoryError):
+    """The pool's limit, or the device's memory, does not hold another allocation."""
+
+    def __init__(self, size: int, total: int, limit: int = 0):
+        limited = f", limit set to: {limit:,} bytes" if limit else ""
+        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes{limited}).")
+
+
+class Queue:
+    """A stream's work in order: how much was launched, how much the host waited for, what of others it waits for."""
+
+    def __init__(self, device_id: int, *, non_blocking: bool = False, legacy: bool = False):
+        self.device_id = device_id
+        self.non_blocking = non_blocking
+        self.legacy = legacy
+        self.launched = 0
+        self.finished = 0
+        self.seen: dict[Queue, int] = {}
+        self.capture: list[Node] | None = None
+        self.deferred: list[Callable[[], None]] = []
+
+    def follows(self, other: Queue, ticket: int) -> bool:
+        """Whether work queued here from now on comes after that work of ``other``."""
+        if other is self or other.finished >= ticket or self.seen.get(other, 0) >= ticket:
+            return True
+        return (other.legacy and not self.non_blocking) or (self.legacy and not other.non_blocking)
+
+    def wait(self, other: Queue, ticket: int) -> None:
+        for queue, seen in (*other.seen.items(), (other, ticket)):
+            self.seen[queue] = max(seen, self.seen.get(queue, 0))
+
+    def finish(self) -> None:
+        self.finished = self.launched
+        for queue, seen in self.seen.items():
+            queue.finished = max(queue.finished, seen)
+        for copy in self.deferred:
+            copy()
+        self.deferred.clear()
+
+
+class Memory:
+    """One allocation on a device; returns to its pool when nothing refers to it any more."""
+
+    def __init__(self, machine: Machine, device_id: int, nbytes: int, queue: Queue):
+        self.device_id = device_id
+        self.size = nbytes
+        self.queue = queue
+        self.written: tuple[Queue, int] | None = None
+        self.read: dict[Queue, int] = {}
+        weakref.finalize(self, _freed, machine.used, machine.cached, device_id, nbytes).atexit = False
+
+    def touch(self, queue: Queue, *, writing: bool, what: str) -> None:
+        """``queue`` is about to read or write; RuntimeError if it does not wait for others that still work on it."""
+        pending = [] if self.written is None else [self.written]
+        if writing:
+            pending += self.read.items()
+        for other, ticket in pending:
+            if not queue.follows(other, ticket):
+                raise RuntimeError(
+                    f"{what}: memory used on {_named(queue)} while work on {_named(other)} that nobody waited for "
+                    "still uses it"
+                )
+        if writing:
+            self.written, self.read = (queue, queue.launched), {}
+        else:
+            self.read[queue] = queue.launched
+
+
+def _freed(used: Counter[int], cached: Counter[int], device_id: int, size: int) -> None:
+    used[device_id] -= size
+    cached[device_id] += size
+
+
+def _named(queue: Queue) -> str:
+    kind = "the null stream" if queue.legacy else "a non-blocking stream" if queue.non_blocking else "a stream"
+    return f"{kind} of device {queue.device_id}"
+
+
+class Node:
+    """One piece of captured work: what it runs, and the memory it runs on."""
+
+    def __init__(self, name: str, run: Callable[[], None], memories: Iterable[Memory]):
+        self.name, self.run = name, run
+        self.memories = [weakref.ref(memory) for memory in memories]
+
+    def replay(self) -> None:
+        if any(memory() is None for memory in self.memories):
+            raise RuntimeError(f"a graph replays {self.name} on memory that was freed since it was captured")
+        self.run()
+
+
+class Local(threading.local):
+    """What is current in a thread."""
+
+    def __init__(self) -> None:
+        self.device = 0
+        self.streams: dict[int, Any] = {}
+
+
+class Machine:
+    """Two devices, and what was asked of them since ``reset``.
+
+    launches: by name; work: the streams that it went to; copies: "to device", "to host", "between devices";
+    synchronizations: by what made the host wait; bodies: what a raw kernel of that name does, as
+    ``body(grid, block, arrays_and_scalars)``.
+    """
+
+    def __init__(self) -> None:
+        self.local = Local()
+        self.bodies: dict[str, Callable[..., None]] = {}
+        self.reset()
+
+    def reset(self, *, devices: int = 2, memory: int = 2**32) -> None:
+        self.device_count = devices
+        self.device_memory = memory
+        self.limits: dict[int, int] = {}
+        self.used: Counter[int] = Counter()
+        self.cached: Counter[int] = Counter()
+        self.queues: list[Queue] = []
+        self.legacy = {i: self.new_queue(i, legacy=True) for i in range(devices)}
+        self.local.device = 0
+        self.local.streams = {}
+        self.linalg_errors = "ignore"
+        self.bodies.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self.launches: Counter[str] = Counter()
+        self.work: Counter[Queue] = Counter()
+        self.copies: Counter[str] = Counter()
+        self.synchronizations: Counter[str] = Counter()
+        self.allocations = 0
+        self.pinned_allocations = 0
+
+    # -------------------------------------------------------------------------------- what is current
+
+    def new_queue(self, device_id: int, **kind: bool) -> Queue:
+        queue = Queue(device_id, **kind)
+        self.queues.append(queue)
+        return queue
+
+    @property
+    def queue(self) -> Queue:
+        """The current stream's queue on the current device."""
+        stream = self.local.streams.get(self.local.device)
+        return self.legacy[self.local.device] if stream is None else stream.queue_of(self.local.device)
+
+    # -------------------------------------------------------------------------------- memory
+
+    def allocate(self, nbytes: int) -> Memory:
+        device = self.local.device
+        size = -(-nbytes // GRANULE) * GRANULE
+        limit = self.limits.get(device, 0)
+        if self.used[device] + size > min(limit or self.device_memory, self.device_memory):
+            raise OutOfMemoryError(size, self.used[device] + self.cached[device], limit)
+        self.used[device] += size
+        self.cached[device] = max(0, self.cached[device] - size)
+        self.allocations += 1
+        return Memory(self, device, size, self.queue)
+
+    # -------------------------------------------------------------------------------- work
+
+    def launch(self, name: str, run: Callable[[], None], reads: Iterable[Any] = (), writes: Iterable[Any] = ()) -> None:
+        """Queue work on the current stream; ``reads`` and ``writes`` are arrays of the fake."""
+        queue, reads, writes = self.queue, list(reads), list(writes)
+        for array in (*reads, *writes):
+            self.check_here(array)
+        self.launches[name] += 1
+        self.work[queue] += 1
+        queue.launched += 1
+        for array in reads:
+            array.data.mem.touch(queue, writing=False, what=name)
+        for array in writes:
+            array.data.mem.touch(queue, writing=True, what=name)
+        if queue.capture is not None:
+            queue.capture.append(Node(name, run, [array.data.mem for array in (*reads, *writes)]))
+        else:
+            run()
+
+    def check_here(self, array: Any) -> None:
+        if array.data.device_id != self.local.device:
+            raise ValueError(
+                f"The device where the array resides ({array.data.device_id}) is different from the current device "
+                f"({self.local.device}). Peer access is unavailable between these devices."
+            )
+
+    def refuse_capture(self, what: str) -> None:
+        """Calls that CuPy, or CUDA, does not take while the current stream is captured."""
+        if self.queue.capture is not None:
+            raise NotImplementedError(f"{what} is not supported while a stream is captured")
+
+    def synchronize(self, queue: Queue, what: str) -> None:
+        """The host waits for ``queue``."""
+        if queue.capture is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported", f"operation not permitted ({what})")
+        self.synchronizations[what] += 1
+        queue.finish()
+
+
+def poison(array: np.ndarray) -> None:
+    """What lies in memory that nobody has written."""
+    if array.dtype.kind in "fc" or array.dtype.name == "bfloat16":
+        array.fill(np.nan)
+    elif array.dtype.kind in "iu":
+        array.fill(np.iinfo(array.dtype).max - 1)
+    else:
+        array.reshape(-1).view(np.uint8).fill(1)
+
+
+machine = Machine()

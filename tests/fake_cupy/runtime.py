@@ -1,0 +1,317 @@
+"""cupy.cuda of the fake: devices, streams, events, graphs, the pools, raw kernels."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from .hardware import CUDARuntimeError, Memory, Node, Queue, machine
+
+_POINTERS = itertools.count(0x10)
+
+
+class Device:
+    """A device; entered, the current one."""
+
+    def __init__(self, device: int | None = None):
+        self.id = machine.local.device if device is None else int(device)
+        self._before: list[int] = []
+
+    def __int__(self) -> int:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
+    def use(self) -> None:
+        setDevice(self.id)
+
+    def __enter__(self) -> Device:
+        self._before.append(machine.local.device)
+        setDevice(self.id)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        machine.local.device = self._before.pop()
+
+    def synchronize(self) -> None:
+        for queue in machine.queues:
+            if queue.device_id == self.id:
+                machine.synchronize(queue, "Device.synchronize")
+
+    @property
+    def compute_capability(self) -> str:
+        return "90"
+
+    @property
+    def mem_info(self) -> tuple[int, int]:
+        with self:
+            return memGetInfo()
+
+
+class Stream:
+    """Work in order; entered, the current stream of its device."""
+
+    null: Stream
+
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: int | None = None):
+        self.device_id = -1 if null else machine.local.device
+        self.ptr = 0 if null else next(_POINTERS)
+        self._queue = None if null else machine.new_queue(self.device_id, non_blocking=non_blocking)
+        self._before: list[tuple[int, Any]] = []
+
+    def queue_of(self, device_id: int) -> Queue:
+        return machine.legacy[device_id] if self._queue is None else self._queue
+
+    @property
+    def queue(self) -> Queue:
+        return self.queue_of(machine.local.device)
+
+    @property
+    def is_non_blocking(self) -> bool:
+        return self.queue.non_blocking
+
+    def _current_device(self) -> int:
+        here = machine.local.device
+        if self.device_id not in (-1, here):
+            raise RuntimeError(f"This stream was created on device {self.device_id}, the current device is {here}")
+        return here
+
+    def __enter__(self) -> Stream:
+        here = self._current_device()
+        self._before.append((here, machine.local.streams.get(here)))
+        machine.local.streams[here] = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        here, before = self._before.pop()
+        machine.local.streams[here] = before
+
+    def use(self) -> Stream:
+        machine.local.streams[self._current_device()] = self
+        return self
+
+    @property
+    def done(self) -> bool:
+        if self.queue.capture is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported", "operation not permitted (Stream.done)")
+        return self.queue.finished == self.queue.launched
+
+    def synchronize(self) -> None:
+        machine.synchronize(self.queue, "Stream.synchronize")
+
+    def record(self, event: Event | None = None) -> Event:
+        event = Event() if event is None else event
+        event.record(self)
+        return event
+
+    def wait_event(self, event: Event) -> None:
+        if event.point is not None:
+            self.queue.wait(*event.point)
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        if self._queue is None:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        self._queue.capture = []
+
+    def end_capture(self) -> Graph:
+        nodes, self.queue.capture = self.queue.capture, None
+        if nodes is None:
+            raise CUDARuntimeError("cudaErrorIllegalState", "this stream is not captured")
+        graph = object.__new__(Graph)
+        graph._nodes = nodes
+        return graph
+
+    def is_capturing(self) -> bool:
+        return self.queue.capture is not None
+
+
+Stream.null = Stream(null=True)
+
+
+def get_current_stream(device_id: int | None = None) -> Stream:
+    return machine.local.streams.get(machine.local.device if device_id is None else device_id) or Stream.null
+
+
+class Event:
+    """A point in a stream's work."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False):
+        self.point: tuple[Queue, int] | None = None
+
+    def record(self, stream: Stream | None = None) -> None:
+        queue = machine.queue if stream is None else stream.queue
+        self.point = (queue, queue.launched)
+
+    @property
+    def done(self) -> bool:
+        return self.point is None or self.point[0].finished >= self.point[1]
+
+    def synchronize(self) -> None:
+        if self.point is not None:
+            machine.synchronize(self.point[0], "Event.synchronize")
+
+
+class Graph:
+    """Captured work, run again on the same memory."""
+
+    _nodes: list[Node]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        raise NotImplementedError("a graph is made by capturing a stream")
+
+    def launch(self, stream: Stream | None = None) -> None:
+        queue = machine.queue if stream is None else stream.queue
+        machine.launches["graph"] += 1
+        machine.work[queue] += 1
+        queue.launched += 1
+        for node in self._nodes:
+            node.replay()
+            for memory in filter(None, (reference() for reference in node.memories)):
+                memory.touch(queue, writing=True, what=node.name)
+
+    def upload(self, stream: Stream | None = None) -> None:
+        pass
+
+
+# ---------------------------------------------------------------------------------------- memory
+
+
+class MemoryPointer:
+    """Where an array begins."""
+
+    def __init__(self, mem: Memory, offset: int = 0):
+        self.mem = mem
+        self.offset = offset
+
+    @property
+    def device_id(self) -> int:
+        return self.mem.device_id
+
+    @property
+    def ptr(self) -> int:
+        return id(self.mem) + self.offset
+
+
+class MemoryPool:
+    """The default pool: by device, with a limit."""
+
+    def used_bytes(self) -> int:
+        return machine.used[machine.local.device]
+
+    def free_bytes(self) -> int:
+        return machine.cached[machine.local.device]
+
+    def total_bytes(self) -> int:
+        return self.used_bytes() + self.free_bytes()
+
+    def free_all_blocks(self, stream: Stream | None = None) -> None:
+        machine.cached[machine.local.device] = 0
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        bytes_of = machine.device_memory * (fraction or 0) if size is None else size
+        machine.limits[machine.local.device] = int(bytes_of)
+
+    def get_limit(self) -> int:
+        return machine.limits.get(machine.local.device, 0)
+
+
+DEFAULT_POOL = MemoryPool()
+_PINNED: list[tuple[int, int]] = []
+
+
+def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
+    """A host array in memory that a device copies from and to without the host's help."""
+    machine.pinned_allocations += 1
+    return np.empty(shape, dtype, order)
+
+
+# ---------------------------------------------------------------------------------------- cupy.cuda.runtime
+
+
+def getDeviceCount() -> int:
+    if not machine.device_count:
+        raise CUDARuntimeError("cudaErrorNoDevice", "no CUDA-capable device is detected")
+    return machine.device_count
+
+
+def getDevice() -> int:
+    return machine.local.device
+
+
+def setDevice(device: int) -> None:
+    if not 0 <= device < machine.device_count:
+        raise CUDARuntimeError("cudaErrorInvalidDevice", "invalid device ordinal")
+    machine.local.device = device
+
+
+def memGetInfo() -> tuple[int, int]:
+    here = machine.local.device
+    return machine.device_memory - machine.used[here] - machine.cached[here], machine.device_memory
+
+
+def deviceSynchronize() -> None:
+    Device().synchronize()
+
+
+def driverGetVersion() -> int:
+    return 13000
+
+
+def runtimeGetVersion() -> int:
+    return 13000
+
+
+def getDeviceProperties(device: int) -> dict[str, Any]:
+    return {
+        "name": b"Fake GPU",
+        "major": 9,
+        "minor": 0,
+        "multiProcessorCount": 4,
+        "totalGlobalMem": machine.device_memory,
+    }
+
+
+# ---------------------------------------------------------------------------------------- raw kernels
+
+
+class RawKernel:
+    """A kernel from source: a launch is counted; what it does is put into ``machine.bodies`` under its name."""
+
+    def __init__(self, code: str, name: str, options: tuple[str, ...] = (), **settings: Any):
+        self.code, self.name, self.options = code, name, options
+
+    def __call__(self, grid: tuple, block: tuple, args: tuple, **settings: Any) -> None:
+        arrays = [a for a in args if hasattr(a, "_host")]
+        for a in args:
+            if isinstance(a, np.ndarray) or not isinstance(
+                a, (int, float, complex, np.generic, type(arrays and arrays[0]))
+            ):
+                raise TypeError(f"Unsupported type {type(a)}")
+        body = machine.bodies.get(self.name)
+        if body is None:
+            raise NotImplementedError(f"the fake does not run CUDA C: put what {self.name!r} does into machine.bodies")
+        hosts = [a._host if hasattr(a, "_host") else a for a in args]
+        machine.launch(self.name, lambda: body(tuple(grid), tuple(block), hosts), arrays, arrays)
+
+
+class RawModule:
+    """Kernels from one source or cubin."""
+
+    def __init__(
+        self, *, code: str | None = None, path: str | None = None, options: tuple[str, ...] = (), **settings: Any
+    ):
+        if (code is None) == (path is None):
+            raise TypeError("exactly one of `code` and `path` must be given")
+        self.code, self.file_path, self.options = code, path, options
+
+    def get_function(self, name: str) -> RawKernel:
+        return RawKernel(self.code or "", name, self.options)
