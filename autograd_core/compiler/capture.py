@@ -77,9 +77,10 @@ class Outer(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """What ``tensor.grad`` held before the call."""
+    """What ``tensor.grad`` held before the call. leaf: which of the arguments' leaves the tensor is."""
 
     tensor: Tensor
+    leaf: int | None = None
 
 
 class Key(NamedTuple):
@@ -182,7 +183,7 @@ class Capture(Eager):
     def _source(self, x: Tensor) -> Source:
         for before in self.before.values():
             if type(before.node) is Leaf and before.node.grad is x:
-                return Gradient(before.tensor)
+                return Gradient(before.tensor, self.arguments.get(id(before.tensor)))
         if type(x.node) is Leaf:
             self._meet(x)
         return Outer(x)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..graph import Leaf
 from ..tensor import Tensor
@@ -16,12 +17,21 @@ class Assign(NamedTuple):
     tensor: Tensor
     leaf: int | None = None
 
+    def carry_out(self, value: Any, leaves: Sequence[Any]) -> None:
+        self.tensor.data = value.data
+
 
 class SetGrad(NamedTuple):
     """``tensor.grad`` becomes the output; None where the function cleared it. ``leaf``: of the arguments."""
 
     tensor: Tensor
     leaf: int | None
+
+    def carry_out(self, value: Tensor | None, leaves: Sequence[Any]) -> None:
+        target: Any = self.tensor if self.leaf is None else leaves[self.leaf]
+        if value is None and target.node.grad is not None:
+            target.node.cleared = True
+        target.node.grad = value if value is None or value.node is None else value.with_node(None)
 
 
 def effects_of(capture: Capture) -> list[tuple[Assign | SetGrad, Var | None]]:

@@ -1,12 +1,21 @@
-"""Repetition in place: what makes a compiled call cheap when everything is where the last call left it."""
+"""Repetition in place: what makes a compiled call cheap when everything is where the last call left it.
+
+What a call leaves behind is kept where it is and written anew by the next, as long as nobody else holds it: updated
+variables and gradients. What cannot be written in place (gradients that are added to, values that are read after their
+successors are written, what a later kernel's error must not leave half done) is handed over after each run, from one
+of two arrays that take turns.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Sequence
+from operator import attrgetter, is_
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from ..tensor import Variable
+from ..tensor import Tensor, Variable
 from .capture import Gradient, Outer
 from .effects import Assign, SetGrad
 
@@ -17,67 +26,141 @@ _probe = [object()]
 # What getrefcount says of an element of a list that nobody else refers to: arrays that are handed out count more while
 # somebody holds them, and are not written to then.
 ALONE = getrefcount(_probe[0])
+_array_of = attrgetter("data")
+
+
+def _in_a_loop() -> int:
+    """The same of what a loop over pairs has in a variable, besides the pair: interpreters count differently."""
+    count = 0
+    for _, mine in [(0, object())]:
+        count = getrefcount(mine)
+    return count
+
+
+LOOPED = _in_a_loop()
 
 
 class Steady:
     """Where the last call left everything, so that the next can find it there and go on in place.
 
-    held: the tensors from outside, with their arrays. lent: variables that are only read, with weak references to
-    theirs: whoever updates them must not take us for somebody who would see it. gradients: leaves with theirs.
-    moving: inputs that each call brings along. kept: the outputs that stay where they are, and how many references
-    each has.
+    held: tensors with their arrays, which are updated in place, or only read. lent: variables that are only read, with
+    weak references to their arrays: whoever updates them must not take us for somebody who would see it. gradients: of
+    leaves, written in place. moving: inputs that each call brings along. handed: effects that each call carries out.
     """
 
-    references = ALONE + 2  # of a gradient: its leaf, ``gradients``, and the loop that asks
-
-    def __init__(self, held: Any, lent: Any, gradients: Any, moving: Any, kept: Any):
-        self.held, self.lent, self.gradients, self.moving, self.kept = held, lent, gradients, moving, kept
-
-    def is_undisturbed(self) -> bool:
-        """Whether all tensors hold what the last call left there, and nobody else has one of its gradients."""
-        for tensor, array in self.held:
-            if tensor.data is not array:
-                return False
-        for tensor, reference in self.lent:
-            if tensor.data is not reference():
-                return False
-        for leaf, gradient in self.gradients:
-            if leaf.grad is not gradient or getrefcount(gradient) > self.references:
-                return False
-        return True
+    def __init__(self, variant: Variant, runner: Any):
+        self._variant, self._runner = variant, runner
+        self._updated: list[tuple[Any, Any]] = []
+        self._held: list[tuple[Any, Any]] = []
+        self._lent: list[Any] = []
+        self._lent_arrays: list[Any] = []
+        self._gradients: list[tuple[tuple[Any, Any], Tensor]] = []
+        self._moving: list[tuple[int, Any]] = []
+        self._replaced: list[Any] = []  # tensors from outside among these
+        self._handed: list[tuple[int | None, Any]] = []
 
     @classmethod
     def of(cls, variant: Variant) -> Steady | None:
-        """None where a call cannot be repeated in place."""
+        """None where a call cannot be repeated: nothing knows how, or another one has come in between."""
         runner: Any = variant.runner
         if not hasattr(runner, "repeat"):
             return None
-        outside = [s.tensor for s in variant.sources if type(s) is Outer]
-        updated = {id(e.tensor) for e, _ in variant.effects if type(e) is Assign}
-        lent = [(x, ref(x.data)) for x in outside if isinstance(x, Variable) and id(x) not in updated]
-        held = [(x, x.data) for x in outside if id(x) in updated or not isinstance(x, Variable)]
-        moving = [(i, s) for i, s in enumerate(variant.sources) if type(s) is not Outer]
-        outer = {id(x) for x in outside}
-        gradients: list[Any] = []
-        kept: list[tuple[int, int]] = []
-        k = variant.count
+        steady = cls(variant, runner)
+        with runner.lock:
+            kept = steady._sort_effects()
+            if kept is None or not steady._sort_sources():
+                return None
+            runner.settle(kept)
+        return steady
+
+    def _sort_effects(self) -> list[int] | None:
+        """The outputs that stay where they are; None if they are not what the runner wrote last."""
+        variant, runner = self._variant, self._runner
+        outer = {id(s.tensor) for s in variant.sources if type(s) is Outer}
+        added_to = {id(s.tensor) for s in variant.sources if type(s) is Gradient}
+        kept: list[int] = []
+        numbered: list[tuple[int | None, Any]] = []
+        following = variant.count
         for effect, var in variant.effects:
-            if (
-                var is None
-                or (type(effect) is SetGrad and effect.leaf is not None)
-                or any(type(s) is Gradient for _, s in moving)
-            ):
-                return None
-            if not runner.can_repeat(k):
-                return None
-            if type(effect) is Assign:
-                if id(effect.tensor) not in outer or k not in variant.in_place:
-                    return None
-                kept.append((k, 2))  # the tensor, and ``held``
-            else:
+            numbered.append((None if var is None else following, effect))
+            following += var is not None
+        places = Counter(runner.place(k) for k, _ in numbered if k is not None)
+        for k, effect in numbered:
+            pair: tuple[Any, Any]
+            if k is None or places[runner.place(k)] > 1:
+                self._handed.append((k, effect))
+                continue
+            if type(effect) is Assign and k in runner.in_place and id(effect.tensor) in outer:
+                pair = (effect.tensor, effect.tensor.data)
+                self._updated.append(pair)
+            elif _is_kept(effect, added_to) and runner.keeps(k):
                 leaf: Any = effect.tensor.node
-                gradients.append((leaf, leaf.grad))
-                kept.append((k, 1))
-            k += 1
-        runner.settle()
-        return cls(held, lent, gradients, moving, kept)
+                if leaf.grad is None:
+                    return None
+                pair = (leaf.grad, leaf.grad.data)
+                self._gradients.append((pair, leaf))
+            else:
+                self._handed.append((k, effect))
+                continue
+            if runner.output(k) is not pair[1]:
+                return None
+            kept.append(k)
+        return kept
+
+    def _sort_sources(self) -> bool:
+        """False if an input is not what the runner read last."""
+        variant, runner = self._variant, self._runner
+        updated = {id(x) for x, _ in self._updated}
+        handed = {id(effect.tensor) for _, effect in self._handed if type(effect) is Assign}
+        for i, source in enumerate(variant.sources):
+            x = source.tensor if type(source) is Outer else None
+            if x is None or id(x) in handed or not x.data.flags.c_contiguous:
+                self._moving.append((i, source))
+                if x is not None:
+                    self._replaced.append(x)
+            elif id(x) not in updated:
+                if runner.input(i) is not x.data:
+                    return False
+                if isinstance(x, Variable):
+                    self._lent.append(x)
+                    self._lent_arrays.append(ref(x.data))
+                else:
+                    self._held.append((x, x.data))
+        return True
+
+    def repeated(self, leaves: Sequence[Any]) -> list[Tensor] | None:
+        """Run once more and carry out the effects; the results. None, and nothing done, if something was disturbed."""
+        variant, runner = self._variant, self._runner
+        with runner.lock:
+            reading = list(map(_array_of, self._lent))  # holds them while the program runs
+            if not all(map(is_, reading, [array() for array in self._lent_arrays])) or not self._is_undisturbed():
+                return None
+            # only now: to draw a random key is an effect
+            runner.repeat([(i, variant.value(source, leaves)) for i, source in self._moving])
+            for pair, leaf in self._gradients:
+                leaf.grad = pair[0]
+            for k, effect in self._handed:
+                value = None if k is None else Tensor(runner.output(k), variant.device)
+                effect.carry_out(value, leaves)
+            return [Tensor(runner.output(k), variant.device) for k in range(variant.count)]
+
+    def _is_undisturbed(self) -> bool:
+        """Whether tensors hold what the last call left there, and nobody else has what is to be written over."""
+        for tensor, array in self._held:
+            if tensor.data is not array:
+                return False
+        for tensor in self._replaced:
+            if tensor.data.shape != tensor.shape or tensor.data.dtype != tensor.dtype:
+                return False
+        for tensor, array in self._updated:  # who may have it: the tensor, and the runner
+            if tensor.data is not array or getrefcount(array) > LOOPED + 2:
+                return False
+        for (gradient, array), leaf in self._gradients:
+            if getrefcount(array) > LOOPED + 2 or getrefcount(gradient) > LOOPED + (leaf.grad is gradient):
+                return False
+        return True
+
+
+def _is_kept(effect: Any, added_to: Collection[int]) -> bool:
+    """Whether this is a gradient that the function sets, wherever it was before, and that it does not read."""
+    return type(effect) is SetGrad and effect.leaf is None and id(effect.tensor) not in added_to

@@ -33,7 +33,6 @@ class Variant:
         self.owner = owner
         self.device = capture.device
         self.runner: Any = None  # a Runner, once it is compiled
-        self.in_place: frozenset[int] = frozenset()
         leaves, self.structure = tree.flatten(result)
         self.results: list[Any] = [_result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
         self.effects = effects_of(capture)
@@ -50,13 +49,15 @@ class Variant:
         self._operation: Operation | None = None  # the graph as one operation, when it is first needed
         self.programs: list[Operation] = []  # what transforms have made of it
         self.looks = [_Look(capture, look) for look in capture.looks]
-        befores = capture.before.values()
-        self._nodes = [(b.tensor, b.node) for b in befores]
-        self._gradients_seen = [
-            (b.node, b.grad is None)
-            for b in befores
+        befores = [(capture.arguments.get(key), before) for key, before in capture.before.items()]
+        self._nodes = [(b.tensor, b.node) for leaf, b in befores if leaf is None or isinstance(b.tensor, Variable)]
+        seen = [
+            (leaf, b.node, b.grad is None)
+            for leaf, b in befores
             if type(b.node) is Leaf and not b.cleared and self.effects and not self.differentiable
         ]
+        self._gradients_seen = [(node, was_missing) for leaf, node, was_missing in seen if leaf is None]
+        self._gradients_given = [(leaf, was_missing) for leaf, _, was_missing in seen if leaf is not None]
         self.watch = Watch(owner.function, capture.things)
         self.generator = context.current().generator if any(type(s) is Key for s in self.sources) else None
         self.identity = self._identity()
@@ -101,8 +102,6 @@ class Variant:
             self.runner = operation.runner
             return
         self.runner = runner_for(self.graph, self.device, self.owner.name, self._updates(), self._variables())
-        self.in_place = getattr(self.runner, "in_place", frozenset())
-
 
     def _variables(self) -> list[int]:
         return [i for i, s in enumerate(self.sources) if type(s) is Outer and isinstance(s.tensor, Variable)]
@@ -143,9 +142,12 @@ class Variant:
         for tensor, node in self._nodes:
             if tensor.node is not node:
                 return f"a tensor of shape {tensor.shape} requires gradients now, or no longer"
-        for leaf, was_missing in self._gradients_seen:
-            if (leaf.grad is None) is not was_missing:
+        for node, was_missing in self._gradients_seen:
+            if (node.grad is None) is not was_missing:
                 return "a gradient exists that did not, or is missing"
+        for leaf, was_missing in self._gradients_given:
+            if (leaves[leaf].node.grad is None) is not was_missing:
+                return "an argument has a gradient that had none, or has none"
         for look in self.looks:
             if not look.agrees(self, leaves):
                 return "Python decided by a value that is another now"
@@ -154,13 +156,20 @@ class Variant:
     # ------------------------------------------------------------------------------------- running
 
     def call(self, leaves: Sequence[Any]) -> Any:
-        if self._steady is not None:
-            if not any(getattr(x, "level", 0) for x in leaves) and self._repeated(leaves, self._steady):
-                return self._returned([Tensor(self.runner.output(k), self.device) for k in range(self.count)], leaves)
+        steady = self._steady
+        if steady is not None:
+            elsewhere = _is_replaying() or any(getattr(x, "level", 0) for x in leaves)
+            results = None if elsewhere else steady.repeated(leaves)
+            if results is not None:
+                return self._returned(results, leaves)
             self._steady = None
         for source in self.sources:
-            if type(source) is Outer and source.tensor.data.shape != source.tensor.shape:
-                raise CompileError(f"a tensor of shape {source.tensor.shape} holds an array of another shape")
+            if type(source) is Outer:
+                x = source.tensor
+                if x.data.shape != x.shape:
+                    raise CompileError(f"a tensor of shape {x.shape} holds an array of another shape, {x.data.shape}")
+                if x.data.dtype != x.dtype:
+                    raise CompileError(f"a tensor of dtype {x.dtype} holds an array of another dtype, {x.data.dtype}")
         return self.finish([self.value(s, leaves) for s in self.sources], leaves)
 
     def value(self, source: Any, leaves: Sequence[Any]) -> Any:
@@ -173,10 +182,13 @@ class Variant:
             return source.tensor.data
         if kind is Key:
             return self.device.asarray(np.array(source.generator.next(), np.uint64))
-        return source.tensor.node.grad.data
+        holder = source.tensor if source.leaf is None else leaves[source.leaf]
+        return holder.node.grad.data
 
     def finish(self, values: list[Any], leaves: Sequence[Any]) -> Any:
         """Compute the outputs from these inputs, carry out the effects, return the results."""
+        replaying = _is_replaying()
+        spared = list(values) if replaying else None  # held here as well, no array is written over
         if self.differentiable or any(getattr(x, "level", 0) for x in leaves):
             outputs = self._bound(values, leaves)
             for k in self._constant:
@@ -187,16 +199,10 @@ class Variant:
         else:
             outputs = [Tensor(a, self.device) for a in self.runner(values)]
         given = iter(outputs[self.count :])
-        for effect, var in self.effects:
-            value: Any = None if var is None else next(given)
-            if type(effect) is Assign:
-                effect.tensor.data = value.data
-            else:
-                target: Any = effect.tensor if effect.leaf is None else leaves[effect.leaf]
-                if value is None and target.node.grad is not None:
-                    target.node.cleared = True
-                target.node.grad = value if value is None else value.with_node(None)
-        if self.runner is not None and not self.differentiable:
+        del spared
+        for effect, var in [] if replaying else self.effects:
+            effect.carry_out(None if var is None else next(given), leaves)
+        if self.runner is not None and not self.differentiable and not replaying:
             self._steady = Steady.of(self)
         return self._returned(outputs[: self.count], leaves)
 
@@ -205,14 +211,6 @@ class Variant:
             return tensors[0]
         given = iter(tensors)
         return tree.unflatten(self.structure, [_found(y, given, leaves) for y in self.results])
-
-    def _repeated(self, leaves: Sequence[Any], steady: Steady) -> bool:
-        """Run again in place, if everything is where the last call left it; False, and nothing done, if not."""
-        if not (steady.is_undisturbed() and self.runner.can_repeat_in_place(steady.kept)):
-            return False
-        # only now: to draw a random key is an effect
-        self.runner.repeat([(i, self.value(source, leaves)) for i, source in steady.moving])
-        return True
 
     def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
         """The outputs as one operation, which transforms and backward see."""
@@ -258,6 +256,12 @@ class _Same:
 
     def __repr__(self) -> str:
         return f"the variable {id(self.variable)}"
+
+
+def _is_replaying() -> bool:
+    """Whether a checkpoint runs its function again, whose effects have taken place."""
+    tape = context.current().tape
+    return tape is not None and tape.replaying
 
 
 def _result(capture: Capture, y: Tensor) -> _Passed | _Same | _Result:
@@ -328,4 +332,5 @@ def _may_change(source: Any, leaves: Sequence[Any]) -> bool:
 
 
 def _identity(source: Source) -> tuple[Any, ...]:
-    return type(source).__name__, source.leaf if type(source) is Argument else id(source[0])
+    leaf = getattr(source, "leaf", None)
+    return type(source).__name__, id(source[0]) if leaf is None else leaf

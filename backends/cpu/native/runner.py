@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
@@ -83,9 +83,9 @@ class NativeRunner:
     ):
         self.name, self.graph, self.device, self.segments = name, graph, device, segments
         self.notes, self.build, self.arena = list(notes), build, arena
-        self._lock = Lock()
-        self._kept: Any = None
-        self._fresh: list[int] = []
+        self.lock = Lock()  # of the table, and of what it points to
+        self._fresh: list[int] = []  # of those that ``repeat`` finds new memory for, unless theirs is free
+        self._spare: dict[int, np.ndarray] = {}  # what an output was written to before, when it was held elsewhere
         self._forgotten: set[int] = set()  # entries of outputs that are not held between calls
         self._arrays: list[Any] = [None] * len(table)  # what each entry of the table points to
         self._table = pointers([0] * len(table))
@@ -101,7 +101,10 @@ class NativeRunner:
         self._outputs = list(outputs)
         self._made = sorted({o.base for o in outputs if table[o.base][0] == "output"})
         self._avals = {o.base: o.aval for o in outputs}
+        early = _early(segments)
+        updates = {k: i for k, i in updates.items() if outputs[k].base not in early}
         self.in_place = frozenset(updates)
+        self._keepable = frozenset(self._made) - early
         self._updated = {outputs[k].base: i for k, i in updates.items()}
         self._base_of = {i: base for base, i in self._inputs}
         self._updates_of = {self._base_of[i]: base for base, i in self._updated.items()}
@@ -113,51 +116,57 @@ class NativeRunner:
         self._table[base] = data_pointer(array)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        with self._lock:
+        with self.lock:
             self._prepare(inputs)
             self._run()
             return [self._result(o) for o in self._outputs]
 
-    def can_repeat_in_place(self, kept: Sequence[tuple[int, int]]) -> bool:
-        """Whether these outputs may be written where they were, each with the number of references that the caller has
-        to it: not if there are more, since somebody would see it change.
+    def keeps(self, k: int) -> bool:
+        """Whether output k is an array of its own that may be written where the last run left it: when it is written,
+        nothing that comes after can fail.
         """
-        arrays, outputs = self._arrays, self._outputs
-        for k, references in kept:
-            if sys.getrefcount(arrays[outputs[k].base]) > ALONE + references:
-                return False
-        if self._kept is not kept:
-            fixed = {outputs[k].base for k, _ in kept}
-            self._kept, self._fresh = kept, [base for base in self._made if base not in fixed]
-        return True
+        output = self._outputs[k]
+        return output.base in self._keepable and output.view is None
+
+    def place(self, k: int) -> int:
+        """Equal for outputs that are the same memory, or parts of it."""
+        return self._outputs[k].base
+
+    def settle(self, kept: Collection[int]) -> None:
+        """Outputs ``kept`` stay where they are in each ``repeat``, and those among them that replace inputs are read
+        where they lie.
+        """
+        self._lie_in_place(self._updated.items())
+        places = {self._outputs[k].base for k in kept}
+        self._fresh = [base for base in self._made if base not in places]
 
     def repeat(self, given: Sequence[tuple[int, np.ndarray]]) -> None:
-        """Run once more, after ``can_repeat_in_place``, on the arrays of the last call, those that it replaced among
-        them, but for those ``given`` as (input, array).
+        """Run once more on the arrays of the last call, but for those ``given`` as (input, array).
+
+        The caller has the lock, has called ``settle``, and knows that nobody else holds what is kept.
         """
-        with self._lock:
-            for base in self._fresh:
-                if sys.getrefcount(self._arrays[base]) > ALONE:
-                    self._renew(base)
-            for i, array in given:
-                self._give(self._base_of[i], array)
-            self._run()
+        for base in self._fresh:
+            if sys.getrefcount(self._arrays[base]) > ALONE:
+                self._renew(base)
+        for i, array in given:
+            self._give(self._base_of[i], array)
+        self._run()
 
     def forget(self, outputs: Collection[int]) -> None:
         """Hold these outputs of the last call no longer: their memory is free when those who were given them let go."""
-        with self._lock:
+        with self.lock:
             for base in {self._outputs[k].base for k in outputs} & set(self._made):
                 self._arrays[base] = None
+                self._spare.pop(base, None)
                 self._forgotten.add(base)
 
     def output(self, k: int) -> np.ndarray:
         """Output k of the last run."""
         return self._result(self._outputs[k])
 
-    def can_repeat(self, k: int) -> bool:
-        """Whether output k is an array of its own, that each run may write anew in the same place."""
-        output = self._outputs[k]
-        return output.base in self._made and output.view is None
+    def input(self, i: int) -> np.ndarray | None:
+        """The array that the next run will read; None if it is gone."""
+        return self._held(self._base_of[i])
 
     def _run(self) -> None:
         for segment in self.segments:
@@ -169,8 +178,12 @@ class NativeRunner:
                 self._host(segment)
 
     def _renew(self, base: int) -> None:
+        """Have the output written to other memory, which nobody else holds."""
+        held, free = self._arrays[base], base in self._spare and sys.getrefcount(self._spare[base]) <= ALONE
         aval = self._avals[base]
-        self._set(base, np.empty(aval.shape, aval.dtype))
+        self._set(base, self._spare[base] if free else np.empty(aval.shape, aval.dtype))
+        if held is not None:
+            self._spare[base] = held
 
     def _give(self, base: int, array: np.ndarray) -> None:
         if base in self._loose and array.flags.c_contiguous:
@@ -192,18 +205,17 @@ class NativeRunner:
                 self._renew(base)
         for base, i in self._inputs:
             self._give(base, inputs[i])
-        self.settle(inputs)
+        self._lie_in_place((base, i) for base, i in self._updated.items() if inputs[i] is arrays[base])
 
-    def settle(self, inputs: Sequence[np.ndarray] | None = None) -> None:
-        """Inputs that are outputs of the last call (all updated ones, if not told otherwise) lie where these do.
+    def _lie_in_place(self, updated: Iterable[tuple[int, int]]) -> None:
+        """Of (output, input): the input lies where the output does.
 
-        Only the outputs' entries refer to such arrays, so that it can be counted who else does.
+        Only the output's entry refers to such an array, so that it can be counted who else does.
         """
-        for base, i in self._updated.items():
-            if inputs is None or inputs[i] is self._arrays[base]:
-                own = self._base_of[i]
-                self._arrays[own] = self._loose[own] = None
-                self._table[own] = self._table[base]
+        for base, i in updated:
+            own = self._base_of[i]
+            self._arrays[own] = self._loose[own] = None
+            self._table[own] = self._table[base]
 
     def _host(self, call: HostCall) -> None:
         tensors = [Tensor(self._view(operand, located), self.device) for operand, located in call.inputs]
@@ -255,7 +267,7 @@ class NativeRunner:
 
         present: arrays for inputs, where those of the last run are gone.
         """
-        with self._lock:
+        with self.lock:
             inputs = {base: self._held(base) for base, _ in self._inputs}
             for base, i in self._inputs:
                 if inputs[base] is None and present is not None:
@@ -305,6 +317,22 @@ class NativeRunner:
         start = perf_counter()
         run()
         return perf_counter() - start
+
+
+def _early(segments: Sequence[Any]) -> set[int]:
+    """The entries of the table that are written before, or by, a step that can fail: who sees them would see it."""
+    written: set[int] = set()
+    early: set[int] = set()
+    for segment in segments:
+        if isinstance(segment, HostCall):
+            written.update(segment.outputs)
+            early |= written
+            continue
+        for call in segment.calls:
+            written.update(call.operands[w].base for w in call.writes)
+            if call.spec.may_fail:
+                early |= written
+    return early
 
 
 def _row(call: Call | HostCall, note: Note, seconds: float) -> KernelReport:
