@@ -1,0 +1,306 @@
+// LSTM, GRU and RNN over a whole sequence and their adjoints, a launch each. The formulas are those of
+// autograd_core/ops/_recurrences.py; the input's part of the gates, and all products with it, are done before and after.
+//
+// S describes a launch, as in persistent.cuh, and: Steps; Units, hidden units of a block; Gates, 4, 3 or 1; Reverse;
+// Relu. Arrays are (Steps, Batch, n Hidden); ``lengths`` of the sequences may be null. Block b has the units from
+// b % (Hidden / Units) * Units on, of the sequences from b / (Hidden / Units) * Rows on; a thread has the same
+// Cells of (unit, sequence) for all steps, so that their states stay in registers.
+
+__device__ __forceinline__ float sigmoid(float x) { return 0.5f * tanhf(0.5f * x) + 0.5f; }
+
+template <class S> struct Part {
+    enum {
+        Blocks = S::Hidden / S::Units,
+        Threads = 32 * S::Warps,
+        Cells = (S::Units * S::Rows + Threads - 1) / Threads,
+        Wide = S::Gates * S::Hidden
+    };
+    int first_unit, first_row, rows;
+    Group group;
+
+    __device__ __forceinline__ Part(unsigned *arrivals)
+    {
+        int slice = blockIdx.x / Blocks;
+        first_unit = blockIdx.x % Blocks * S::Units;
+        first_row = slice * S::Rows;
+        rows = min(int(S::Rows), S::Batch - first_row);
+        group.arrivals = arrivals + slice * 32;  // each on a cache line of its own
+        group.blocks = Blocks;
+    }
+
+    // The step that is taken as number s, from the last one back if the sequence is read backwards.
+    static __device__ __forceinline__ int step(int s) { return S::Reverse ? S::Steps - 1 - s : s; }
+
+    // f(cell, unit in the block, row in the slice, unit, sequence) for each cell of this thread.
+    template <class F> __device__ __forceinline__ void each(F f) const
+    {
+#pragma unroll
+        for (int cell = 0; cell < Cells; cell++) {
+            int place = threadIdx.x + cell * Threads, unit = place % S::Units, row = place / S::Units;
+            if (row < rows) f(cell, unit, row, first_unit + unit, first_row + row);
+        }
+    }
+};
+
+__device__ __forceinline__ bool lasts(const int *lengths, int sequence, int step)
+{
+    return lengths == nullptr || step < lengths[sequence];
+}
+
+// The matrix of a forward launch: gates x units of the block, each over all states.
+template <class S> __device__ __forceinline__ void load_forward(Resident<S> &matrix, const float *weight, int first_unit)
+{
+    matrix.load([=](int row, int k) {
+        return row < S::Gates * S::Units
+                   ? weight[(row / S::Units * S::Hidden + first_unit + row % S::Units) * S::Hidden + k]
+                   : 0.0f;
+    });
+}
+
+// The matrix of an adjoint's launch: units of the block, each over all gates.
+template <class S> __device__ __forceinline__ void load_adjoint(Resident<S> &matrix, const float *weight, int first_unit)
+{
+    matrix.load([=](int row, int k) { return row < S::Units ? weight[k * S::Hidden + first_unit + row] : 0.0f; });
+}
+
+// ------------------------------------------------------------------------------------------------ LSTM
+
+// gates: in, the input's part; out, the gates' values i, f, g, o.
+template <class S>
+__device__ void lstm_forward(const float *weight, const float *h0, const float *c0, const int *lengths, float *gates,
+                             float *states, float *cells, unsigned *arrivals, float *parts)
+{
+    Part<S> part(arrivals);
+    Resident<S> matrix;
+    load_forward(matrix, weight, part.first_unit);
+    float c[Part<S>::Cells], h[Part<S>::Cells];
+    part.each([&](int cell, int, int, int unit, int n) {
+        c[cell] = c0[n * S::Hidden + unit];
+        h[cell] = h0[n * S::Hidden + unit];
+    });
+    const float *before = h0;
+    for (int s = 0; s < S::Steps; s++) {
+        int t = part.step(s);
+        float z[Part<S>::Cells][4];
+        part.each([&](int cell, int, int, int unit, int n) {
+#pragma unroll
+            for (int k = 0; k < 4; k++) z[cell][k] = gates[(t * S::Batch + n) * (4 * S::Hidden) + k * S::Hidden + unit];
+        });
+        if (s) part.group.wait(s);
+        matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
+        __syncthreads();
+        part.each([&](int cell, int own, int row, int unit, int n) {
+#pragma unroll
+            for (int k = 0; k < 4; k++) z[cell][k] += Resident<S>::sum(parts, k * S::Units + own, row);
+            float i = sigmoid(z[cell][0]), f = sigmoid(z[cell][1]), g = tanhf(z[cell][2]), o = sigmoid(z[cell][3]);
+            float next = f * c[cell] + i * g;
+            if (lasts(lengths, n, t)) {
+                c[cell] = next;
+                h[cell] = o * tanhf(next);
+            }
+            int at = t * S::Batch + n;
+            float *gate = gates + at * (4 * S::Hidden) + unit;
+            gate[0] = i;
+            gate[S::Hidden] = f;
+            gate[2 * S::Hidden] = g;
+            gate[3 * S::Hidden] = o;
+            cells[at * S::Hidden + unit] = c[cell];
+            states[at * S::Hidden + unit] = h[cell];
+        });
+        part.group.arrive();
+        before = states + t * (S::Batch * S::Hidden);
+    }
+}
+
+// slopes: the cotangents of the gates before their nonlinearities.
+template <class S>
+__device__ void lstm_adjoint(const float *weight, const float *gy, const float *gh, const float *gc, const float *gates,
+                             const float *cells, const float *c0, const int *lengths, float *slopes, float *dh0,
+                             float *dc0, unsigned *arrivals, float *parts)
+{
+    Part<S> part(arrivals);
+    Resident<S> matrix;
+    load_adjoint(matrix, weight, part.first_unit);
+    float dh[Part<S>::Cells], dc[Part<S>::Cells];
+    part.each([&](int cell, int, int, int unit, int n) {
+        dh[cell] = gh[n * S::Hidden + unit];
+        dc[cell] = gc[n * S::Hidden + unit];
+    });
+    for (int s = S::Steps - 1; s >= 0; s--) {
+        int t = part.step(s);
+        part.each([&](int cell, int, int, int unit, int n) {
+            int at = t * S::Batch + n;
+            const float *gate = gates + at * (4 * S::Hidden) + unit;
+            float i = gate[0], f = gate[S::Hidden], g = gate[2 * S::Hidden], o = gate[3 * S::Hidden];
+            float c = cells[at * S::Hidden + unit], squashed = tanhf(c);
+            float before = s ? cells[(part.step(s - 1) * S::Batch + n) * S::Hidden + unit] : c0[n * S::Hidden + unit];
+            bool within = lasts(lengths, n, t);
+            dh[cell] += gy[at * S::Hidden + unit];
+            float inside = within ? dc[cell] + dh[cell] * (o * (1 - squashed * squashed)) : 0.0f;
+            float *slope = slopes + at * (4 * S::Hidden) + unit;
+            slope[0] = inside * (g * i * (1 - i));
+            slope[S::Hidden] = inside * (before * f * (1 - f));
+            slope[2 * S::Hidden] = inside * (i * (1 - g * g));
+            slope[3 * S::Hidden] = within ? dh[cell] * (squashed * o * (1 - o)) : 0.0f;
+            if (within) {
+                dc[cell] = inside * f;
+                dh[cell] = 0;  // what came in has gone through the gates
+            }
+        });
+        part.group.arrive();
+        part.group.wait(S::Steps - s);
+        matrix.multiply(slopes + (t * S::Batch + part.first_row) * (4 * S::Hidden), part.rows, parts);
+        __syncthreads();
+        part.each([&](int cell, int own, int row, int, int) { dh[cell] += Resident<S>::sum(parts, own, row); });
+    }
+    part.each([&](int cell, int, int, int unit, int n) {
+        dh0[n * S::Hidden + unit] = dh[cell];
+        dc0[n * S::Hidden + unit] = dc[cell];
+    });
+}
+
+// ------------------------------------------------------------------------------------------------ GRU
+
+// gates: in, the input's part; out, the values of r, z, n. inner: the hidden part of n. bias may be null.
+template <class S>
+__device__ void gru_forward(const float *weight, const float *bias, const float *h0, const int *lengths, float *gates,
+                            float *states, float *inner, unsigned *arrivals, float *parts)
+{
+    Part<S> part(arrivals);
+    Resident<S> matrix;
+    load_forward(matrix, weight, part.first_unit);
+    float h[Part<S>::Cells], b[Part<S>::Cells][3];
+    part.each([&](int cell, int, int, int unit, int n) {
+        h[cell] = h0[n * S::Hidden + unit];
+#pragma unroll
+        for (int k = 0; k < 3; k++) b[cell][k] = bias ? bias[k * S::Hidden + unit] : 0.0f;
+    });
+    const float *before = h0;
+    for (int s = 0; s < S::Steps; s++) {
+        int t = part.step(s);
+        float x[Part<S>::Cells][3];
+        part.each([&](int cell, int, int, int unit, int n) {
+#pragma unroll
+            for (int k = 0; k < 3; k++) x[cell][k] = gates[(t * S::Batch + n) * (3 * S::Hidden) + k * S::Hidden + unit];
+        });
+        if (s) part.group.wait(s);
+        matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
+        __syncthreads();
+        part.each([&](int cell, int own, int row, int unit, int n) {
+            float y[3];
+#pragma unroll
+            for (int k = 0; k < 3; k++) y[k] = Resident<S>::sum(parts, k * S::Units + own, row) + b[cell][k];
+            float r = sigmoid(x[cell][0] + y[0]), z = sigmoid(x[cell][1] + y[1]), m = tanhf(x[cell][2] + r * y[2]);
+            if (lasts(lengths, n, t)) h[cell] = (h[cell] - m) * z + m;
+            int at = t * S::Batch + n;
+            float *gate = gates + at * (3 * S::Hidden) + unit;
+            gate[0] = r;
+            gate[S::Hidden] = z;
+            gate[2 * S::Hidden] = m;
+            inner[at * S::Hidden + unit] = y[2];
+            states[at * S::Hidden + unit] = h[cell];
+        });
+        part.group.arrive();
+        before = states + t * (S::Batch * S::Hidden);
+    }
+}
+
+// d_input, d_hidden: the cotangents of the gates' input parts and of their hidden parts.
+template <class S>
+__device__ void gru_adjoint(const float *weight, const float *gy, const float *gh, const float *states,
+                            const float *gates, const float *inner, const float *h0, const int *lengths,
+                            float *d_input, float *d_hidden, float *dh0, unsigned *arrivals, float *parts)
+{
+    Part<S> part(arrivals);
+    Resident<S> matrix;
+    load_adjoint(matrix, weight, part.first_unit);
+    float dh[Part<S>::Cells];
+    part.each([&](int cell, int, int, int unit, int n) { dh[cell] = gh[n * S::Hidden + unit]; });
+    for (int s = S::Steps - 1; s >= 0; s--) {
+        int t = part.step(s);
+        part.each([&](int cell, int, int, int unit, int n) {
+            int at = t * S::Batch + n;
+            const float *gate = gates + at * (3 * S::Hidden) + unit;
+            float r = gate[0], z = gate[S::Hidden], m = gate[2 * S::Hidden];
+            float before = s ? states[(part.step(s - 1) * S::Batch + n) * S::Hidden + unit] : h0[n * S::Hidden + unit];
+            bool within = lasts(lengths, n, t);
+            dh[cell] += gy[at * S::Hidden + unit];
+            float through = within ? dh[cell] * ((1 - z) * (1 - m * m)) : 0.0f;
+            float dr = through * r * inner[at * S::Hidden + unit] * (1 - r);
+            float dz = within ? dh[cell] * ((before - m) * z * (1 - z)) : 0.0f;
+            float *in = d_input + at * (3 * S::Hidden) + unit, *hidden = d_hidden + at * (3 * S::Hidden) + unit;
+            in[0] = hidden[0] = dr;
+            in[S::Hidden] = hidden[S::Hidden] = dz;
+            in[2 * S::Hidden] = through;
+            hidden[2 * S::Hidden] = through * r;
+            if (within) dh[cell] *= z;
+        });
+        part.group.arrive();
+        part.group.wait(S::Steps - s);
+        matrix.multiply(d_hidden + (t * S::Batch + part.first_row) * (3 * S::Hidden), part.rows, parts);
+        __syncthreads();
+        part.each([&](int cell, int own, int row, int, int) { dh[cell] += Resident<S>::sum(parts, own, row); });
+    }
+    part.each([&](int cell, int, int, int unit, int n) { dh0[n * S::Hidden + unit] = dh[cell]; });
+}
+
+// ------------------------------------------------------------------------------------------------ RNN
+
+// states: in, the input's part; out, the states.
+template <class S>
+__device__ void rnn_forward(const float *weight, const float *h0, const int *lengths, float *states, unsigned *arrivals,
+                            float *parts)
+{
+    Part<S> part(arrivals);
+    Resident<S> matrix;
+    load_forward(matrix, weight, part.first_unit);
+    float h[Part<S>::Cells];
+    part.each([&](int cell, int, int, int unit, int n) { h[cell] = h0[n * S::Hidden + unit]; });
+    const float *before = h0;
+    for (int s = 0; s < S::Steps; s++) {
+        int t = part.step(s);
+        float z[Part<S>::Cells];
+        part.each([&](int cell, int, int, int unit, int n) {
+            z[cell] = states[(t * S::Batch + n) * S::Hidden + unit];
+        });
+        if (s) part.group.wait(s);
+        matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
+        __syncthreads();
+        part.each([&](int cell, int own, int row, int unit, int n) {
+            float y = z[cell] + Resident<S>::sum(parts, own, row);
+            if (lasts(lengths, n, t)) h[cell] = S::Relu ? (y < 0 ? 0.0f : y) : tanhf(y);
+            states[(t * S::Batch + n) * S::Hidden + unit] = h[cell];
+        });
+        part.group.arrive();
+        before = states + t * (S::Batch * S::Hidden);
+    }
+}
+
+template <class S>
+__device__ void rnn_adjoint(const float *weight, const float *gy, const float *gh, const float *states,
+                            const int *lengths, float *slopes, float *dh0, unsigned *arrivals, float *parts)
+{
+    Part<S> part(arrivals);
+    Resident<S> matrix;
+    load_adjoint(matrix, weight, part.first_unit);
+    float dh[Part<S>::Cells];
+    part.each([&](int cell, int, int, int unit, int n) { dh[cell] = gh[n * S::Hidden + unit]; });
+    for (int s = S::Steps - 1; s >= 0; s--) {
+        int t = part.step(s);
+        part.each([&](int cell, int, int, int unit, int n) {
+            int at = t * S::Batch + n;
+            float y = states[at * S::Hidden + unit];
+            dh[cell] += gy[at * S::Hidden + unit];
+            float slope = S::Relu ? (y > 0 ? 1.0f : 0.0f) : 1 - y * y;
+            bool within = lasts(lengths, n, t);
+            slopes[at * S::Hidden + unit] = within ? dh[cell] * slope : 0.0f;
+            if (within) dh[cell] = 0;
+        });
+        part.group.arrive();
+        part.group.wait(S::Steps - s);
+        matrix.multiply(slopes + (t * S::Batch + part.first_row) * S::Hidden, part.rows, parts);
+        __syncthreads();
+        part.each([&](int cell, int own, int row, int, int) { dh[cell] += Resident<S>::sum(parts, own, row); });
+    }
+    part.each([&](int cell, int, int, int unit, int n) { dh0[n * S::Hidden + unit] = dh[cell]; });
+}

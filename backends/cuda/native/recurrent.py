@@ -1,0 +1,171 @@
+"""Recurrent layers over a whole sequence as one launch, whose blocks keep the recurrent weights in registers.
+
+A step of a recurrent layer is a product of one matrix with the states that the last step left, and a little arithmetic.
+Here each block has some rows of the matrix and some of the sequences for all steps; what it computes of a state is
+written to memory, the blocks wait for each other, and each reads the states that it needs. So the matrix is read once
+a sequence instead of once a step, and a step costs no launch. All blocks must be on the GPU at once, one to a
+multiprocessor.
+
+Diamos et al., Persistent RNNs: Stashing Recurrent Weights On-Chip, 2016. The formulas: ``ops/_recurrences.py``.
+Not yet run on hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .source import with_functions
+
+MODES = ("fp32", "tf32", "bf16")
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+REGISTERS, MOST = 65536, 240  # of a multiprocessor, and of a thread, by the estimate
+ROOMY = 222  # up to this estimate NVIDIA's compiler spills nothing; a little above it, few bytes a thread
+OTHERS = 48  # registers for addresses and what is on the way, beside matrix, sums and cells
+LINE = 128  # bytes: each group's count of arrivals has a line of its own
+# Arguments of each entry: name, and whether it is written. All are pointers to float32, but for int32 ``lengths``.
+ARGUMENTS = {
+    ("lstm", "forward"): "weight h0 c0 lengths gates* states* cells*",
+    ("lstm", "adjoint"): "weight gy gh gc gates cells c0 lengths slopes* dh0* dc0*",
+    ("gru", "forward"): "weight bias h0 lengths gates* states* inner*",
+    ("gru", "adjoint"): "weight gy gh states gates inner h0 lengths d_input* d_hidden* dh0*",
+    ("rnn", "forward"): "weight h0 lengths states*",
+    ("rnn", "adjoint"): "weight gy gh states lengths slopes* dh0*",
+}
+
+
+class Recurrence(NamedTuple):
+    """A layer in one direction. kind: "lstm", "gru" or "rnn"; way: "forward" or "adjoint"; mode: of the products."""
+
+    kind: str
+    way: str
+    steps: int
+    batch: int
+    hidden: int
+    reverse: bool = False
+    relu: bool = False
+    mode: str = "fp32"
+
+    @property
+    def gates(self) -> int:
+        return GATES[self.kind]
+
+    @property
+    def terms(self) -> int:
+        """Of each sum in a step's product: states, or all gates' cotangents."""
+        return self.hidden if self.way == "forward" else self.gates * self.hidden
+
+
+class Cut(NamedTuple):
+    """What one block has: so many hidden units of so many sequences; its warps share each sum's terms."""
+
+    units: int
+    rows: int
+    warps: int
+
+
+class Persistent(NamedTuple):
+    """CUDA C with one entry, which takes ``arguments``, then ``arrivals``: so many bytes, all 0 before each launch.
+
+    shared: bytes of dynamic shared memory. The grid must fit on the GPU at once.
+    """
+
+    text: str
+    entry: str
+    arguments: tuple[str, ...]
+    grid: int
+    block: int
+    shared: int
+    arrivals: int
+
+    @property
+    def unit(self) -> str:
+        """The text with the functions that it calls: what a compiler is given."""
+        return with_functions(self.text, ("persistent", "recurrent"))
+
+
+def sums(problem: Recurrence, units: int) -> int:
+    """Rows of the matrix that a block with so many units computes, filled up to whole tiles of 16."""
+    rows = units * problem.gates if problem.way == "forward" else units
+    return -(-rows // 16) * 16
+
+
+def shared_bytes(problem: Recurrence, cut: Cut) -> int:
+    return 4 * cut.warps * sums(problem, cut.units) * (cut.rows + 1)
+
+
+def registers(problem: Recurrence, cut: Cut) -> int:
+    """An estimate of what a thread needs, a little above what NVIDIA's compiler takes."""
+    down, along = sums(problem, cut.units) // 16, problem.terms // cut.warps // 16
+    matrix = down * along * (4 if problem.mode == "bf16" else 8)
+    cells = -(-cut.units * cut.rows // (32 * cut.warps))
+    return matrix + min(32, down * cut.rows // 2) + cells * (problem.gates + 3) + OTHERS
+
+
+def cuts(problem: Recurrence, multiprocessors: int, shared: int) -> Iterator[Cut]:
+    """All that can be launched on a GPU with so many multiprocessors and so much shared memory for a block."""
+    for units in (n for n in (8, 16, 32, 64, 128) if problem.hidden % n == 0):
+        for warps in (n for n in (2, 4, 8, 16) if problem.terms % (16 * n) == 0):
+            for rows in (8, 16, 32, 64, 128):
+                cut = Cut(units, rows, warps)
+                fits = registers(problem, cut) <= min(MOST, REGISTERS // (32 * warps))
+                if fits and shared_bytes(problem, cut) <= shared and grid(problem, cut) <= multiprocessors:
+                    yield cut
+
+
+def grid(problem: Recurrence, cut: Cut) -> int:
+    return problem.hidden // cut.units * -(-problem.batch // cut.rows)
+
+
+def cycles(problem: Recurrence, cut: Cut) -> float:
+    """An estimate of a step's clock cycles on one multiprocessor, of the size of what Hopper's can do; not measured."""
+    rows, across = sums(problem, cut.units), cut.rows
+    products = rows * problem.terms * across / {"fp32": 200, "tf32": 600, "bf16": 1200}[problem.mode]
+    read = 4 * across * problem.terms / 64
+    exchanged = 2 * 4 * cut.warps * rows * across / 128
+    tight = max(0, registers(problem, cut) - ROOMY)
+    return (max(products, read) + exchanged) * (1 + tight / 20)
+
+
+def best_cut(problem: Recurrence, multiprocessors: int, shared: int) -> Cut | None:
+    """The fastest by the estimate; None where the matrix does not fit on the GPU, or its sizes into tiles."""
+    found = list(cuts(problem, multiprocessors, shared))
+    return min(found, key=lambda cut: (cycles(problem, cut), cut)) if found else None
+
+
+def render(problem: Recurrence, cut: Cut) -> Persistent:
+    """The launch that computes it, cut so."""
+    described = {
+        "Mode": MODES.index(problem.mode),
+        "Steps": problem.steps,
+        "Batch": problem.batch,
+        "Hidden": problem.hidden,
+        "Gates": problem.gates,
+        "Terms": problem.terms,
+        "Reverse": int(problem.reverse),
+        "Relu": int(problem.relu),
+        "Units": cut.units,
+        "Sums": sums(problem, cut.units),
+        "Rows": cut.rows,
+        "Warps": cut.warps,
+    }
+    function = f"{problem.kind}_{problem.way}"
+    entry = f"{function}_{'_'.join(map(str, described.values()))}"
+    arguments = ARGUMENTS[problem.kind, problem.way].split()
+    names = tuple(a.rstrip("*") for a in arguments)
+    declared = ", ".join(_declared(a) for a in (*arguments, "arrivals*"))
+    fields = ", ".join(f"{name} = {value}" for name, value in described.items())
+    text = (
+        f"struct Launch_{entry} {{ enum {{ {fields} }}; }};\n"
+        f'extern "C" __global__ void __launch_bounds__({32 * cut.warps}) {entry}({declared})\n'
+        f"{{\n    {function}<Launch_{entry}>({', '.join((*names, 'arrivals'))}, shared_floats());\n}}\n"
+    )
+    groups = -(-problem.batch // cut.rows)
+    shared = shared_bytes(problem, cut)
+    return Persistent(text, entry, names, grid(problem, cut), 32 * cut.warps, shared, groups * LINE)
+
+
+def _declared(argument: str) -> str:
+    name = argument.rstrip("*")
+    kind = {"lengths": "int", "arrivals": "unsigned"}.get(name, "float")
+    return f"{'' if argument.endswith('*') else 'const '}{kind} *{name}"

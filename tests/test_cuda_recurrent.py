@@ -1,0 +1,216 @@
+"""Recurrent layers in one launch: their CUDA C run on the host against the formulas, and compiled for GPUs.
+
+Not yet run on hardware: the host run proves what is computed, the barriers between threads and the waiting of blocks
+for each other, and nothing of memory fences or speed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cuda_host
+import numpy as np
+import pytest
+from fences import fenced
+
+from autograd_core.backends.cuda.native import recurrent
+from autograd_core.backends.cuda.native.recurrent import Cut, Persistent, Recurrence
+from autograd_core.ops import _recurrences as formulas
+
+FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-ffp-contract=off"]
+GRID = Path(__file__).parent / "cuda_grid.h"
+ERRORS = {"fp32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product's factors, and a few steps long
+SMALL = Cut(units=16, rows=8, warps=2)
+
+CASES = [
+    (Recurrence("lstm", "forward", 4, 11, 32), SMALL),
+    (Recurrence("lstm", "forward", 3, 5, 32, reverse=True, mode="tf32"), Cut(8, 8, 2)),
+    (Recurrence("lstm", "forward", 3, 20, 64, mode="bf16"), Cut(16, 16, 4)),
+    (Recurrence("lstm", "adjoint", 4, 11, 32), SMALL),
+    (Recurrence("lstm", "adjoint", 3, 5, 32, reverse=True, mode="tf32"), Cut(8, 8, 4)),
+    (Recurrence("lstm", "adjoint", 3, 9, 32, mode="bf16"), Cut(16, 16, 2)),
+    (Recurrence("gru", "forward", 4, 11, 32), SMALL),
+    (Recurrence("gru", "forward", 3, 9, 64, reverse=True, mode="tf32"), Cut(16, 8, 2)),
+    (Recurrence("gru", "adjoint", 4, 11, 32), SMALL),
+    (Recurrence("gru", "adjoint", 3, 9, 64, reverse=True, mode="tf32"), Cut(16, 8, 2)),
+    (Recurrence("rnn", "forward", 4, 11, 32), SMALL),
+    (Recurrence("rnn", "forward", 3, 9, 64, reverse=True, relu=True, mode="tf32"), Cut(32, 8, 2)),
+    (Recurrence("rnn", "adjoint", 4, 11, 32, relu=True), SMALL),
+    (Recurrence("rnn", "adjoint", 3, 9, 64, reverse=True, mode="tf32"), Cut(32, 8, 2)),
+    (Recurrence("lstm", "forward", 1, 1, 32), Cut(32, 64, 2)),
+]
+
+
+def name(case: Any) -> str:
+    problem, cut = case
+    return "-".join(map(str, (*problem, *cut)))
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """All cases, compiled for the host."""
+    cuda_host.needs_compiler()
+    rendered = [recurrent.render(*case) for case in CASES]
+    functions = rendered[0].unit.removesuffix(rendered[0].text)
+    entries = [f"ENTRY_TOGETHER({p.entry})" for p in rendered]
+    text = "\n".join([f'#include "{GRID}"', functions, *(p.text for p in rendered), *entries])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "kernels.cpp").write_text(text)
+        command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[:4000]
+        return ctypes.CDLL(f"{folder}/kernels.so")
+
+
+def launch(rendered: Persistent, arrays: dict[str, np.ndarray | None], order: int) -> dict[str, np.ndarray]:
+    """What the arrays hold after one launch on copies of them, none of which may be left by a byte."""
+    held = {n: None if arrays[n] is None else fenced(np.asarray(arrays[n])) for n in rendered.arguments}
+    held["arrivals"] = fenced(np.zeros(rendered.arrivals, np.uint8))
+    pointers = [None if a is None else a.ctypes.data for a in held.values()]
+    function = getattr(library(), f"launch_{rendered.entry}")
+    places = (ctypes.c_void_p * len(pointers))(*pointers)
+    assert function(places, rendered.grid, rendered.block, rendered.shared, order) == 0
+    return {n: a for n, a in held.items() if a is not None}
+
+
+def draw(*shape: int, seed: int, scale: float = 1.0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
+
+
+def operands(problem: Recurrence, lengths: np.ndarray | None) -> dict[str, Any]:
+    """Arguments of the forward formulas, whose input projection is the identity of what is given as its result."""
+    t, b, h, k = problem.steps, problem.batch, problem.hidden, problem.gates
+    p: dict[str, Any] = {
+        "x": draw(t, b, k * h, seed=1),
+        "weight_ih": np.eye(k * h, dtype=np.float32),
+        "weight_hh": draw(k * h, h, seed=2, scale=h**-0.5),
+        "h0": draw(b, h, seed=3),
+    }
+    if problem.kind == "lstm":
+        p["c0"] = draw(b, h, seed=4)
+    if problem.kind == "gru":
+        p["bias_hh"] = draw(k * h, seed=5)
+    if lengths is not None:
+        p["lengths"] = lengths
+    return p
+
+
+def wide(values: Sequence[Any]) -> list[Any]:
+    return [v.astype(np.float64) if v.dtype == np.float32 else v for v in values]
+
+
+def forward(problem: Recurrence, p: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """By the formulas, in float64."""
+    f = getattr(formulas, f"{problem.kind}_forward")
+    relu = {"nonlinearity": "relu" if problem.relu else "tanh"} if problem.kind == "rnn" else {}
+    return f(np, *wide(list(p.values())), has=tuple(p), reverse=problem.reverse, **relu)
+
+
+def lengths_of(problem: Recurrence, some: bool) -> np.ndarray | None:
+    """From 0 to all steps; the launch takes int32."""
+    return np.arange(problem.batch, dtype=np.int32) % (problem.steps + 1) if some else None
+
+
+@pytest.mark.parametrize("order", [0, 1, 5])
+@pytest.mark.parametrize("some", [False, True], ids=["all-steps", "lengths"])
+@pytest.mark.parametrize("case", [c for c in CASES if c[0].way == "forward"], ids=name)
+def test_forward_launches_compute_the_formulas(case: Any, some: bool, order: int) -> None:
+    problem, cut = case
+    p = operands(problem, lengths_of(problem, some))
+    results = forward(problem, p)
+    states = np.full((problem.steps, problem.batch, problem.hidden), np.nan, np.float32)
+    given = {"weight": p["weight_hh"], "lengths": None, "bias": p.get("bias_hh"), **p, "states": states}
+    if problem.kind == "rnn":
+        given["states"], expected = p["x"], {"states": results[0]}
+    else:
+        last = "cells" if problem.kind == "lstm" else "inner"
+        given |= {"gates": p["x"], last: np.full_like(states, np.nan)}
+        expected = {"states": results[0], "gates": results[-2], last: results[-1]}
+    found = launch(recurrent.render(problem, cut), given, order)
+    for what, values in expected.items():
+        np.testing.assert_allclose(found[what], values, rtol=0, atol=ERRORS[problem.mode], err_msg=what)
+
+
+@pytest.mark.parametrize("order", [0, 1, 5])
+@pytest.mark.parametrize("some", [False, True], ids=["all-steps", "lengths"])
+@pytest.mark.parametrize("case", [c for c in CASES if c[0].way == "adjoint"], ids=name)
+def test_adjoint_launches_compute_the_formulas(case: Any, some: bool, order: int) -> None:
+    problem, cut = case
+    p = operands(problem, lengths_of(problem, some))
+    results = forward(problem, p)
+    gy = draw(problem.steps, problem.batch, problem.hidden, seed=6)
+    ends = {"gh": draw(problem.batch, problem.hidden, seed=7)}
+    if problem.kind == "lstm":
+        ends["gc"] = draw(problem.batch, problem.hidden, seed=8)
+    saved = [] if problem.kind == "rnn" else list(results[-2:])
+    relu = {"nonlinearity": "relu" if problem.relu else "tanh"} if problem.kind == "rnn" else {}
+    f = getattr(formulas, f"{problem.kind}_adjoint")
+    before = wide([gy, *ends.values(), results[0], *saved])
+    expected = f(np, *before, *wide(list(p.values())), has=tuple(p), reverse=problem.reverse, **relu)
+    written = {"lstm": "slopes dh0 dc0", "gru": "d_input d_hidden dh0", "rnn": "slopes dh0"}[problem.kind].split()
+    given = {"weight": p["weight_hh"], "lengths": None, **p, **ends, "gy": gy, "states": results[0].astype(np.float32)}
+    given |= {n: a.astype(np.float32) for n, a in zip(("gates", "cells" if "c0" in p else "inner"), saved)}
+    given |= {n: np.full(a.shape, np.nan, np.float32) for n, a in zip(written, expected, strict=True)}
+    found = launch(recurrent.render(problem, cut), given, order)
+    for what, values in zip(written, expected, strict=True):
+        limit = 4 * ERRORS[problem.mode] * np.max(np.abs(values))
+        np.testing.assert_allclose(found[what], values, rtol=0, atol=limit, err_msg=what)
+
+
+# ------------------------------------------------------------------------------------ how a launch is cut
+
+HOPPER = {"multiprocessors": 132, "shared": 227 << 10}
+LARGE = [
+    Recurrence(kind, way, 64, batch, hidden, mode=mode)
+    for kind in ("lstm", "gru", "rnn")
+    for way in ("forward", "adjoint")
+    for batch, hidden in ((128, 512), (32, 256), (128, 1024))
+    for mode in recurrent.MODES
+]
+
+
+def test_a_cut_has_all_units_and_sequences_once_and_fits_on_the_gpu() -> None:
+    for problem in LARGE:
+        for cut in recurrent.cuts(problem, **HOPPER):
+            assert problem.hidden % cut.units == 0
+            assert problem.terms % (16 * cut.warps) == 0
+            assert recurrent.grid(problem, cut) <= HOPPER["multiprocessors"]
+            assert recurrent.shared_bytes(problem, cut) <= HOPPER["shared"]
+
+
+def test_layers_of_512_states_for_128_sequences_fit_in_every_mode() -> None:
+    for problem in LARGE:
+        if problem.hidden <= 512:
+            assert recurrent.best_cut(problem, **HOPPER) is not None, problem
+
+
+@pytest.mark.parametrize("hidden", [24, 40, 100])
+def test_sizes_that_are_no_whole_tiles_have_no_cut(hidden: int) -> None:
+    assert recurrent.best_cut(Recurrence("lstm", "forward", 4, 8, hidden), **HOPPER) is None
+
+
+def test_a_matrix_that_no_gpu_holds_has_no_cut() -> None:
+    assert recurrent.best_cut(Recurrence("lstm", "forward", 4, 8, 4096), **HOPPER) is None
+
+
+def test_a_small_gpu_takes_fewer_blocks() -> None:
+    problem = Recurrence("lstm", "forward", 64, 64, 128, mode="bf16")
+    cut = recurrent.best_cut(problem, multiprocessors=16, shared=100 << 10)
+    assert cut is not None
+    assert recurrent.grid(problem, cut) <= 16
+
+
+def test_one_launch_one_text() -> None:
+    problem = Recurrence("gru", "adjoint", 7, 12, 64, reverse=True)
+    rendered = recurrent.render(problem, Cut(16, 8, 2))
+    assert rendered.grid == 4 * 2
+    assert rendered.block == 64
+    assert rendered.arrivals == 2 * 128
+    assert rendered.entry in rendered.text
+    assert rendered.text != recurrent.render(problem._replace(reverse=False), Cut(16, 8, 2)).text
