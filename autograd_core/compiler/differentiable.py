@@ -242,7 +242,7 @@ class Recorded:
                 create_graph=False,
             )
             found.extend(i for i, p in zip(wanted, pulled, strict=True) if p is not None)
-            return tuple([*outputs, *(p for p in pulled if p is not None)])
+            return (*outputs, *(p for p in pulled if p is not None))
 
         given = [v.aval for v in (*graph.inputs, *(graph.outputs[k] for k in operation.followed))]
         joint = trace(both, given, device)

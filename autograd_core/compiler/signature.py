@@ -171,7 +171,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
         capture.passed = {id(filled[i]): i for i in tensors if isinstance(leaves[i], Tensor)}
         args, kwargs = (filled, {}) if structure is None else tree.unflatten(structure, filled)
-        with context.scope(interpreter=capture, depth=0):
+        with context.scope(interpreter=capture, depth=0, tape=_tape_for_capture()):
             result = owner.function(*args, **kwargs)
             capture.settle_generators()
             variant = Variant(owner, capture, result)
@@ -194,6 +194,23 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     elif draws.any_since():
         variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
     return variant, [capture.values[v] for v in capture.inputs]
+
+
+class _Drawing:
+    """The tape of a checkpoint that runs its function again: keys are its, but assignments are seen, and captured."""
+
+    replaying = False
+
+    def __init__(self, tape: Any):
+        self._tape = tape
+
+    def draw(self, generator: Any) -> tuple[int, int]:
+        return self._tape.draw(generator)
+
+
+def _tape_for_capture() -> Any:
+    tape = context.current().tape
+    return _Drawing(tape) if tape is not None and tape.replaying else tape
 
 
 def _realise(capture: Capture, *, collect: bool = False) -> Tensor | None:
