@@ -15,7 +15,7 @@ from autograd_core.compiler.capture import Argument, Capture, trace
 from autograd_core.compiler.capture import evaluate as evaluate_graph
 from autograd_core.compiler.epilogue import FusedUnit
 from autograd_core.compiler.evaluate import evaluate
-from autograd_core.compiler.fuse import LoopUnit, Schedule
+from autograd_core.compiler.fuse import LoopUnit, Schedule, View
 from autograd_core.compiler.ir import Graph, Var, check
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
@@ -56,11 +56,15 @@ def run(graph: Graph, plan: Schedule, arrays: Sequence[np.ndarray]) -> list[np.n
     memory.update((v, np.array(a, order="C")) for v, a in graph.constants.items())
 
     def value(v: Var) -> np.ndarray:
-        if v not in plan.views:
+        if v not in plan.views and v not in plan.layouts:
             return memory[v] if v.aval.size else np.zeros(v.shape, v.dtype)
-        view = plan.views[v]
-        flat = value(view.base).reshape(-1)[view.offset :] if v.aval.size else np.zeros(0, v.dtype)
+        view = plan.views.get(v) or View(v, plan.layouts[v])
+        flat = memory[view.base].reshape(-1)[view.offset :] if v.aval.size else np.zeros(0, v.dtype)
         return np.lib.stride_tricks.as_strided(flat, v.shape, [s * flat.itemsize for s in view.strides])
+
+    def keep(v: Var, result: np.ndarray) -> None:
+        strides = plan.layouts.get(v, range(result.ndim, 0, -1))
+        memory[v] = np.array(result.transpose(sorted(range(result.ndim), key=lambda d: -strides[d])), order="C")
 
     for unit in plan.units:
         if isinstance(unit, LoopUnit):
@@ -74,7 +78,7 @@ def run(graph: Graph, plan: Schedule, arrays: Sequence[np.ndarray]) -> list[np.n
                 memory.setdefault(v, np.full(v.shape, 77, v.dtype))
         y = EAGER.run(e.primitive, [ag.tensor(np.array(value(v)), device="numpy") for v in e.inputs], e.params)
         for v, r in zip(e.outputs, y if type(y) is tuple else (y,), strict=True):
-            memory[v] = np.array(r.data, order="C")
+            keep(v, r.data)
         if isinstance(unit, FusedUnit):
             evaluate(unit.kernel, [memory[v] for v in unit.operands])
     return [np.array(value(v)) for v in graph.outputs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,15 @@ def native(
     *,
     level: str = "host",
     threads: int = 1,
+    layout: Callable[[Sequence[int]], tuple[int, ...]] = row_major,
 ) -> tuple[list[np.ndarray], int]:
-    """The outputs and the error code. Operands that the kernel asks for without gaps are copied; None is refused."""
+    """The outputs and the error code. Operands that the kernel asks for without gaps are copied; None is refused.
+
+    layout: the strides of results.
+    """
     arrays = list(arrays)
     equation = equation_of(primitive, arrays, params)
-    outputs = [Located(v.shape, np.dtype(v.dtype), row_major(v.shape)) for v in equation.outputs]
+    outputs = [Located(v.shape, np.dtype(v.dtype), layout(v.shape)) for v in equation.outputs]
     found = lower(equation, [_located(a)[0] for a in arrays], outputs)
     if isinstance(found, Copies):
         for i in found.inputs:
@@ -79,10 +83,12 @@ def native(
     code = engine.call(found.spec, pointers, threads=threads, machine=machine.limited(level))
     for (_, memory), old in zip(given, before, strict=True):
         assert memory.tobytes() == old.tobytes(), "an operand was written"
-    return [
-        r[: o.dtype.itemsize * int(np.prod(o.shape))].view(o.dtype).reshape(o.shape)
-        for r, o in zip(results, outputs, strict=True)
-    ], code
+    return [_result(r, o) for r, o in zip(results, outputs, strict=True)], code
+
+
+def _result(memory: np.ndarray, o: Located) -> np.ndarray:
+    values = memory[: o.dtype.itemsize * int(np.prod(o.shape))].view(o.dtype)
+    return np.lib.stride_tricks.as_strided(values, o.shape, [s * o.dtype.itemsize for s in o.strides])
 
 
 def formula(primitive: Primitive, arrays: Sequence[np.ndarray], params: Mapping[str, Any]) -> list[np.ndarray]:
@@ -99,9 +105,10 @@ def check(
     threads: int = 1,
     rtol: float = 0.0,
     atol: float = 0.0,
+    layout: Callable[[Sequence[int]], tuple[int, ...]] = row_major,
 ) -> None:
     """That the kernel gives what the formula does: exactly, if no tolerance is given."""
-    found, code = native(primitive, arrays, params, level=level, threads=threads)
+    found, code = native(primitive, arrays, params, level=level, threads=threads, layout=layout)
     assert code == 0
     for mine, wanted in zip(found, formula(primitive, arrays, params), strict=True):
         assert mine.dtype == wanted.dtype

@@ -7,7 +7,8 @@ opaque equations, what another cluster reads and could not cheaply compute again
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..aval import Aval
@@ -58,7 +59,7 @@ class OpaqueUnit(NamedTuple):
 
 class View(NamedTuple):
     """A value without memory of its own: element (i, j, ...) is at offset + i * strides[0] + ... of ``base``, which
-    is contiguous. In elements."""
+    has no gaps. In elements."""
 
     base: Var
     strides: tuple[int, ...]
@@ -68,11 +69,13 @@ class View(NamedTuple):
 class Schedule(NamedTuple):
     """``units`` in an order in which they can run, and the values that are views of others' memory.
 
-    Several loop kernels can write one value, each its part of it.
+    Several loop kernels can write one value, each its part of it. layouts: the strides, in elements, of values that do
+    not lie in row-major order.
     """
 
     units: tuple[LoopUnit | OpaqueUnit, ...]
     views: dict[Var, View]
+    layouts: Mapping[Var, tuple[int, ...]] = MappingProxyType({})
 
 
 def schedule(

@@ -62,10 +62,10 @@ def spread(shape: Shape, dims: Sequence[int], sizes: Sequence[int]) -> Coordinat
     """The coordinates of an array whose elements, in row-major order, belong to the points over ``dims`` in order."""
     strides = row_major([sizes[d] for d in dims])
     linear = Affine(0, tuple(sorted((d, s) for d, s in zip(dims, strides, strict=True) if sizes[d] > 1)))
-    return _split(linear, shape, sizes)
+    return coordinates(linear, shape, sizes)
 
 
-def _split(linear: Affine, shape: Shape, sizes: Sequence[int]) -> Coordinates:
+def coordinates(linear: Affine, shape: Shape, sizes: Sequence[int]) -> Coordinates:
     """The coordinates, in an array of ``shape``, of the element number ``linear``."""
     result, axes = [], [n for n in shape if n != 1]
     for n in reversed(shape):
@@ -128,7 +128,7 @@ def _reshaped(source: Shape, shape: Shape, at: Coordinates, sizes: Sequence[int]
             else:
                 j -= 1
         group = list(zip(at[j:last_j], row_major(shape[j:last_j]), strict=True))
-        found[:0] = _split(combine(group), source[i:last_i], sizes)
+        found[:0] = coordinates(combine(group), source[i:last_i], sizes)
     return tuple(found)
 
 

@@ -1,6 +1,7 @@
 """From a captured graph to something that runs: units, storage, programs.
 
-    simplify -> schedule (loop kernels, opaque equations, views) -> storage -> programs and host calls -> NativeRunner
+    simplify -> schedule (loop kernels, opaque equations, views) -> layouts -> storage -> programs and host calls
+        -> NativeRunner
 
 A value that is a view of another has no memory of its own. Every other value has a home: an array of the caller's (an
 input), one that the runner hands out (an output), a constant, or a place in the runner's arena. What has no native
@@ -22,6 +23,7 @@ from autograd_core.compiler.epilogue import FusedUnit, with_epilogues
 from autograd_core.compiler.expand import expand
 from autograd_core.compiler.fuse import LoopUnit, OpaqueUnit, View, schedule
 from autograd_core.compiler.ir import Equation, Graph, Var
+from autograd_core.compiler.layout import with_layouts
 from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
 from autograd_core.compiler.plan import Unit, plan
 from autograd_core.compiler.report import Build
@@ -29,6 +31,7 @@ from autograd_core.compiler.simplify import simplify
 from autograd_core.compiler.space import row_major
 
 from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
+from .images import images_of
 from .listing import Note
 from .loops import loop_kernel
 from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution
@@ -60,8 +63,8 @@ def compile_graph(
     start = perf_counter()
     tracer = partial(trace, device=device)
     graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
-    fused = schedule(graph, trace=tracer, is_native=is_native)
-    storage = _Storage(graph, fused.views)
+    fused = with_layouts(schedule(graph, trace=tracer, is_native=is_native), graph, images_of)
+    storage = _Storage(graph, fused.views, fused.layouts)
     units = with_epilogues(fused, graph, sizes_of, pays)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
@@ -97,9 +100,10 @@ def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit | FusedUnit) -> Note:
 class _Storage:
     """Where values lie: which other value's memory holds them, and where that memory is."""
 
-    def __init__(self, graph: Graph, views: Mapping[Var, View]):
+    def __init__(self, graph: Graph, views: Mapping[Var, View], layouts: Mapping[Var, tuple[int, ...]]):
         self.graph = graph
         self.views = dict(views)
+        self._layouts = layouts
         self.arena = 0
         self.table: list[tuple[str, Any]] = [("arena", None)]
         self._bases: dict[Var, int] = {}
@@ -122,7 +126,7 @@ class _Storage:
         if v in self.views:
             view = self.views[v]
             return Located(v.shape, np.dtype(v.dtype), tuple(view.strides), view.offset)
-        return Located(v.shape, np.dtype(v.dtype), row_major(v.shape))
+        return Located(v.shape, np.dtype(v.dtype), self._layouts.get(v) or row_major(v.shape))
 
     def place(self, steps: Sequence[Native | Host]) -> None:
         """Give every value its home."""

@@ -29,14 +29,16 @@ from .emit import I32, I64, TYPES, Kernel, constant, element, i64, load, local, 
 from .engine import KernelSpec
 from .located import Copies, Located, Lowered, Lowering, operands_in_order
 from .machine import Machine
+from .maxima import lowest, replace
+from .pooling_last import channels_together, emit_max, emit_scattered
 from .strided import coordinates, distance, merged, nest, runs, table
 from .window_walk import (
     Axis,
-    Taps,
     axes,
     columns,
     each_place,
     each_tap,
+    first_place,
     is_unrolled,
     lanes_for,
     rows,
@@ -63,10 +65,13 @@ def _max_pool(equation: Equation, inputs: Sequence[Located], outputs: Sequence[L
     if x.dtype.name not in TYPES or x.dtype.kind == "b":
         return None
     emit = partial(_emit_max, x=x, windows=windows)
+    if not outputs[0].contiguous:
+        if not channels_together(x, *outputs):
+            return None
+        emit = partial(emit_max, x=x, y=outputs[0], index=outputs[1], windows=windows)
     flops = 4 * prod(outputs[0].shape) * windows.taps
-    spec = KernelSpec(
-        "max_pool", _key("max_pool", inputs, windows), 3, emit, flops=flops, bytes=_bytes(*inputs, *outputs)
-    )
+    key = _key("max_pool", [x, *outputs], windows)
+    spec = KernelSpec("max_pool", key, 3, emit, flops=flops, bytes=_bytes(*inputs, *outputs))
     return Lowered(spec, operands_in_order(1, 2))
 
 
@@ -79,12 +84,12 @@ def _emit_max(builder: Kernel, machine: Machine, *, x: Located, windows: Windows
         outer = [taps(builder, axis, window) for axis, window in zip(walked, at)]
         source = element(builder, builder.operands[0], distance(builder, plane, x.strides[:2]), kind)
         target = builder.mul(number, i64(across.output))
-        first = [_first(builder, t) for t in outer]
+        first = [first_place(builder, t) for t in outer]
 
         def body(window: ir.Value, width: int, inside: bool) -> None:
             here = taps(builder, across, window)
-            start = here.start if inside else _first(builder, here)
-            best = local(builder, vector(kind, width), _lowest(x.dtype, width))
+            start = here.start if inside else first_place(builder, here)
+            best = local(builder, vector(kind, width), lowest(x.dtype, width))
             found = local(builder, vector(I32, width), _places(builder, [*first, start], steps, across.stride, width))
             for place in each_place(builder, outer, unroll):
                 row = element(builder, source, distance(builder, place, x.strides[2:-1]), kind)
@@ -93,30 +98,19 @@ def _emit_max(builder: Kernel, machine: Machine, *, x: Located, windows: Windows
                     for tap, value in tap_values(builder, kind, across, begin, x.strides[-1], width):
                         column = builder.add(here.start, i64(tap * across.dilation))
                         at = _places(builder, [*place, column], steps, across.stride, width)
-                        _replace(builder, x.dtype, best, found, value, at)
+                        replace(builder, x.dtype, best, found, value, at)
                 else:
                     for column in each_tap(builder, here, False):
                         begin = element(builder, row, builder.mul(column, i64(x.strides[-1])), kind)
                         single = across._replace(kernel=1)
                         ((_, value),) = tap_values(builder, kind, single, begin, x.strides[-1], width)
                         at = _places(builder, [*place, column], steps, across.stride, width)
-                        _replace(builder, x.dtype, best, found, value, at)
+                        replace(builder, x.dtype, best, found, value, at)
             at = builder.add(target, window)
             for result, pointer, of in zip((best, found), builder.operands[1:], (kind, I32), strict=True):
                 store(builder, builder.load(result, typ=vector(of, width)), element(builder, pointer, at, of))
 
         columns(builder, across, lanes, body)
-
-
-def _first(builder: Kernel, found: Taps) -> ir.Value:
-    """The position of the first tap that is inside the image."""
-    if found.axis.whole:
-        return found.start
-    return builder.add(found.start, builder.mul(found.low, i64(found.axis.dilation)))
-
-
-def _lowest(dtype: np.dtype, width: int) -> ir.Constant:
-    return constant(vector(type_of(dtype), width), -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min))
 
 
 def _places(builder: Kernel, at: Sequence[ir.Value], steps: Sequence[int], stride: int, width: int) -> ir.Value:
@@ -126,18 +120,6 @@ def _places(builder: Kernel, at: Sequence[ir.Value], steps: Sequence[int], strid
         return first
     lanes = ir.Constant(ir.VectorType(I32, width), [lane * stride for lane in range(width)])
     return builder.add(splat(builder, first, width), lanes)
-
-
-def _replace(builder: Kernel, dtype: np.dtype, best: ir.Value, found: ir.Value, value: ir.Value, at: ir.Value) -> None:
-    """Of equal elements the first stays; a NaN replaces everything before it."""
-    before, before_at = builder.load(best, typ=value.type), builder.load(found, typ=at.type)
-    if dtype.kind == "f":
-        larger = builder.fcmp_ordered(">", value, before)
-        better = builder.or_(larger, builder.fcmp_unordered("uno", value, value))
-    else:
-        better = (builder.icmp_signed if dtype.kind == "i" else builder.icmp_unsigned)(">", value, before)
-    builder.store(builder.select(better, value, before), best)
-    builder.store(builder.select(better, at, before_at), found)
 
 
 # ------------------------------------------------------------------------------------------- elements by place
@@ -159,7 +141,11 @@ def _scatter(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Lo
     if v.dtype.name not in TYPES or v.dtype.kind == "b" or index.dtype.kind not in "iu":
         return None
     emit = partial(_emit_moved, plane=outputs[0], index=index, scatter=True, v=v)
-    key = _key("pool_scatter", inputs, equation.params["size"])
+    if not outputs[0].contiguous:
+        if not channels_together(index, *outputs):
+            return None
+        emit = partial(emit_scattered, v=v, index=index, x=outputs[0])
+    key = _key("pool_scatter", [*inputs, *outputs])
     spec = KernelSpec("pool_scatter", key, 3, emit, bytes=_bytes(*inputs, *outputs))
     return Lowered(spec, operands_in_order(2))
 

@@ -72,6 +72,13 @@ def taps(builder: ir.IRBuilder, axis: Axis, window: ir.Value) -> Taps:
     return Taps(axis, start, low, smaller(builder, builder.add(room, i64(1)), i64(axis.kernel)))
 
 
+def first_place(builder: ir.IRBuilder, found: Taps) -> ir.Value:
+    """The position of the first tap that is inside the image."""
+    if found.axis.whole:
+        return found.start
+    return builder.add(found.start, builder.mul(found.low, i64(found.axis.dilation)))
+
+
 def position(builder: ir.IRBuilder, taps: Taps, tap: ir.Value | int) -> ir.Value:
     """Where tap number ``tap`` is."""
     step = i64(tap * taps.axis.dilation) if isinstance(tap, int) else builder.mul(tap, i64(taps.axis.dilation))
