@@ -79,21 +79,20 @@ class Library:
 
 @dataclass
 class Batch:
-    """Kernels that are compiled together, with the arrays that each runs on."""
+    """Kernels that are compiled together, with the arrays that each runs on, and whether these end at a fence."""
 
-    jobs: list[tuple[Source, list[np.ndarray]]] = field(default_factory=list)
+    jobs: list[tuple[Source, list[np.ndarray], bool]] = field(default_factory=list)
 
-    def add(self, source: Source, arrays: Sequence[np.ndarray]) -> int:
-        self.jobs.append((source, list(arrays)))
-        return len(self.jobs) - 1
+    def add(self, source: Source, arrays: Sequence[np.ndarray], *, end: bool = False) -> None:
+        self.jobs.append((source, list(arrays), end))
 
-    def run(self, orders: Sequence[int] = ORDERS, *, end: bool = False) -> list[list[list[np.ndarray]]]:
+    def run(self, orders: Sequence[int] = ORDERS) -> list[list[list[np.ndarray]]]:
         """Of each job, the arrays after it ran on copies of them, in each order."""
-        texts = dict.fromkeys(source.text for source, _ in self.jobs)
-        entries = dict.fromkeys(launch.entry for source, _ in self.jobs for launch in source.launches)
+        texts = dict.fromkeys(source.text for source, *_ in self.jobs)
+        entries = dict.fromkeys(launch.entry for source, *_ in self.jobs for launch in source.launches)
         library = Library("\n".join(texts), list(entries))
-        found = []
-        for source, arrays in self.jobs:
+        found: list[list[list[np.ndarray]]] = []
+        for source, arrays, end in self.jobs:
             found.append([])
             for order in orders:
                 copies = [fenced(a, end=end) for a in arrays]

@@ -24,35 +24,36 @@ class Checks:
     def __init__(self, sizes: Sizes = SMALL):
         self.sizes = sizes
         self.batch = Batch()
-        self._expected: list[tuple[LoopKernel, list[np.ndarray], float, float, bool]] = []
+        self._expected: list[tuple[LoopKernel, list[np.ndarray], float, float]] = []
 
     def add(
-        self, kernel: LoopKernel, arrays: Sequence[np.ndarray], *, rtol: float = 3e-6, atol: float = 3e-6
+        self,
+        kernel: LoopKernel,
+        arrays: Sequence[np.ndarray],
+        *,
+        rtol: float = 3e-6,
+        atol: float = 3e-6,
+        anywhere: Sequence[bool] = (False, True),
     ) -> list[Source]:
-        """The variant for arrays at any place, and that for aligned ones. Results must be those of the evaluation."""
+        """The variant for aligned arrays, and that for arrays ``anywhere``. Results must be those of the evaluation."""
         expected = [a.copy() for a in arrays]
         evaluate(kernel, expected)
         sources = []
-        for misaligned in ((), range(len(arrays))):
+        for end in anywhere:
+            misaligned = range(len(arrays)) if end else ()
             source = loop_kernel(kernel, f"kernel{next(_NAMES)}", sizes=self.sizes, misaligned=misaligned)
-            self.batch.add(source, arrays)
-            self._expected.append((kernel, expected, rtol, atol, bool(misaligned)))
+            self.batch.add(source, arrays, end=end)
+            self._expected.append((kernel, expected, rtol, atol))
             sources.append(source)
         return sources
 
     def run(self, orders: Sequence[int] = ORDERS) -> None:
-        aligned = [i for i, e in enumerate(self._expected) if not e[-1]]
-        anywhere = [i for i, e in enumerate(self._expected) if e[-1]]
-        found: dict[int, list[list[np.ndarray]]] = {}
-        for jobs, end in ((aligned, False), (anywhere, True)):
-            batch = Batch([self.batch.jobs[i] for i in jobs])
-            found.update(zip(jobs, batch.run(orders, end=end), strict=True))
-        for i, (kernel, expected, rtol, atol, _) in enumerate(self._expected):
-            text = self.batch.jobs[i][0].text
-            for arrays in found[i]:
-                compare(arrays, expected, rtol, atol, f"{kernel}\n{text}")
-                for a, b in zip(arrays, found[i][0], strict=True):
-                    assert a.tobytes() == b.tobytes(), f"the order of threads matters\n{text}"
+        results = self.batch.run(orders)
+        for (source, *_), runs, (kernel, *expected) in zip(self.batch.jobs, results, self._expected, strict=True):
+            for arrays in runs:
+                compare(arrays, *expected, f"{kernel}\n{source.text}")
+                for a, b in zip(arrays, runs[0], strict=True):
+                    assert a.tobytes() == b.tobytes(), f"the order of threads matters\n{source.text}"
 
 
 def compare(found: Sequence[np.ndarray], expected: Sequence[np.ndarray], rtol: float, atol: float, told: str) -> None:

@@ -94,7 +94,6 @@ template <class Operation, int N, class T> __device__ __forceinline__ T over_blo
 // Of the N threads of a block of 32 N whose numbers are equal modulo 32, to all of them; memory: one place a thread.
 template <class Operation, int N, class T> __device__ __forceinline__ T over_warps(T x, T *memory)
 {
-    if (N == 1) return x;
     __syncthreads();
     memory[threadIdx.x] = x;
     __syncthreads();

@@ -24,7 +24,7 @@ def width_of(found: Form, vector: int, misaligned: Collection[int]) -> int:
     last = len(found.sizes) - 1
     accesses = [s.access for s in found.body if isinstance(s, Load | Store) and s.access.strides[last] == 1]
     accesses = [a for a in accesses if a.operand not in misaligned]
-    if not accesses or found.sizes[last] < 2:
+    if not accesses or not found.inner or found.sizes[last] < 2:
         return 1
     size = max(found.operands[a.operand].itemsize for a in accesses)
     width = min(MOST, max(1, vector // size))

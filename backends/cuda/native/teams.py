@@ -42,6 +42,8 @@ class Team(NamedTuple):
         """The value of all lanes, to all of them."""
         s, dtype = found.body[position], found.dtype(position)
         name, kind = operation(s.kind, dtype), c_type(dtype)
+        if self.lanes == 1:
+            return value
         if self.kind == "warp":
             return f"over_lanes<{name}, {self.lanes}>({value})"
         if self.kind == "across":
