@@ -133,6 +133,14 @@ class Namespace:
         rows = self.arange(n)[:, None]
         return (self.arange(n if m is None else m) == rows + k).astype(dtype)
 
+    def diagonal(self, x: Array, offset: int, row_axis: int, column_axis: int) -> Array:
+        if (row_axis, column_axis) != (-2, -1):
+            raise Inexpressible("a diagonal of other axes than the last two")
+        *outer, rows, columns = x.shape
+        count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+        start = max(-offset, 0) * columns + max(offset, 0)
+        return x.reshape(*outer, rows * columns)[..., start :: columns + 1][..., :count]
+
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         if not isinstance(x, Array):
             x = lifted(self._x, x, own_dtype(x))

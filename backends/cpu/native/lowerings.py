@@ -24,6 +24,7 @@ from .engine import KernelSpec
 from .gather import LOWERINGS as GATHER
 from .gemm import BatchDimension, MatrixLayout, gemm
 from .located import Copies, Located, Lowered, Lowering
+from .placing import LOWERINGS as PLACING
 from .pooling import LOWERINGS as POOLING
 from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT
@@ -143,6 +144,7 @@ LOWERINGS: dict[Primitive, Lowering] = {
     convolution_weight_p: convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
     **ATTENTION,
     **GATHER,
+    **PLACING,
     **POOLING,
     **RANDOM,
     **RESAMPLING,
