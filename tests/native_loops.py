@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -27,16 +28,22 @@ def run(
 ) -> list[np.ndarray]:
     """The arrays after the native kernel ran on fenced copies of them."""
     copies = [fenced(a, end=end) for a in arrays]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine, "compiled", _compiled)
+    with one_code():
         error = engine.call(loop_kernel(kernel, "kernel"), copies, threads=threads, machine=machine.limited(level))
     assert error == 0
     return copies
 
 
+@contextmanager
+def one_code() -> Iterator[None]:
+    """Inside, one kernel is compiled once, however many threads and arrays it is called with."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine, "compiled", _compiled)
+        yield
+
+
 @cache
 def _object(code: str, target: machine.Machine) -> bytes:
-    """One kernel is compiled once, however many threads and arrays it is tried with."""
     return compiled(code, target)
 
 

@@ -10,6 +10,7 @@ kernel is computed by the device's ordinary kernel, a ``host call``, between two
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
@@ -17,11 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autograd_core.aval import Aval
 from autograd_core.backend import Device
 from autograd_core.compiler.capture import trace
 from autograd_core.compiler.epilogue import FusedUnit, with_epilogues
 from autograd_core.compiler.expand import expand
 from autograd_core.compiler.fuse import LoopUnit, OpaqueUnit, View, schedule
+from autograd_core.compiler.horizontal import AnyUnit, SegmentedUnit, joined_across
 from autograd_core.compiler.ir import Equation, Graph, Var
 from autograd_core.compiler.layout import with_layouts
 from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
@@ -37,17 +40,22 @@ from .loops import loop_kernel
 from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution
 from .program import Call, Operand, Program, assemble
 from .runner import HostCall, NativeRunner, Output
+from .segments import lengths_of, segmented_kernel
 
 ARENA = 0  # the table's first entry
 
 
 class Native(NamedTuple):
-    """One kernel and the values it works on, in the order of its operands. writes: which of them it writes."""
+    """One kernel and the values it works on, in the order of its operands. writes: which of them it writes.
+
+    parts: the first byte and the number of bytes of each operand, for a kernel that is not told where views begin.
+    """
 
     spec: Any
     operands: tuple[Var, ...]
     writes: tuple[int, ...]
     overwrites: frozenset[tuple[Var, Var]] = frozenset()  # (result, operand) that may be the same memory
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 class Host(NamedTuple):
@@ -65,7 +73,8 @@ def compile_graph(
     graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
     fused = with_layouts(schedule(graph, trace=tracer, is_native=is_native), graph, images_of)
     storage = _Storage(graph, fused.views, fused.layouts)
-    units = with_epilogues(fused, graph, sizes_of, pays)
+    replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
+    units = joined_across(with_epilogues(fused, graph, sizes_of, pays), fused.views, replaced)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
     storage.place(steps)
@@ -91,8 +100,8 @@ def compile_graph(
     )
 
 
-def _note(step: Native | Host, unit: LoopUnit | OpaqueUnit | FusedUnit) -> Note:
-    origins: tuple[Equation, ...] = () if isinstance(unit, LoopUnit) else (unit.equation,)
+def _note(step: Native | Host, unit: AnyUnit) -> Note:
+    origins: tuple[Equation, ...] = (unit.equation,) if isinstance(unit, OpaqueUnit | FusedUnit) else ()
     origins += () if isinstance(unit, OpaqueUnit) else unit.origins
     return Note(tuple(_read(step)), tuple(_written(step)), origins)
 
@@ -112,7 +121,10 @@ class _Storage:
         for i, v in enumerate(graph.inputs):
             self._base(v, "input", i)
         for v, array in graph.constants.items():
-            self._base(v, "constant", np.asarray(array, order="C"))
+            self.constant(v, np.asarray(array, order="C"))
+
+    def constant(self, v: Var, array: np.ndarray) -> None:
+        self._base(v, "constant", array)
 
     def _base(self, v: Var, kind: str, what: Any) -> None:
         if v not in self._bases:
@@ -173,9 +185,11 @@ def _bytes(v: Var) -> int:
 # ----------------------------------------------------------------------------------------------- kernels
 
 
-def _lowered(unit: LoopUnit | OpaqueUnit | FusedUnit, storage: _Storage) -> Iterable[Native | Host]:
+def _lowered(unit: AnyUnit, storage: _Storage) -> Iterable[Native | Host]:
     if isinstance(unit, LoopUnit):
         return [_loop(unit.kernel, unit.operands)]
+    if isinstance(unit, SegmentedUnit):
+        return [_segments(unit, storage)]
     if isinstance(unit, FusedUnit) and is_convolution(unit.equation):
         return _opaque(unit.equation, storage, unit.outputs, partial(lower_convolution, fusion=fusion_of(unit)))
     if isinstance(unit, FusedUnit):
@@ -188,6 +202,29 @@ def _loop(kernel: LoopKernel, operands: Sequence[Var]) -> Native:
     return Native(spec, tuple(operands), kernel.outputs, _overwrites(kernel, operands))
 
 
+def _segments(unit: SegmentedUnit, storage: _Storage) -> Native:
+    lengths = lengths_of([s.length for s in unit.segments])
+    told = Var(Aval(lengths.shape, lengths.dtype))
+    storage.constant(told, lengths)
+    operands, parts, writes = [told], [(0, lengths.nbytes)], []
+    pairs: list[tuple[Var, Var]] = []
+    for s in unit.segments:
+        writes += [len(operands) + i for i in unit.kernel.outputs]
+        operands += s.operands
+        parts += map(partial(_part, s.length), unit.kernel.operands, s.offsets, unit.wholes)
+        begins = dict(zip(s.operands, s.offsets, strict=True))
+        pairs += [(w, r) for w, r in _overwrites(unit.kernel, s.operands) if begins[w] == begins[r]]
+    # what another segment touches too may not change before that one is done
+    touched = Counter(v for s in unit.segments for v in set(s.operands))
+    overwrites = frozenset(pair for pair in pairs if all(touched[v] == 1 for v in pair))
+    spec = segmented_kernel(unit.kernel, [s.length for s in unit.segments], _name(unit.kernel, "segments"))
+    return Native(spec, tuple(operands), tuple(writes), overwrites, tuple(parts))
+
+
+def _part(length: int, dtype: np.dtype, offset: int, is_array: bool) -> tuple[int, int]:
+    return offset * dtype.itemsize, (length if is_array else 1) * dtype.itemsize
+
+
 def _with_epilogue(unit: FusedUnit, storage: _Storage) -> Native:
     inputs = unit.equation.inputs
     spec, order = product_with_epilogue(unit, [storage.located(v) for v in inputs])
@@ -195,11 +232,11 @@ def _with_epilogue(unit: FusedUnit, storage: _Storage) -> Native:
     return Native(spec, operands, tuple(len(inputs) + order.index(i) for i in unit.kernel.outputs))
 
 
-def _name(kernel: LoopKernel) -> str:
+def _name(kernel: LoopKernel, kind: str = "loop") -> str:
     kinds = [s.op for s in kernel.body if isinstance(s, Map)]
     kinds += [s.kind for s in kernel.body if isinstance(s, Reduce | Accumulate)]
     told = "_".join(dict.fromkeys(kinds))[:60] or "copy"
-    return f"loop_{told}"
+    return f"{kind}_{told}"
 
 
 def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[Var, Var]]:
@@ -283,6 +320,8 @@ def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage, aliase
         assert isinstance(step, Native)
         starts = isinstance(step.spec.key, tuple) and _knows_places(step)
         operands = tuple(storage.operand(v, start=starts) for v in step.operands)
+        if step.parts:
+            operands = tuple(o._replace(offset=o.offset + p[0], bytes=p[1]) for o, p in zip(operands, step.parts))
         place = storage.scratch[i]
         scratch = None if place is None else Operand(ARENA, place, step.spec.scratch)
         calls.append(Call(step.spec, operands, step.writes, scratch))
@@ -290,8 +329,8 @@ def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage, aliase
 
 
 def _knows_places(step: Native) -> bool:
-    """Loop kernels address views from the start of the array that holds them."""
-    return step.spec.name.startswith("loop_")
+    """Kernels of loops address views from the start of the array that holds them."""
+    return step.spec.name.startswith(("loop_", "segments_"))
 
 
 def _require(base: int | None) -> int:

@@ -183,18 +183,21 @@ class Kernel(ir.IRBuilder):
     """The builder of one kernel's function, positioned at its start: ``operands``, ``scratch``, ``index``, ``size``.
 
     table: the function takes the operands' pointers as an array, so that kernels of any number of operands are called
-    alike, ``void(ptr operands, ptr scratch, ptr team)``.
+    alike, ``void(ptr operands, ptr scratch, ptr team)``. has_list: further operands follow, of any number. ``listed``
+    is the address of their pointers: behind the others in the table, or what one more argument says.
     """
 
-    def __init__(self, module: ir.Module, name: str, operands: int, *, table: bool = False):
-        given = 1 if table else operands
+    def __init__(self, module: ir.Module, name: str, operands: int, *, table: bool = False, has_list: bool = False):
+        given = 1 if table else operands + has_list
         function = ir.Function(module, ir.FunctionType(VOID, [POINTER] * (given + 2)), name)
         super().__init__(function.append_basic_block("entry"))
         if table:
             places = [element(self, function.args[0], i, I64) for i in range(operands)]
             self.operands = tuple(self.load(place, typ=POINTER) for place in places)
+            self.listed = element(self, function.args[0], operands, I64)
         else:
             self.operands = tuple(function.args[:operands])
+            self.listed = function.args[operands] if has_list else None
         self.scratch, self.team = function.args[given:]
         self.index = self.load(self.team, typ=I64, name="thread")
         self.size = self.load(element(self, self.team, 1, I64), typ=I64, name="threads")

@@ -42,6 +42,8 @@ class KernelSpec(NamedTuple):
 
     name: readable, of letters, digits and underscores. operands: how many pointers it takes. scratch: bytes of
     workspace for the team. flops, bytes: what it computes and moves; may_fail: whether it can store an error code.
+    listed: how many operands follow the others as a list; the code is the same for any number of them but none.
+    parts: at the end of the workspace, each of ``part`` bytes, one for each thread of as many as can take part.
     """
 
     name: str
@@ -52,6 +54,13 @@ class KernelSpec(NamedTuple):
     flops: int = 0
     bytes: int = 0
     may_fail: bool = False
+    listed: int = 0
+    parts: int = 0
+    part: int = 0
+
+    def workspace(self, threads: int) -> int:
+        """Bytes that a team of so many threads needs."""
+        return self.scratch - self.part * max(0, self.parts - threads)
 
 
 def build(specs: Sequence[KernelSpec], machine: Machine | None = None) -> ir.Module:
@@ -60,7 +69,7 @@ def build(specs: Sequence[KernelSpec], machine: Machine | None = None) -> ir.Mod
     module = ir.Module("kernels")
     module.triple = llvm.get_process_triple()
     for spec in specs:
-        builder = Kernel(module, spec.name, spec.operands)
+        builder = Kernel(module, spec.name, spec.operands, has_list=spec.listed > 0)
         spec.emit(builder, machine)
         builder.finish()
     return module
@@ -73,7 +82,7 @@ def entry(spec: KernelSpec, machine: Machine, symbol: str) -> ir.Module:
     """
     module = ir.Module(spec.name)  # so that equal texts have equal names, which are part of the symbol
     module.triple = llvm.get_process_triple()
-    builder = Kernel(module, symbol, spec.operands, table=True)
+    builder = Kernel(module, symbol, spec.operands, table=True, has_list=spec.listed > 0)
     spec.emit(builder, machine)
     builder.finish()
     return module
@@ -259,13 +268,16 @@ class Code:
 def call(spec: KernelSpec, arrays: Sequence[np.ndarray], *, threads: int = 1, machine: Machine | None = None) -> int:
     """Compile one kernel and run it on these arrays with a team of its own; returns the error code. For tests."""
     code = Code([compiled(build([spec], machine), machine)])
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (spec.operands + 2))(code.address(spec.name))
+    arguments = [a.ctypes.data for a in arrays]
+    if spec.listed:
+        listed = (ctypes.c_void_p * spec.listed)(*arguments[spec.operands :])
+        arguments = [*arguments[: spec.operands], ctypes.addressof(listed)]
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(arguments) + 2))(code.address(spec.name))
     scratch = np.zeros(spec.scratch + 64, np.uint8)
     scratch_address = scratch.ctypes.data + -scratch.ctypes.data % 64
     shared = np.zeros(SHARED_BYTES // 8 + 8, np.int64)
     shared_address = shared.ctypes.data + -shared.ctypes.data % 64
     teams = [np.array([i, threads, shared_address], np.int64) for i in range(threads)]
-    arguments = [a.ctypes.data for a in arrays]
     workers = [
         Thread(target=function, args=(*arguments, scratch_address, team.ctypes.data), daemon=True) for team in teams[1:]
     ]

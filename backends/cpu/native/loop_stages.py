@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from autograd_core.compiler.loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Statement, Store
+
+from .machine import Machine
 
 ONCE, TASK, SERIAL, LANE = range(4)  # levels: known before all tasks, in a task, at a serial point, at a column
 
 ROW_BUFFERS = 64 << 10  # bytes of values kept from one stage to the next
 WORTH_KEEPING = 2  # operations; what costs less is computed again (4 or more cost a quarter of layer norm with softmax)
 FAR = 16  # operations that loading a vector of elements is worth that are not neighbours
+LIGHT = 20  # operations a lane below which a loop takes several vectors at once
+VECTORS_AT_ONCE = 4
 
 _COSTS = {
     8: "div sqrt rsqrt reciprocal floor_div mod fmod",
@@ -135,3 +141,20 @@ def _own_cost(s: Statement, along: int) -> int:
 def operations(kernel: LoopKernel, positions: Sequence[int]) -> int:
     """At one point; a load or store counts as one."""
     return sum(_COSTLY.get(s.op, 1) if isinstance(s, Map) else 1 for s in (kernel.body[p] for p in positions))
+
+
+def lanes_held(kernel: LoopKernel, levels: Sequence[int], machine: Machine) -> int:
+    """As many as one register holds of the floating-point type; of the largest type where there is none."""
+    held = []
+    for s, level in zip(kernel.body, levels, strict=True):
+        if isinstance(s, Store | Accumulate) and level > TASK:
+            held.append(np.dtype(kernel.operands[s.access.operand]))
+        elif isinstance(s, Reduce) or (isinstance(s, Load | Map) and level > TASK):
+            held.append(np.dtype(s.dtype))
+    sizes = [d.itemsize for d in held if d.kind == "f"] or [d.itemsize for d in held]
+    return max(1, machine.vector_bytes // max(sizes, default=8))
+
+
+def at_once(kernel: LoopKernel, work: Sequence[int], lanes: int) -> int:
+    """How many vectors one round of a loop takes: several, if there is little to do for each."""
+    return VECTORS_AT_ONCE if lanes > 1 and operations(kernel, work) <= LIGHT else 1

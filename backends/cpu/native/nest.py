@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compiler.loops import Accumulate, Load, Map, Reduce, Store
+from autograd_core.compiler.loops import Accumulate, Load, Reduce, Store
 
 from .accumulators import Accumulators, buffer
 from .emit import Kernel, element, i64, load, loop, smaller, store, type_of, vector
 from .loop_plan import Group, Plan, padded
-from .loop_stages import LANE, ONCE, SERIAL, TASK, operations
+from .loop_stages import LANE, ONCE, SERIAL, TASK, at_once, lanes_held
 from .machine import Machine
 from .reductions import Running, lanes_that_exist
 from .statements import Point, Value, from_memory, spread, to_memory
 
-LIGHT = 20  # operations a lane below which a loop takes several vectors at once
-VECTORS_AT_ONCE = 4
 RUN = 64  # serial points across rows that are summed before they are folded into what was summed before
 
 Coordinates = Sequence[ir.Value | None]
@@ -41,15 +39,7 @@ class Nest:
         self.buffers = {p: buffer(builder, np.dtype(self.body[p].dtype), planned.row) for p in sorted(planned.kept)}
 
     def _lanes(self, machine: Machine) -> int:
-        """As many as one register holds of the floating-point type; of the largest type where there is none."""
-        held = []
-        for s, level in zip(self.body, self.plan.levels, strict=True):
-            if isinstance(s, Store | Accumulate) and level > TASK:
-                held.append(np.dtype(self.operands[s.access.operand]))
-            elif isinstance(s, Reduce) or (isinstance(s, Load | Map) and level > TASK):
-                held.append(np.dtype(s.dtype))
-        sizes = [d.itemsize for d in held if d.kind == "f"] or [d.itemsize for d in held]
-        lanes = max(1, machine.vector_bytes // max(sizes, default=8))
+        lanes = lanes_held(self.plan.kernel, self.plan.levels, machine)
         if lanes % self.plan.repeats:
             return 1
         # only the last block of columns ends with a part of a vector
@@ -105,8 +95,8 @@ class Nest:
             yield point, known, start, stop
 
     def _vectors_at_once(self, work: Sequence[int]) -> int:
-        light = self.lanes > 1 and operations(self.plan.kernel, work) <= LIGHT
-        return VECTORS_AT_ONCE if light and self.plan.block >= VECTORS_AT_ONCE * self.lanes else 1
+        vectors = at_once(self.plan.kernel, work, self.lanes)
+        return vectors if self.plan.block >= vectors * self.lanes else 1
 
     # ---------------------------------------------------------------------------- statements
 

@@ -149,10 +149,11 @@ def assemble(
 
 def _check(call: Call) -> None:
     spec = call.spec
-    if len(call.operands) != spec.operands:
-        raise ValueError(f"{spec.name} takes {spec.operands} operands, got {len(call.operands)}")
-    if not all(0 <= w < spec.operands for w in call.writes):
-        raise ValueError(f"{spec.name} has {spec.operands} operands, and is said to write {call.writes}")
+    count = spec.operands + spec.listed
+    if len(call.operands) != count:
+        raise ValueError(f"{spec.name} takes {count} operands, got {len(call.operands)}")
+    if not all(0 <= w < count for w in call.writes):
+        raise ValueError(f"{spec.name} has {count} operands, and is said to write {call.writes}")
     if spec.scratch and (call.scratch is None or call.scratch.bytes < spec.scratch):
         raise ValueError(f"{spec.name} needs {spec.scratch} bytes of scratch, got {call.scratch}")
 
