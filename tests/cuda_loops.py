@@ -14,7 +14,7 @@ from autograd_core.compiler.loops import LoopKernel
 
 # Small blocks, few of them, and short rows that are cut: every shape on arrays of some hundred elements.
 SMALL = Sizes(threads=64, row_threads=128, blocks=3, partial=3, kept=64, few=8, long=1500)
-TINY = SMALL._replace(kept=8, long=100)
+TINY = SMALL._replace(kept=8, long=100, partial=20)
 _NAMES = count()
 
 
