@@ -46,7 +46,7 @@ def _attention(equation: Equation, inputs: Sequence[Located], outputs: Sequence[
     problem = problem_of(equation.params["has"], inputs, equation.params)
     if not isinstance(problem, Problem):
         return problem
-    work = WORKERS * sum(workspace(problem).values())
+    part = sum(workspace(problem).values())
     flops = 2 * problem.matrices * problem.rows * problem.keys * (problem.features + problem.width)
     emit = partial(_emit_forward, problem=problem)
     spec = KernelSpec(
@@ -54,9 +54,11 @@ def _attention(equation: Equation, inputs: Sequence[Located], outputs: Sequence[
         key_of("attention", inputs, equation.params),
         len(inputs) + 2,
         emit,
-        work,
+        WORKERS * part,
         flops,
         sum(prod(x.shape) * x.dtype.itemsize for x in (*inputs, *outputs)),
+        parts=WORKERS,
+        part=part,
     )
     return Lowered(spec, operands_in_order(len(inputs), 2))
 
@@ -139,7 +141,7 @@ def _attention_vjp(
     problem = problem_of(("g", "y", "sums", *params["has"]), inputs, params)
     if not isinstance(problem, Problem) or "mask" in wanted:
         return problem if isinstance(problem, Copies) else None
-    work = WORKERS * sum(workspace(problem).values())
+    part = sum(workspace(problem).values())
     flops = 2 * problem.matrices * problem.rows * problem.keys * (3 * problem.features + 2 * problem.width)
     emit = partial(_emit_backward, problem=problem, wanted=wanted)
     spec = KernelSpec(
@@ -147,9 +149,11 @@ def _attention_vjp(
         key_of("attention_vjp", inputs, params),
         len(inputs) + len(outputs),
         emit,
-        work,
+        WORKERS * part,
         flops,
         sum(prod(x.shape) * x.dtype.itemsize for x in (*inputs, *outputs)),
+        parts=WORKERS,
+        part=part,
     )
     return Lowered(spec, operands_in_order(len(inputs), len(outputs)))
 

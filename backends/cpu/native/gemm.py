@@ -113,20 +113,21 @@ def gemm(
     packed_b = max(min(BLOCK_BYTES, depth * (rounded_up(product.n, 64) + 64) * size), depth * 64 * size) + SLACK
     packed_a = (depth + 64) * TALLEST * size + SLACK
     product.bytes_of_b, product.bytes_of_a = rounded_up(packed_b, 64), rounded_up(packed_a, 64)
-    scratch = WORKERS * (product.bytes_of_a + product.bytes_of_b)
-    product.partial = scratch if c is None and (blocks > 1 or m == 1) else None
+    part = product.bytes_of_a + product.bytes_of_b
     products = prod(d.size for d in batch)
+    if c is None and (blocks > 1 or m == 1):
+        product.bytes_of_sums = rounded_up(m * n * products * size, 64)
     callbacks = key if key is not None else (epilogue, consume)
-    if product.partial is not None:
-        scratch += m * n * products * size
     return KernelSpec(
         name,
         ("gemm", m, n, k, dtype.name, a, b, c, tuple(batch), accumulate, operands, callbacks),
         2 + (c is not None) + operands,
         product.emit,
-        scratch,
+        product.bytes_of_sums + WORKERS * part,
         2 * m * n * k * products,
         (m * k + k * n + m * n) * size * products,
+        parts=WORKERS,
+        part=part,
     )
 
 
@@ -134,7 +135,7 @@ class _Product:
     """What one kernel computes, and the code of it."""
 
     bytes_of_a = bytes_of_b = 0
-    partial: int | None = None
+    bytes_of_sums = 0
 
     def __init__(
         self,
@@ -170,7 +171,8 @@ class _Product:
         cut = choose(self.m, self.n, self.k, self.dtype, self.a, self.b, products, machine)
         self.builder, self.cut, self.lanes = builder, cut, machine.lanes(self.dtype)
         bytes_of_one = self.bytes_of_a + self.bytes_of_b
-        own = builder.gep(builder.scratch, [builder.mul(builder.index, i64(bytes_of_one))], source_etype=I8)
+        start = builder.add(builder.mul(builder.index, i64(bytes_of_one)), i64(self.bytes_of_sums))
+        own = builder.gep(builder.scratch, [start], source_etype=I8)
         self.packed_b = own
         self.packed_a = builder.gep(own, [i64(self.bytes_of_b)], source_etype=I8)
         a, b = builder.operands[1::-1] if self.swapped else builder.operands[:2]
@@ -227,8 +229,8 @@ class _Product:
         builder, cut = self.builder, self.cut
         tiles = (first, last) if cut.by_rows else (i64(0), i64(cut.row_tiles))
         panels = (i64(0), i64(cut.column_panels)) if cut.by_rows else (first, last)
-        if c is None and self.partial is not None:
-            sums = builder.gep(builder.scratch, [i64(self.partial)], source_etype=I8)
+        if c is None and self.bytes_of_sums:
+            sums = builder.scratch
             if product is not None:
                 sums = element(builder, sums, builder.mul(product, i64(self.m * self.n)), self.scalar)
             target: tuple[ir.Value | None, MatrixLayout | None] = (sums, MatrixLayout(self.n, 1))

@@ -27,8 +27,18 @@ def loop_kernel(kernel: LoopKernel, name: str) -> KernelSpec:
     def emit(builder: Kernel, machine: Machine) -> None:
         nests.get(planned.shape, Along)(planned, builder, machine).emit()
 
-    scratch = scratch_layout(planned)[1] * planned.threads
-    return KernelSpec(name, kernel, len(kernel.operands), emit, scratch, _flops(planned), _bytes_moved(kernel))
+    part = scratch_layout(planned)[1]
+    return KernelSpec(
+        name,
+        kernel,
+        len(kernel.operands),
+        emit,
+        part * planned.threads,
+        _flops(planned),
+        _bytes_moved(kernel),
+        parts=planned.threads,
+        part=part,
+    )
 
 
 def _flops(planned: Plan) -> int:

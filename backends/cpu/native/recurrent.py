@@ -33,6 +33,7 @@ from .emit import (
     type_of,
     vector,
 )
+from .engine import KernelSpec
 from .machine import WORKERS, Machine
 from .packing import Panel, pack
 from .tile import Segment, TileShape, Values, accumulate, zeros
@@ -143,16 +144,24 @@ def cut_rows(batch: int, vectors: int, machine: Machine) -> tuple[int, int, int]
     return base, tall, tiles - tall
 
 
-def workspace(layer: Layer, gates: int, depth: int, slots: int | None = None) -> int:
-    """Bytes that no kernel exceeds, whatever the machine: packed weights, and the threads' buffers.
+class Workspace(NamedTuple):
+    """Bytes that no kernel exceeds, whatever the machine: packed weights, and behind them each thread's buffer."""
 
-    slots: as in the arrangement; None: as many as ``span_of`` says.
-    """
+    packed: int
+    buffer: int
+
+    def of(self, spec: KernelSpec) -> KernelSpec:
+        """The kernel with this workspace."""
+        return spec._replace(scratch=self.packed + WORKERS * self.buffer, parts=WORKERS, part=self.buffer)
+
+
+def workspace(layer: Layer, gates: int, depth: int, slots: int | None = None) -> Workspace:
+    """slots: as in the arrangement; None: as many as ``span_of`` says."""
     size = layer.dtype.itemsize
     columns = gates * (-(-layer.hidden // 64) + 2) * 64
     registers = slots or min(WIDEST, -(-layer.hidden * size // 64) + 1)
     buffer = CHUNK * min(TALLEST, layer.batch) * registers * 64
-    return columns * depth * size + WORKERS * buffer + 2 * 64
+    return Workspace(columns * depth * size + 2 * 64, buffer)
 
 
 class Recurrence:
@@ -170,8 +179,11 @@ class Recurrence:
         self.depth = sum(arrangement.depths)
         self.base, self.tall, self.short = cut_rows(layer.batch, arrangement.vectors, machine)
         rows = CHUNK * (self.base + bool(self.tall)) * arrangement.slots * self.lanes * layer.dtype.itemsize
-        self.packed = builder.gep(builder.scratch, [i64(WORKERS * rows)], source_etype=I8)
-        self.buffer = builder.gep(builder.scratch, [builder.mul(builder.index, i64(rows))], source_etype=I8)
+        most = workspace(layer, arrangement.gates, self.depth, arrangement.slots)
+        assert rows <= most.buffer
+        self.packed = builder.scratch
+        start = builder.add(builder.mul(builder.index, i64(rows)), i64(most.packed))
+        self.buffer = builder.gep(builder.scratch, [start], source_etype=I8)
         threads = smaller(builder, builder.size, i64(WORKERS))
         tiles, blocks = self.tall + self.short, self.number_of_blocks
         self.alone = builder.icmp_signed("<=", smaller(builder, threads, i64(blocks)), i64(tiles))

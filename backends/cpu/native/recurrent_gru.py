@@ -26,15 +26,15 @@ def gru(layer: Layer, x_strides: tuple[int, ...], *, bias_ih: bool, bias_hh: boo
     lies without gaps.
     """
     inputs, cells = layer.length * layer.batch * layer.features, layer.length * layer.batch * layer.hidden
-    return KernelSpec(
+    spec = KernelSpec(
         f"gru_{layer.length}x{layer.batch}x{layer.features}x{layer.hidden}",
         ("gru", *layer, x_strides, bias_ih, bias_hh, lengths),
         8 + bias_ih + bias_hh + lengths,
         partial(_forward, layer, x_strides, (bias_ih, bias_hh), lengths),
-        workspace(layer, GATES, layer.features + layer.hidden, SLOTS),
-        2 * GATES * cells * (layer.features + layer.hidden),
-        layer.dtype.itemsize * (inputs + (GATES + 2) * cells),
+        flops=2 * GATES * cells * (layer.features + layer.hidden),
+        bytes=layer.dtype.itemsize * (inputs + (GATES + 2) * cells),
     )
+    return workspace(layer, GATES, layer.features + layer.hidden, SLOTS).of(spec)
 
 
 def _forward(
@@ -94,15 +94,15 @@ def gru_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, lengths: bool) -> 
     gy_strides: of the states' cotangent, its steps and sequences; everything else lies without gaps.
     """
     cells = layer.length * layer.batch * layer.hidden
-    return KernelSpec(
+    spec = KernelSpec(
         f"gru_adjoint_{layer.length}x{layer.batch}x{layer.hidden}",
         ("gru_adjoint", *layer._replace(features=0), gy_strides, lengths),
         10 + lengths,
         partial(_adjoint, layer, gy_strides, lengths),
-        workspace(layer, 1, GATES * layer.hidden),
-        2 * GATES * cells * layer.hidden,
-        layer.dtype.itemsize * (3 * GATES + 3) * cells,
+        flops=2 * GATES * cells * layer.hidden,
+        bytes=layer.dtype.itemsize * (3 * GATES + 3) * cells,
     )
+    return workspace(layer, 1, GATES * layer.hidden).of(spec)
 
 
 def _adjoint(layer: Layer, gy_strides: tuple[int, ...], lengths: bool, builder: Kernel, machine: Machine) -> None:

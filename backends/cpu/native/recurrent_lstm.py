@@ -24,15 +24,15 @@ def lstm(layer: Layer, x_strides: tuple[int, ...], *, bias: bool, lengths: bool)
     x_strides: of x's steps and sequences, in elements; everything else lies without gaps.
     """
     inputs, cells = layer.length * layer.batch * layer.features, layer.length * layer.batch * layer.hidden
-    return KernelSpec(
+    spec = KernelSpec(
         f"lstm_{layer.length}x{layer.batch}x{layer.features}x{layer.hidden}",
         ("lstm", *layer, x_strides, bias, lengths),
         10 + bias + lengths,
         partial(_forward, layer, x_strides, bias, lengths),
-        workspace(layer, GATES, layer.features + layer.hidden, GATES),
-        2 * GATES * cells * (layer.features + layer.hidden),
-        layer.dtype.itemsize * (inputs + (GATES + 2) * cells),
+        flops=2 * GATES * cells * (layer.features + layer.hidden),
+        bytes=layer.dtype.itemsize * (inputs + (GATES + 2) * cells),
     )
+    return workspace(layer, GATES, layer.features + layer.hidden, GATES).of(spec)
 
 
 def _forward(
@@ -79,15 +79,15 @@ def lstm_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, lengths: bool) ->
     gy_strides: of the states' cotangent, its steps and sequences; everything else lies without gaps.
     """
     cells = layer.length * layer.batch * layer.hidden
-    return KernelSpec(
+    spec = KernelSpec(
         f"lstm_adjoint_{layer.length}x{layer.batch}x{layer.hidden}",
         ("lstm_adjoint", *layer._replace(features=0), gy_strides, lengths),
         10 + lengths,
         partial(_adjoint, layer, gy_strides, lengths),
-        workspace(layer, 1, GATES * layer.hidden),
-        2 * GATES * cells * layer.hidden,
-        layer.dtype.itemsize * (2 * GATES + 2) * cells,
+        flops=2 * GATES * cells * layer.hidden,
+        bytes=layer.dtype.itemsize * (2 * GATES + 2) * cells,
     )
+    return workspace(layer, 1, GATES * layer.hidden).of(spec)
 
 
 def _adjoint(layer: Layer, gy_strides: tuple[int, ...], lengths: bool, builder: Kernel, machine: Machine) -> None:

@@ -22,15 +22,15 @@ def rnn(layer: Layer, x_strides: tuple[int, ...], *, nonlinearity: str, bias: bo
     without gaps.
     """
     inputs, cells = layer.length * layer.batch * layer.features, layer.length * layer.batch * layer.hidden
-    return KernelSpec(
+    spec = KernelSpec(
         f"rnn_{nonlinearity}_{layer.length}x{layer.batch}x{layer.features}x{layer.hidden}",
         ("rnn", *layer, x_strides, nonlinearity, bias, lengths),
         6 + bias + lengths,
         partial(_forward, layer, x_strides, nonlinearity, bias, lengths),
-        workspace(layer, 1, layer.features + layer.hidden),
-        2 * cells * (layer.features + layer.hidden),
-        layer.dtype.itemsize * (inputs + cells),
+        flops=2 * cells * (layer.features + layer.hidden),
+        bytes=layer.dtype.itemsize * (inputs + cells),
     )
+    return workspace(layer, 1, layer.features + layer.hidden).of(spec)
 
 
 def _forward(
@@ -70,15 +70,15 @@ def rnn_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, nonlinearity: str,
     gy_strides: of the states' cotangent, its steps and sequences; everything else lies without gaps.
     """
     cells = layer.length * layer.batch * layer.hidden
-    return KernelSpec(
+    spec = KernelSpec(
         f"rnn_{nonlinearity}_adjoint_{layer.length}x{layer.batch}x{layer.hidden}",
         ("rnn_adjoint", *layer._replace(features=0), gy_strides, nonlinearity, lengths),
         6 + lengths,
         partial(_adjoint, layer, gy_strides, nonlinearity, lengths),
-        workspace(layer, 1, layer.hidden),
-        2 * cells * layer.hidden,
-        layer.dtype.itemsize * 3 * cells,
+        flops=2 * cells * layer.hidden,
+        bytes=layer.dtype.itemsize * 3 * cells,
     )
+    return workspace(layer, 1, layer.hidden).of(spec)
 
 
 def _adjoint(

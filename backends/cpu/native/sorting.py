@@ -219,6 +219,8 @@ def _argsort(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Lo
         WORKERS * layout.bytes,
         flops=size * (x.dtype.itemsize if layout.count > INSERTED else layout.count // 4 + 1),
         bytes=size * (x.dtype.itemsize + 8),
+        parts=WORKERS,
+        part=layout.bytes,
     )
     return Lowered(spec, operands_in_order(1))
 
