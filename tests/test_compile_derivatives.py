@@ -170,25 +170,56 @@ def test_generators_made_inside_give_the_same_numbers_in_each_call() -> None:
     assert len(compiled.variants) == 1
 
 
+def noisy(z: Any) -> Any:
+    return F.dropout(z, 0.5) + ag.random.uniform(z.shape)
+
+
 @pytest.mark.parametrize("randomness", ["same", "different"])
 def test_random_numbers_of_examples(randomness: str) -> None:
-    """Compiled around vmap they are drawn as vmap says; inside, those that differ are refused."""
+    """Compiled around vmap and inside it they are drawn as vmap says."""
     x = ag.tensor(np.ones((4, 6)))
+    with ag.random.fork(2):
+        expected = [ag.vmap(noisy, randomness=randomness)(x).tolist() for _ in range(4)]
+    inside = ag.compile(noisy)
+    for f in (ag.compile(ag.vmap(noisy, randomness=randomness)), ag.vmap(inside, randomness=randomness)):
+        with ag.random.fork(2):
+            assert [f(x).tolist() for _ in range(4)] == expected
+    assert len(inside.variants) == 1
 
-    def f(z: Any) -> Any:
-        return F.dropout(z, 0.5) + ag.random.uniform(z.shape)
 
-    with ag.random.fork(2):
-        expected = [ag.vmap(f, randomness=randomness)(x).tolist() for _ in range(4)]
-    around, inside = ag.compile(ag.vmap(f, randomness=randomness)), ag.vmap(ag.compile(f), randomness=randomness)
-    with ag.random.fork(2):
-        assert [around(x).tolist() for _ in range(4)] == expected
-    with ag.random.fork(2):
-        if randomness == "same":
-            assert [inside(x).tolist() for _ in range(4)] == expected
-        else:
-            with pytest.raises(CompileError, match=r"as in ag\.compile\(ag\.vmap\(f\)\)"):
-                inside(x)
+# Of a function, what takes (2, 4, 6) and draws for its examples as the policies say.
+POLICIES: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
+    "each of each": lambda f: ag.vmap(ag.vmap(f, randomness="different"), randomness="different"),
+    "each of one": lambda f: ag.vmap(ag.vmap(f, randomness="same"), randomness="different"),
+    "one of each": lambda f: ag.vmap(ag.vmap(f, randomness="different"), randomness="same"),
+    "of nothing that differs": lambda f: ag.vmap(lambda x: f(ag.ones(6)) + x, randomness="different"),
+    "a gradient inside": lambda f: ag.vmap(ag.grad(lambda x: f(x).sum()), randomness="different"),
+    "a gradient outside": lambda f: ag.grad(lambda x: ag.vmap(f, randomness="different")(x).sum()),
+    "run again": lambda f: ag.grad(lambda x: ag.vmap(ag.checkpoint(f), randomness="different")(x).sum()),
+    "no examples": lambda f: f,
+}
+
+
+def test_the_same_function_under_every_policy(device: str) -> None:
+    x = ag.tensor(np.ones((2, 4, 6)))
+    compiled = ag.compile(noisy)
+    for name, policy in POLICIES.items():
+        with ag.random.fork(2):
+            expected = [policy(noisy)(x).tolist() for _ in range(4)]
+            last = ag.random.default_generator().call
+        with ag.random.fork(2):
+            assert [policy(compiled)(x).tolist() for _ in range(4)] == expected, name
+            assert ag.random.default_generator().call == last
+
+
+def test_a_generator_passed_is_the_same_whatever_the_policy(device: str) -> None:
+    generator = ag.random.Generator(4)
+    compiled = ag.compile(lambda x: x + ag.random.uniform((6,), generator=generator))
+    x = ag.tensor(np.ones((4, 6)))
+    for policy in ("error", "same", "different"):
+        for _ in range(12):  # each vmap has another default generator, which does not matter
+            assert np.ptp(ag.vmap(compiled, randomness=policy)(x).numpy(), axis=0).max() == 0
+    assert len(compiled.variants) == 1
 
 
 @pytest.mark.parametrize("dtype", ["complex128", "complex64", "float16", "int8"])

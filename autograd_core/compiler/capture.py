@@ -128,6 +128,8 @@ class Capture(Eager):
         self._known: dict[int, tuple[Any, Var]] = {}  # arrays from outside, kept alive, so that ids stay theirs
         self._literals: dict[tuple[Any, ...], Var] = {}
         self._keys: dict[tuple[int, int], Var] = {}
+        self.generator = context.current().generator  # the default one around the function
+        self.keys_of_examples: dict[Var, Any] = {}  # which draw for all examples of a vmap around the function at once
 
     # ---------------------------------------------------------------------------------- values
 
@@ -228,6 +230,8 @@ class Capture(Eager):
         if var is None:
             array = self.device.asarray(np.array(key, np.uint64))
             var = self._keys[key] = self._input(Aval(array.shape, array.dtype), Key(generator), array)
+            if generator is self.generator and generator.of_examples:
+                self.values[var], self.keys_of_examples[var] = None, array
         return Tensor(self._symbol(var), self.device)
 
     def settle_generators(self) -> None:

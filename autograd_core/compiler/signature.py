@@ -193,7 +193,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         variant.unsteady = f"the function changes what Python sees itself: {changed}; compiled code would not"
     elif draws.any_since():
         variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
-    return variant, [capture.values[v] for v in capture.inputs]
+    return variant, [capture.keys_of_examples.get(v, capture.values[v]) for v in capture.inputs]
 
 
 class _Drawing:

@@ -59,7 +59,9 @@ class Variant:
         self._gradients_seen = [(node, was_missing) for leaf, node, was_missing in seen if leaf is None]
         self._gradients_given = [(leaf, was_missing) for leaf, _, was_missing in seen if leaf is not None]
         self.watch = Watch(owner.function, capture.things)
-        self.generator = context.current().generator if any(type(s) is Key for s in self.sources) else None
+        self._draws = {i for i, s in enumerate(self.sources) if type(s) is Key and s.generator is capture.generator}
+        self.generator = capture.generator if self._draws else None
+        self._of_examples = bool(capture.keys_of_examples)
         self.identity = self._identity()
 
     def _identity(self) -> tuple[Any, ...]:
@@ -137,7 +139,7 @@ class Variant:
         reason = self.watch.changed()
         if reason is not None:
             return reason
-        if self.generator is not None and context.current().generator is not self.generator:
+        if self.generator is not None and context.current().generator.identity != self.generator.identity:
             return "the default random generator is another one"
         for tensor, node in self._nodes:
             if tensor.node is not node:
@@ -189,7 +191,7 @@ class Variant:
         """Compute the outputs from these inputs, carry out the effects, return the results."""
         replaying = _is_replaying()
         spared = list(values) if replaying else None  # held here as well, no array is written over
-        if self.differentiable or any(getattr(x, "level", 0) for x in leaves):
+        if self.differentiable or self._of_examples or any(getattr(x, "level", 0) for x in leaves):
             outputs = self._bound(values, leaves)
             for k in self._constant:
                 outputs[k] = outputs[k] if outputs[k].level else outputs[k].with_node(None)
@@ -202,7 +204,7 @@ class Variant:
         del spared
         for effect, var in [] if replaying else self.effects:
             effect.carry_out(None if var is None else next(given), leaves)
-        if self.runner is not None and not self.differentiable and not replaying:
+        if self.runner is not None and not self.differentiable and not self._of_examples and not replaying:
             self._steady = Steady.of(self)
         return self._returned(outputs[: self.count], leaves)
 
@@ -232,13 +234,14 @@ class Variant:
 
     def _inputs(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
         inputs: list[Tensor] = []
-        for array, source in zip(values, self.sources, strict=True):
+        for i, (array, source) in enumerate(zip(values, self.sources, strict=True)):
             if type(source) is Argument:
                 inputs.append(as_tensor(leaves[source.leaf]))
             elif type(source) is Outer:
                 inputs.append(source.tensor)
             else:
-                inputs.append(Tensor(array, self.device))
+                x = Tensor(array, self.device)
+                inputs.append(context.current().generator.for_examples(x) if i in self._draws else x)
         return inputs
 
 
@@ -291,8 +294,8 @@ class _Result:
         if y.level:
             raise CompileError(
                 f"a result ({y.dtype}{list(y.shape)}) depends on a tensor of {y.interpreter.name} around the compiled "
-                "function that is not among its arguments, or on random numbers drawn for each example; pass it as an "
-                "argument, or compile the transformed function, as in ag.compile(ag.vmap(f))"
+                "function that is not among its arguments; pass it as an argument, or compile the transformed "
+                "function, as in ag.compile(ag.vmap(f))"
             )
         self.var = capture.var_of(y)
         # a backward pass inside the function has freed what it came from
@@ -332,5 +335,7 @@ def _may_change(source: Any, leaves: Sequence[Any]) -> bool:
 
 
 def _identity(source: Source) -> tuple[Any, ...]:
+    if type(source) is Key:
+        return Key.__name__, *source.generator.identity
     leaf = getattr(source, "leaf", None)
     return type(source).__name__, id(source[0]) if leaf is None else leaf

@@ -24,6 +24,7 @@ class Eager:
     level = 0
     in_place = True  # whether tensors hold arrays, which a sweep may add up in place
     transforms: Any = None
+    generator: Any = None  # while a function is captured: the default one around it
 
     @property
     def base(self) -> Eager:

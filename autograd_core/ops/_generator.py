@@ -35,6 +35,7 @@ class Generator:
     """
 
     __slots__ = ("_call", "_seed")
+    of_examples = False  # whether its keys differ among the examples of a ``vmap``
 
     def __init__(self, seed: int):
         self.reseed(seed)
@@ -63,6 +64,15 @@ class Generator:
         An operand, not a parameter: a compiled step makes its keys on the device and is never compiled again for them.
         """
         return context.current().interpreter.base.random_key(self, device)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Equal for generators from which the same numbers come, in the same way."""
+        return (id(self),)
+
+    def for_examples(self, key: Any) -> Any:
+        """A key as ``take`` gives it: for every open ``vmap`` whose examples have numbers of their own, batched."""
+        return key
 
     def spawn(self, n: int) -> list[Generator]:
         """``n`` generators whose streams are independent of this one's and of each other's; takes one call.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .. import context
@@ -17,13 +18,32 @@ class PerExample(Generator):
     """
 
     __slots__ = ("batch", "outer")
+    of_examples = True
 
     def __init__(self, batch: Batch, outer: Generator):
         self.batch = batch
         self.outer = outer
 
     def take(self, device: Any) -> Any:
-        key = self.outer.take(device)
+        base = context.current().interpreter.base
+        if base.generator is self:  # a function being captured is one of an example, and so is the key that it gets
+            return base.random_key(self, device)
+        return self._batched(self.outer.take(device))
+
+    def state_dict(self) -> dict[str, int]:
+        return self.outer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.outer.load_state_dict(state)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return ("each", *self.outer.identity)
+
+    def for_examples(self, key: Any) -> Any:
+        return self._batched(self.outer.for_examples(key))
+
+    def _batched(self, key: Any) -> Any:
         return Batched(self.batch, key.broadcast_to((self.batch.size, *key.shape)))
 
     def next(self) -> tuple[int, int]:
