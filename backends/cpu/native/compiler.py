@@ -38,9 +38,10 @@ from .images import images_of
 from .listing import Note
 from .loops import loop_kernel
 from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution
-from .program import Call, Operand, Program, assemble
-from .runner import HostCall, NativeRunner, Output
+from .program import Call, Operand, Program, assemble, is_serial, is_short
+from .runner import HostCall, Layout, NativeRunner, Output
 from .segments import lengths_of, segmented_kernel
+from .team import TEAM
 
 ARENA = 0  # the table's first entry
 
@@ -48,14 +49,14 @@ ARENA = 0  # the table's first entry
 class Native(NamedTuple):
     """One kernel and the values it works on, in the order of its operands. writes: which of them it writes.
 
-    parts: the first byte and the number of bytes of each operand, for a kernel that is not told where views begin.
+    spans: the first byte and the number of bytes of each operand, for a kernel that is not told where views begin.
     """
 
     spec: Any
     operands: tuple[Var, ...]
     writes: tuple[int, ...]
     overwrites: frozenset[tuple[Var, Var]] = frozenset()  # (result, operand) that may be the same memory
-    parts: tuple[tuple[int, int], ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 class Host(NamedTuple):
@@ -77,13 +78,19 @@ def compile_graph(
     units = joined_across(with_epilogues(fused, graph, sizes_of, pays), fused.views, replaced)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = [step for step, _ in noted]
-    storage.place(steps)
+    storage.find_homes(steps)
     safe = _safe(updates, graph, steps, storage)
     aliases = {
         _require(storage.base(graph.outputs[k])): _require(storage.base(graph.inputs[i])) for k, i in safe.items()
     }
-    segments = [_segment(run, storage, aliases) for run in _runs(steps)]
-    codes = [s.code for s in segments if isinstance(s, Program)]
+
+    def lay(threads: int) -> Layout:
+        runs = _runs(steps)
+        storage.place(steps, [size for run in runs for size in _workspaces(run, storage, threads)])
+        return Layout([_segment(run, storage, aliases, threads) for run in runs], storage.arena, threads)
+
+    layout = lay(TEAM.size)
+    codes = [s.code for s in layout.segments if isinstance(s, Program)]
     kernels, cached = sum(c.objects for c in codes), sum(c.cached for c in codes)
     return NativeRunner(
         name=name,
@@ -91,9 +98,9 @@ def compile_graph(
         device=device,
         notes=[note for _, note in noted],
         build=Build(perf_counter() - start, kernels, cached),
-        segments=segments,
+        layout=layout,
+        lay=lay,
         table=storage.table,
-        arena=storage.arena,
         outputs=[_output(v, storage) for v in graph.outputs],
         updates=safe,
         variables=variables,
@@ -140,26 +147,29 @@ class _Storage:
             return Located(v.shape, np.dtype(v.dtype), tuple(view.strides), view.offset)
         return Located(v.shape, np.dtype(v.dtype), self._layouts.get(v) or row_major(v.shape))
 
-    def place(self, steps: Sequence[Native | Host]) -> None:
-        """Give every value its home."""
+    def find_homes(self, steps: Sequence[Native | Host]) -> None:
+        """Which values lie in arrays of their own; the others in the arena."""
         for v in self.graph.outputs:
             self._base(self.root(v), "output", self.root(v))
         for step in steps:
             if isinstance(step, Host):
                 for v in step.equation.outputs:
                     self._base(v, "host", v)
-        units = [self._unit(step) for step in steps]
+
+    def place(self, steps: Sequence[Native | Host], workspaces: Sequence[int]) -> None:
+        """Give every value in the arena its place, and every step its workspace of so many bytes."""
+        units = [self._unit(step, size) for step, size in zip(steps, workspaces, strict=True)]
         values = {v for u in units for v in (*u.reads, *u.writes)}
         elsewhere = {v for v in values if v in self._bases}
         found = plan(units, {v: _bytes(v) for v in values if isinstance(v, Var)}, elsewhere=elsewhere)
         self._offsets, self.arena, self.scratch = found.offsets, found.size, list(found.scratch)
 
-    def _unit(self, step: Native | Host) -> Unit:
+    def _unit(self, step: Native | Host, workspace: int) -> Unit:
         if isinstance(step, Host):
             return Unit(self._roots(step.equation.inputs), tuple(step.equation.outputs))
         written = self._roots([step.operands[i] for i in step.writes])
         read = self._roots([v for i, v in enumerate(step.operands) if i not in step.writes])
-        return Unit(read, written, step.spec.scratch)
+        return Unit(read, written, workspace)
 
     def _roots(self, values: Iterable[Var]) -> tuple[Var, ...]:
         """Whose memory holds these. Without elements there is nothing to hold, and no kernel that writes it."""
@@ -206,22 +216,22 @@ def _segments(unit: SegmentedUnit, storage: _Storage) -> Native:
     lengths = lengths_of([s.length for s in unit.segments])
     told = Var(Aval(lengths.shape, lengths.dtype))
     storage.constant(told, lengths)
-    operands, parts, writes = [told], [(0, lengths.nbytes)], []
+    operands, spans, writes = [told], [(0, lengths.nbytes)], list[int]()
     pairs: list[tuple[Var, Var]] = []
     for s in unit.segments:
         writes += [len(operands) + i for i in unit.kernel.outputs]
         operands += s.operands
-        parts += map(partial(_part, s.length), unit.kernel.operands, s.offsets, unit.wholes)
+        spans += map(partial(_span, s.length), unit.kernel.operands, s.offsets, unit.wholes)
         begins = dict(zip(s.operands, s.offsets, strict=True))
         pairs += [(w, r) for w, r in _overwrites(unit.kernel, s.operands) if begins[w] == begins[r]]
     # what another segment touches too may not change before that one is done
     touched = Counter(v for s in unit.segments for v in set(s.operands))
     overwrites = frozenset(pair for pair in pairs if all(touched[v] == 1 for v in pair))
     spec = segmented_kernel(unit.kernel, [s.length for s in unit.segments], _name(unit.kernel, "segments"))
-    return Native(spec, tuple(operands), tuple(writes), overwrites, tuple(parts))
+    return Native(spec, tuple(operands), tuple(writes), overwrites, tuple(spans))
 
 
-def _part(length: int, dtype: np.dtype, offset: int, is_array: bool) -> tuple[int, int]:
+def _span(length: int, dtype: np.dtype, offset: int, is_array: bool) -> tuple[int, int]:
     return offset * dtype.itemsize, (length if is_array else 1) * dtype.itemsize
 
 
@@ -309,23 +319,42 @@ def _runs(steps: Sequence[Native | Host]) -> list[list[tuple[int, Native | Host]
     return runs
 
 
-def _segment(run: Sequence[tuple[int, Native | Host]], storage: _Storage, aliases: Mapping[int, int]) -> Any:
+def _segment(
+    run: Sequence[tuple[int, Native | Host]], storage: _Storage, aliases: Mapping[int, int], threads: int
+) -> Program | HostCall:
     first = run[0][1]
     if isinstance(first, Host):
         e = first.equation
         inputs = [(storage.operand(v, start=True), storage.located(v)) for v in e.inputs]
         return HostCall(e, inputs, [_require(storage.base(v)) for v in e.outputs])
     calls = []
-    for i, step in run:
+    for call, (i, _), size in zip(_calls(run, storage), run, _workspaces(run, storage, threads), strict=True):
+        place = storage.scratch[i]
+        calls.append(call if place is None else call._replace(scratch=Operand(ARENA, place, size)))
+    return assemble(calls, threads=threads, aliases=aliases)
+
+
+def _workspaces(run: Sequence[tuple[int, Native | Host]], storage: _Storage, threads: int) -> list[int]:
+    """How many bytes each step needs: some run on one thread, whatever the team."""
+    if isinstance(run[0][1], Host):
+        return [0]
+    calls = _calls(run, storage)
+    alone = is_short(calls)
+    return [call.spec.workspace(1 if alone or is_serial(call) else threads) for call in calls]
+
+
+def _calls(run: Sequence[tuple[int, Native | Host]], storage: _Storage) -> list[Call]:
+    """The steps with their operands where they lie as far as is known, without workspace."""
+    calls = []
+    for _, step in run:
         assert isinstance(step, Native)
         starts = isinstance(step.spec.key, tuple) and _knows_places(step)
         operands = tuple(storage.operand(v, start=starts) for v in step.operands)
-        if step.parts:
-            operands = tuple(o._replace(offset=o.offset + p[0], bytes=p[1]) for o, p in zip(operands, step.parts))
-        place = storage.scratch[i]
-        scratch = None if place is None else Operand(ARENA, place, step.spec.scratch)
-        calls.append(Call(step.spec, operands, step.writes, scratch))
-    return assemble(calls, aliases=aliases)
+        if step.spans:
+            spans = zip(operands, step.spans, strict=True)
+            operands = tuple(o._replace(offset=o.offset + first, bytes=size) for o, (first, size) in spans)
+        calls.append(Call(step.spec, operands, step.writes))
+    return calls
 
 
 def _knows_places(step: Native) -> bool:
