@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from . import runtime as rt
 from .engine import KernelSpec, library
-from .machine import Machine, host
+from .machine import MOST_THREADS, Machine, host
 from .team import TEAM
 
 ALONE_BELOW = 40.0  # microseconds on one thread, by ``estimate``: what waking a sleeping worker costs, and some
@@ -63,7 +63,7 @@ class Program:
         self.barriers = tuple(barriers)
         self.serial = tuple(is_serial(c) for c in calls)
         self.microseconds = sum(map(estimate, calls))
-        self.threads = 1 if self.microseconds < ALONE_BELOW else threads
+        self.threads = 1 if is_short(calls) else threads
         self._addresses = tuple(addresses)
         self._code = code  # the addresses are good for as long as it lives
         self._record = self._written()
@@ -71,7 +71,7 @@ class Program:
         self._version = -1
         self._native = rt.runtime()
         # for so short a time, to give up the interpreter's lock costs more than to keep it
-        self._run = self._native.run_short if self.microseconds < ALONE_BELOW else self._native.run
+        self._run = self._native.run_short if is_short(calls) else self._native.run
 
     def _written(self) -> ctypes.Array[ctypes.c_int64]:
         words = [0, 1, len(self.calls), max((len(c.operands) for c in self.calls), default=0)]
@@ -138,27 +138,35 @@ def assemble(
 ) -> Program:
     """One program of these calls, in this order. Kernels with equal keys are compiled once.
 
-    aliases: base -> another base that may point to the same array (a parameter and its updated value, say). That other
-    bases do not overlap is the caller's promise.
+    threads: the most that it may use; None: as many as the team has. Workspaces must do for so many. aliases: base ->
+    another base that may point to the same array (a parameter and its updated value, say). That other bases do not
+    overlap is the caller's promise.
     """
+    short = is_short(calls)
     for call in calls:
-        _check(call)
+        _check(call, 1 if short or is_serial(call) else MOST_THREADS if threads is None else threads)
     code, addresses = library([call.spec for call in calls], machine or host())
     return Program(calls, addresses, code, barriers(calls, aliases), threads)
 
 
-def _check(call: Call) -> None:
+def _check(call: Call, threads: int) -> None:
     spec = call.spec
     count = spec.operands + spec.listed
     if len(call.operands) != count:
         raise ValueError(f"{spec.name} takes {count} operands, got {len(call.operands)}")
     if not all(0 <= w < count for w in call.writes):
         raise ValueError(f"{spec.name} has {count} operands, and is said to write {call.writes}")
-    if spec.scratch and (call.scratch is None or call.scratch.bytes < spec.scratch):
-        raise ValueError(f"{spec.name} needs {spec.scratch} bytes of scratch, got {call.scratch}")
+    needed = spec.workspace(threads)
+    if needed and (call.scratch is None or call.scratch.bytes < needed):
+        raise ValueError(f"{spec.name} needs {needed} bytes of scratch, got {call.scratch}")
 
 
 # ------------------------------------------------------------------------------------ who waits for whom
+
+
+def is_short(calls: Sequence[Call]) -> bool:
+    """Whether one thread is done with them before another would be awake."""
+    return sum(map(estimate, calls)) < ALONE_BELOW
 
 
 def is_serial(call: Call) -> bool:

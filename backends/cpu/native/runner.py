@@ -29,6 +29,7 @@ from .listing import Note, listing, step_names
 from .lowerings import Located
 from .peak import peak
 from .program import Call, Operand, Program, pointers
+from .team import TEAM
 
 REPORT_RUNS, REPORTS_FOR = 5, 0.3  # how often a report measures, unless that takes more seconds
 
@@ -56,6 +57,14 @@ class HostCall(NamedTuple):
     outputs: list[int]
 
 
+class Layout(NamedTuple):
+    """What runs, programs and host calls in turn, and the bytes of its arena, with workspaces for so many threads."""
+
+    segments: Sequence[Any]
+    arena: int
+    threads: int
+
+
 class Output(NamedTuple):
     """Entry ``base`` of the table holds an array of ``aval``; ``view``: the part of it that is the output."""
 
@@ -74,15 +83,15 @@ class NativeRunner:
         device: Device,
         notes: Sequence[Note],
         build: Build,
-        segments: Sequence[Any],
+        layout: Layout,
+        lay: Callable[[int], Layout],
         table: Sequence[tuple[str, Any]],
-        arena: int,
         outputs: Sequence[Output],
         updates: Mapping[int, int],
         variables: Collection[int],
     ):
-        self.name, self.graph, self.device, self.segments = name, graph, device, segments
-        self.notes, self.build, self.arena = list(notes), build, arena
+        self.name, self.graph, self.device = name, graph, device
+        self.notes, self.build = list(notes), build
         self.lock = Lock()  # of the table, and of what it points to
         self._fresh: list[int] = []  # of those that ``repeat`` finds new memory for, unless theirs is free
         self._spare: dict[int, np.ndarray] = {}  # what an output was written to before, when it was held elsewhere
@@ -90,8 +99,8 @@ class NativeRunner:
         self._arrays: list[Any] = [None] * len(table)  # what each entry of the table points to
         self._table = pointers([0] * len(table))
         self._address = ctypes.addressof(self._table)
-        self._arena = _aligned(arena)
-        self._set(0, self._arena)
+        self._lay = lay
+        self._use(layout)
         self._inputs: list[tuple[int, int]] = []
         for base, (kind, what) in enumerate(table):
             if kind == "constant":
@@ -101,7 +110,7 @@ class NativeRunner:
         self._outputs = list(outputs)
         self._made = sorted({o.base for o in outputs if table[o.base][0] == "output"})
         self._avals = {o.base: o.aval for o in outputs}
-        early = _early(segments)
+        early = _early(self.segments)
         updates = {k: i for k, i in updates.items() if outputs[k].base not in early}
         self.in_place = frozenset(updates)
         self._keepable = frozenset(self._made) - early
@@ -168,7 +177,16 @@ class NativeRunner:
         """The array that the next run will read; None if it is gone."""
         return self._held(self._base_of[i])
 
+    def _use(self, layout: Layout) -> None:
+        self._version = TEAM.version
+        self.segments, self.arena, self._threads = layout
+        self._set(0, _aligned(self.arena))
+
     def _run(self) -> None:
+        if self._version != TEAM.version:  # workspaces are for as many threads as there were
+            if TEAM.size > self._threads:
+                self._use(self._lay(TEAM.size))
+            self._version = TEAM.version
         for segment in self.segments:
             if type(segment) is Program:
                 code = segment.run(self._address)
