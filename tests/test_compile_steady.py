@@ -397,6 +397,8 @@ def test_after_an_error_in_a_kernel_everything_is_as_it_was(order: list[str], re
         step(x, good)
     assert count.tolist() == [2.0 * CALLS] * 3
     assert len(step.variants) == 1
+    calls = [call for program in step.latest.runner.segments for call in program.calls]
+    assert sum(call.spec.may_fail for call in calls) == 1  # the same rows are looked up, and added to, later
     assert all(repeats)
     assert len(repeats) > CALLS
 

@@ -34,6 +34,7 @@ from autograd_core.compiler.simplify import simplify
 from autograd_core.compiler.space import row_major
 
 from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
+from .gather import checked
 from .images import images_of
 from .listing import Note
 from .loops import loop_kernel
@@ -77,7 +78,7 @@ def compile_graph(
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
     units = joined_across(with_epilogues(fused, graph, sizes_of, pays), fused.views, replaced)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
-    steps = [step for step, _ in noted]
+    steps = _failing_once(noted)
     storage.find_homes(steps)
     safe = _safe(updates, graph, steps, storage)
     aliases = {
@@ -105,6 +106,20 @@ def compile_graph(
         updates=safe,
         variables=variables,
     )
+
+
+def _failing_once(noted: Sequence[tuple[Native | Host, Note]]) -> list[Native | Host]:
+    """The steps, of which only the first to look at some indices can fail by them: after it, no other one runs."""
+    steps, known = list[Native | Host](), set[tuple[Var, int]]()
+    for step, note in noted:
+        if isinstance(step, Native) and step.spec.may_fail:
+            looked_at = checked(note.origins[0])
+            if looked_at in known:
+                step = step._replace(spec=step.spec._replace(may_fail=False))
+            elif looked_at is not None:
+                known.add(looked_at)
+        steps.append(step)
+    return steps
 
 
 def _note(step: Native | Host, unit: AnyUnit) -> Note:

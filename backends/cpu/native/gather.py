@@ -15,7 +15,7 @@ from math import prod
 import numpy as np
 from llvmlite import ir
 
-from autograd_core.compiler.ir import Equation
+from autograd_core.compiler.ir import Equation, Var
 from autograd_core.compiler.space import row_major
 from autograd_core.ops._elements import add_at_p, joint_positions_p, last_p, positions_along_p, put_p, take_p
 from autograd_core.primitive import Primitive
@@ -64,6 +64,15 @@ def _if_in_range(builder: Kernel, valid: ir.Value) -> Iterator[None]:
             fail(builder, INDEX_OUT_OF_RANGE)
         with then:
             yield
+
+
+def checked(equation: Equation) -> tuple[Var, int] | None:
+    """The indices of which the kernel finds out whether they are below a number, and the number."""
+    primitive, values = equation.primitive, (*equation.inputs, *equation.outputs)
+    if primitive not in (take_p, add_at_p, put_p) or not all(v.aval.size for v in values):
+        return None
+    whole = equation.outputs[0] if primitive is add_at_p else equation.inputs[0]
+    return equation.inputs[2 if primitive is put_p else 1], whole.shape[equation.params["axis"]]
 
 
 # ------------------------------------------------------------------------------------------- take
