@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from .ahead import Ahead, Stretches, rows_of_image
 from .convolution_shape import Line, Pass
 from .emit import (
     CACHE_LINE,
@@ -119,6 +120,17 @@ class Plan:
         self.slot_bytes = self.source_bytes + self.result_bytes + aligned(self.workspace() * self.itemsize)
         self.scratch = self.packed_bytes + c.slots * self.slot_bytes
 
+    @property
+    def next_source(self) -> Stretches:
+        """What the next band reads."""
+        rows = -(-self.c.source[0] // self.bands)
+        return rows_of_image(self.c.source_layout, self.source_channels, *self.c.source, self.itemsize, rows=rows)
+
+    def results(self, rows: int) -> Stretches:
+        """Where these rows of the result are written."""
+        rows = min(rows, self.c.target[0])
+        return rows_of_image(self.c.target_layout, self.target_channels, *self.c.target, self.itemsize, rows=rows)
+
     def packed(self) -> int:
         """Elements of packed weights."""
         raise NotImplementedError
@@ -179,6 +191,7 @@ class Correlator:
     """Writes the kernel: bands of the source into buffers, chunks of results into planes; the sums are a subclass's."""
 
     plan: Plan
+    ahead: Ahead | None = None
 
     def __init__(self, builder: Kernel, machine: Machine, c: Correlation, fusion: Fusion | None):
         self.b, self.machine, self.c, self.fusion = builder, machine, c, fusion
@@ -219,6 +232,8 @@ class Correlator:
             self.left = 0
         else:
             self.top, bottom = self._source_rows(first, last)
+            if self.ahead is not None:
+                self.ahead.start(self._after(at, bottom))
             seen = b.add(b.sub(bottom, self.top), i64(plan.unit - 1))
             window = Window(self.top, seen, plan.left, plan.right)
             fill(b, kind, at, c.source_layout, plan.source_channels, c.source, window, self.buffer)
@@ -239,6 +254,21 @@ class Correlator:
             pixels = Extent(b.mul(b.sub(high, low), i64(c.target[1])), plan.least_rows * c.target[1])
             planes = element(b, self.target, start, kind.scalar)
             transpose(b, kind, self.results, plan.target_channels, planes, area, pixels, plan.target_channels)
+
+    def _after(self, image: ir.Value, bottom: ir.Value) -> ir.Value:
+        """Where the rows begin that the next band of the source starts with, which may be of the next image."""
+        b, plan, (height, width) = self.b, self.plan, self.c.source
+        if plan.bands == 1:
+            return element(b, image, height * width * plan.source_channels, self.kind.scalar)
+        row = width if self.c.source_layout == "NCHW" else width * plan.source_channels
+        return element(b, image, b.mul(smaller(b, bottom, i64(height)), i64(row)), self.kind.scalar)
+
+    def result_of(self, row: ir.Value) -> ir.Value:
+        """Where the results of a row of the present image will be."""
+        b, plan, width = self.b, self.plan, self.c.target[1]
+        image = b.mul(self.image_pixel, i64(plan.target_channels))
+        at = b.mul(row, i64(width if plan.planes else width * plan.target_channels))
+        return element(b, self.target, b.add(image, at), self.kind.scalar)
 
     def _part(self, first: ir.Value, last: ir.Value, index: ir.Value, count: int) -> tuple[ir.Value, ir.Value]:
         """Part ``index`` of ``count`` of the rows [first, last), in whole units."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from .ahead import Ahead, Stretches, rows_of_image
 from .convolution_correlation import aligned
 from .convolution_shape import Line, Shape, forward_passes
 from .convolution_tiles import Point
@@ -98,6 +99,19 @@ class WeightPlan:
         self.slot_bytes = self.sums_bytes + self.x_bytes + self.g_bytes + aligned(self.workspace() * itemsize)
         self.scratch = problem.slots * self.slot_bytes
 
+    @property
+    def next_images(self) -> tuple[Stretches, Stretches]:
+        """What the next band reads of both."""
+        itemsize, shapes = self.problem.dtype.itemsize, ((self.height, self.width), (self.down, self.across))
+        x, g = (
+            rows_of_image(layout, channels, *size, itemsize, rows=-(-size[0] // self.bands), images=self.images)
+            for layout, channels, size in (
+                (self.problem.x_layout, self.x_channels, shapes[0]),
+                (self.problem.g_layout, self.g_channels, shapes[1]),
+            )
+        )
+        return x, g
+
     def summed(self) -> int:
         """Elements of a thread's sums."""
         raise NotImplementedError
@@ -111,6 +125,7 @@ class WeightSums:
     """Writes the kernel: each thread's bands, bias and combination; what is summed, and how, is a subclass's."""
 
     plan: WeightPlan
+    ahead: tuple[Ahead, ...] = ()
 
     def __init__(self, builder: Kernel, machine: Machine, problem: WeightGradient):
         self.b, self.machine, self.problem, self.shape = builder, machine, problem, problem.shape
@@ -167,6 +182,7 @@ class WeightSums:
         x = element(b, self.x, b.mul(image, i64(plan.x_channels * plan.height * plan.width)), kind.scalar)
         g = element(b, self.g, b.mul(image, i64(plan.g_channels * plan.down * plan.across)), kind.scalar)
         rows: Line = plan.rows
+        self._ask_ahead(x, g, images, b.add(first, count))
         top = b.add(b.mul(first, i64(rows.source_step)), i64(rows.origin))
         if plan.x_direct:
             at = b.add(b.mul(top, i64(plan.pitch)), i64(plan.left * plan.x_channels))
@@ -188,6 +204,19 @@ class WeightSums:
             # several images are whole ones, whose pixels follow each other
             self._add_outputs(g, b.mul(b.mul(images, count), i64(plan.g_width)))
         self.add(Band(count, images, x, plan.pitch, plan.x_step, g, plan.g_step))
+
+    def _ask_ahead(self, x: ir.Value, g: ir.Value, images: ir.Value, last: ir.Value) -> None:
+        """From now on ask for what the band after this one reads; last: the row after this band's last."""
+        b, plan = self.b, self.plan
+        x_row = plan.width * (1 if self.problem.x_layout == "NCHW" else plan.x_channels)
+        g_row = plan.across * (1 if self.problem.g_layout == "NCHW" else plan.g_channels)
+        sizes = ((plan.height, x_row, plan.x_channels * plan.width), (plan.down, g_row, plan.g_channels * plan.across))
+        for ahead, image, (height, row, whole) in zip(self.ahead, (x, g), sizes, strict=False):
+            if plan.bands == 1:
+                at = b.mul(images, i64(height * whole))
+            else:
+                at = b.mul(smaller(b, last, i64(height)), i64(row))
+            ahead.start(element(b, image, at, self.kind.scalar))
 
     def _copy(
         self,

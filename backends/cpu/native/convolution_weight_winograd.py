@@ -7,6 +7,7 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from . import winograd
+from .ahead import Ahead
 from .convolution_shape import Shape
 from .convolution_sums import Band, WeightGradient, WeightPlan, WeightSums
 from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
@@ -80,7 +81,10 @@ class WinogradWeight(WeightSums):
     def __init__(self, builder: Kernel, machine: Machine, problem: WeightGradient):
         super().__init__(builder, machine, problem)
         vectors = block_vectors(machine, problem.dtype, problem.shape.outputs)
-        self.plan = WinogradWeightPlan(problem, self.kind.lanes, vectors)
+        plan = self.plan = WinogradWeightPlan(problem, self.kind.lanes, vectors)
+        groups = -(-(plan.images * plan.band_rows // 2) // plan.tile_rows)
+        steps = groups * POINTS * plan.blocks
+        self.ahead = tuple(Ahead(builder, wanted, steps) for wanted in plan.next_images)
 
     def add(self, band: Band) -> None:
         """To the sums [point][channel][output]."""
@@ -136,6 +140,8 @@ class WinogradWeight(WeightSums):
         axes = [Axis(shape.channels, 1, plan.padded_outputs)]
         terms = [Term(held, plan.channel_pitch, plan.padded_outputs)]
         with loop(b, 0, POINTS) as point, loop(b, 0, plan.blocks) as block:
+            for ahead in self.ahead:
+                ahead.step()
             column = b.mul(block, i64(plan.block))
             x = element(b, self.workspace, b.mul(point, i64(plan.x_step_of_points)), kind.scalar)
             g = element(b, self.g_tiles, b.add(b.mul(point, i64(plan.g_step_of_points)), column), kind.scalar)

@@ -11,6 +11,7 @@ from itertools import product
 from llvmlite import ir
 
 from . import winograd
+from .ahead import Ahead
 from .convolution_correlation import Correlation, Correlator, Fusion, Plan
 from .convolution_tiles import Axis, Point, Term, block_vectors, most_rows, summed, tiles
 from .emit import Kernel, element, i64, load, loop, smaller, store
@@ -78,7 +79,11 @@ class Winograd(Correlator):
 
     def __init__(self, builder: Kernel, machine: Machine, c: Correlation, fusion: Fusion | None):
         super().__init__(builder, machine, c, fusion)
-        self.plan = WinogradPlan(c, self.kind.lanes, block_vectors(machine, c.dtype, c.outputs))
+        plan = self.plan = WinogradPlan(c, self.kind.lanes, block_vectors(machine, c.dtype, c.outputs))
+        turns = plan.pieces * POINTS * plan.blocks  # of the products' loop for some rows of tiles
+        groups = -(-(plan.units // plan.bands // plan.chunks) // plan.rows) * plan.chunks
+        self.ahead = Ahead(builder, plan.next_source, groups * turns)
+        self.results_ahead = Ahead(builder, plan.results(2 * plan.rows), turns, written=True)
 
     def pack(self) -> None:
         """Transformed weights, [point][block][channel][output of the block], zeros after the last output."""
@@ -117,6 +122,7 @@ class Winograd(Correlator):
         with loop(b, 0, rows_of_tiles, plan.rows) as tile_row, loop(b, 0, plan.pieces) as piece:
             held = smaller(b, i64(plan.rows), b.sub(rows_of_tiles, tile_row))
             row = b.add(first, b.mul(tile_row, i64(2)))
+            self.results_ahead.start(self.result_of(row))
             # the last piece overlaps the one before, so that all are of one width
             column = smaller(b, b.mul(piece, i64(plan.columns)), i64(plan.across - plan.columns))
             column = b.mul(column, i64(2))
@@ -158,6 +164,8 @@ class Winograd(Correlator):
         ]
         terms = [Term(c.channels, 1, plan.block)]
         with loop(b, 0, POINTS) as point, loop(b, 0, plan.blocks) as block:
+            self.ahead.step()
+            self.results_ahead.step()
             sources = element(b, self.sources, b.mul(point, i64(plan.source_step)), kind.scalar)
             panel = b.add(b.mul(point, i64(plan.weight_step)), b.mul(block, i64(c.channels * plan.block)))
             weights = element(b, b.scratch, panel, kind.scalar)
