@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -33,15 +34,61 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(Path(_own_folder), ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are shared among workers, the page of operations meets the verdicts that it is compared with."""
+ON_ANY_DEVICE = ("test_ops",)  # the modules whose tests run on the device that ``--device`` names
+_devices = ExitStack()
+_SAID = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    device = config.getoption("--device")
+    if device:
+        import cuda_tools
+
+        if not cuda_tools.is_usable(device):
+            _devices.enter_context(cuda_tools.fake_devices())
+            device += " of the fake CuPy, not on hardware"
+        config.stash[_SAID] = f"operations run on {device}"
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    said = config.stash.get(_SAID, "")
+    return [said] if said else []
+
+
+def pytest_unconfigure() -> None:
+    _devices.close()
+
+
+@pytest.fixture(autouse=True)
+def chosen_device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The device of ``--device`` is the default one."""
+    device = request.config.getoption("--device")
+    if not device:
+        yield
+        return
+    import autograd_core as ag
+
+    with ag.default_device(device):
+        yield
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--device``, the tests that run on any device, alone.
+
+    Where tests are shared among workers, the page of operations meets the verdicts that it is compared with.
+    """
     for item in items:
         if item.config.pluginmanager.hasplugin("xdist") and item.path.stem in ("test_ops", "test_ops_page"):
             item.add_marker(pytest.mark.xdist_group("op table"))
+    if config.getoption("--device"):
+        others = [item for item in items if item.path.stem not in ON_ANY_DEVICE]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item.path.stem in ON_ANY_DEVICE]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-case", action="store_true", help="compile every case of the op table, not some of each")
+    parser.addoption("--device", help="run the op table on this device; cuda: on the fake CuPy where there is no GPU")
     parser.addoption("--write-operations", action="store_true", help="write docs/operations.md from what they find")
 
 

@@ -69,13 +69,18 @@ def normal_like(rng: np.random.Generator, y: Any) -> np.ndarray:
     return np.asarray(values + 1j * rng.standard_normal(y.shape) if y.dtype.kind == "c" else values, y.dtype)
 
 
-def run(case: OpCase, xs: Arrays, device: str = "cpu") -> list[ag.Tensor]:
-    """The results of ``case.fn`` for operands that share memory with ``xs``."""
-    with ag.default_device(device):
+def default_device() -> str:
+    """The device whose operations are checked."""
+    return str(context.current().device)
+
+
+def run(case: OpCase, xs: Arrays, device: str | None = None) -> list[ag.Tensor]:
+    """The results of ``case.fn`` for operands that share memory with ``xs``, where ``device`` can."""
+    with ag.default_device(device or default_device()):
         return tree.flatten(case.fn(*[ag.asarray(x, device=device) for x in xs]))[0]
 
 
-def of_operands(case: OpCase, xs: Arrays, positions: Sequence[int], device: str = "cpu") -> Callable[..., Any]:
+def of_operands(case: OpCase, xs: Arrays, positions: Sequence[int], device: str | None = None) -> Callable[..., Any]:
     """``case.fn`` as a function of the operands at ``positions`` alone, giving its floating results."""
 
     def f(*chosen: ag.Tensor) -> tuple[ag.Tensor, ...]:
@@ -87,10 +92,10 @@ def of_operands(case: OpCase, xs: Arrays, positions: Sequence[int], device: str 
     return f
 
 
-def pulled(case: OpCase, xs: Arrays, cotangents: Sequence[np.ndarray] | None = None, device: str = "cpu") -> list:
+def pulled(case: OpCase, xs: Arrays, cotangents: Sequence[np.ndarray] | None = None, device: str | None = None) -> list:
     """The floating results as arrays, the cotangents they were given, and those of the differentiable operands."""
     positions = case.argnums(xs)
-    with ag.default_device(device):
+    with ag.default_device(device or default_device()):
         primals = [ag.asarray(xs[i], device=device) for i in positions]
         ys, pull = ag.vjp(of_operands(case, xs, positions, device), *primals)
         if cotangents is None:
@@ -280,16 +285,17 @@ def recording(case: OpCase) -> None:
 
 
 def backends(case: OpCase) -> None:
-    """The cpu backend gives what the reference backend gives, in both floating dtypes."""
+    """The default device gives what the reference backend gives, in both floating dtypes."""
+    device = default_device()
     for xs in (arrays(case), as_float32(arrays(case))):
         dtype = np.dtype(np.float32 if any(x.dtype in DOUBLE for x in xs) else np.float64)
         tolerance = TOLERANCE[dtype]
         expected = [y.numpy() for y in run(case, xs, "numpy")]
-        same([y.numpy() for y in run(case, xs, "cpu")], expected, f"{case.name} {dtype}", tolerance)
+        same([y.numpy() for y in run(case, xs, device)], expected, f"{case.name} {dtype}", tolerance)
         assert all(y.device == "numpy" for y in run(case, xs, "numpy")), f"{case.name}: result on another device"
         if case.argnums(xs):
             _, cotangents, expected = pulled(case, xs, device="numpy")
-            _, _, found = pulled(case, xs, cotangents, device="cpu")
+            _, _, found = pulled(case, xs, cotangents, device)
             same(found, expected, f"{case.name} {dtype}: gradient", tolerance)
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from op_catalog import is_public
-from op_checks import Arrays, arrays, as_list, of_operands, pulled, run
+from op_checks import Arrays, arrays, as_list, default_device, of_operands, pulled, run
 from op_names import Namespace, translated
 from op_table import OpCase
 
@@ -129,9 +129,10 @@ def attempt(f: Callable[[], Any]) -> Any:
 
 def on_both(case: OpCase, f: Callable[[str], Any], what: str) -> Any:
     """What ``f`` gives on the reference backend; on the other it gives as much, or refuses in the same words."""
-    expected, found = (attempt(lambda device=device: f(device)) for device in ("numpy", "cpu"))
-    refusals = [str(y).replace("numpy", "cpu") if isinstance(y, Exception) else None for y in (expected, found)]
-    assert type(expected) is type(found), f"{case.name}: {what}: numpy gives {expected!r}, cpu {found!r}"
+    other = default_device()
+    expected, found = (attempt(lambda device=device: f(device)) for device in ("numpy", other))
+    refusals = [str(y).replace("numpy", other) if isinstance(y, Exception) else None for y in (expected, found)]
+    assert type(expected) is type(found), f"{case.name}: {what}: numpy gives {expected!r}, {other} {found!r}"
     assert refusals[0] == refusals[1], f"{case.name}: {what}: refused differently: {refusals}"
     return expected if isinstance(expected, Exception) else (expected, found)
 
