@@ -182,6 +182,36 @@ def test_adjoints_of_random_sizes(kind, level):
         check_adjoint(kind, values, chosen["reverse"], number, **how)
 
 
+def projected(values: dict[str, np.ndarray], states: int, seed: int) -> dict[str, np.ndarray]:
+    """The operands of an LSTM, with states that are projected to so many features."""
+    rng = np.random.default_rng(seed)
+    (columns, hidden), batch = values["weight_hh"].shape, len(values["h0"])
+    shapes = {"weight_hh": (columns, states), "weight_hr": (states, hidden), "h0": (batch, states)}
+    drawn = {name: rng.standard_normal(shape) * shape[1] ** -0.5 for name, shape in shapes.items()}
+    return values | {name: value.astype(np.float32).astype(np.float64) for name, value in drawn.items()}
+
+
+@each_level
+def test_projected_states(level):
+    kind = KINDS["lstm"]
+    for number, (sizes, chosen) in enumerate(cases(level, seed=30 + len(level))):
+        values = operands(kind, sizes, kind.biases if chosen["bias"] else (), number, chosen["lengths"])
+        values = projected(values, max(1, sizes.hidden * (number + 1) // 3), number)
+        how = {"dtype": chosen["dtype"], "level": level, "threads": (1, 2, 3), "strided": chosen["strided"]}
+        check(kind.primitive, {"has": tuple(values), "reverse": chosen["reverse"]}, list(values.values()), **how)
+        check_adjoint(kind, values, chosen["reverse"], number, **how)
+
+
+@pytest.mark.parametrize(("batch", "hidden", "states"), [(1, 70, 40), (18, 264, 17), (33, 12, 90)])
+def test_projected_states_of_few_and_of_wide_sequences(batch, hidden, states):
+    """Threads share units of the cells, or of the states, or sequences, which the two products cut alike or not."""
+    kind = KINDS["lstm"]
+    values = projected(operands(kind, Sizes(4, batch, 3, hidden), kind.biases, lengths=batch == 18), states, 0)
+    how = {"dtype": "float32", "level": "host", "threads": (1, 3, 5)}
+    check(kind.primitive, {"has": tuple(values), "reverse": True}, list(values.values()), **how)
+    check_adjoint(kind, values, True, 0, **how)
+
+
 @pytest.mark.parametrize(("name", "hidden"), [("lstm", 264), ("gru", 140)])
 def test_wide_layers(name, hidden):
     """Whose units are several registers, or several blocks, of the adjoint."""
@@ -234,12 +264,6 @@ def arrays_of(values: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 RESULTS = [np.empty(0, np.float32)] * 5
-
-
-def test_projected_states_are_left_to_the_formulas():
-    values = operands(KINDS["lstm"], Sizes(3, 2, 5, 4), ())
-    params = {"has": (*values, "weight_hr"), "reverse": False}
-    assert lower(recurrent.lstm_p, params, [*arrays_of(values), np.zeros((4, 4), np.float32)], RESULTS) is None
 
 
 @pytest.mark.parametrize(("length", "batch", "features"), [(0, 2, 5), (3, 0, 5), (3, 2, 0)])
@@ -312,10 +336,11 @@ def trained(name: str, compiled: bool, monkeypatch, **options: Any) -> tuple[lis
     ("name", "options"),
     [
         ("LSTM", {"batch_first": True}),
+        ("LSTM", {"proj_size": 3}),
         ("GRU", {}),
         ("RNN", {"batch_first": True, "bias": False, "nonlinearity": "relu"}),
     ],
-    ids=["lstm", "gru", "rnn"],
+    ids=["lstm", "projected", "gru", "rnn"],
 )
 def test_a_training_step_is_the_same_compiled(name, options, monkeypatch):
     losses, state = trained(name, False, monkeypatch, **options)

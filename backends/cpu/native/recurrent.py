@@ -164,10 +164,26 @@ def workspace(layer: Layer, gates: int, depth: int, slots: int | None = None) ->
     return Workspace(columns * depth * size + 2 * 64, buffer)
 
 
+class Place(NamedTuple):
+    """Where a part of the workspace has packed weights, and where the first of the buffers, ``each`` bytes apart."""
+
+    packed: int
+    buffers: int
+    each: int
+
+
 class Recurrence:
     """The code of one kernel: ``pack``, then for every step ``blocks``, each ``multiply`` and ``each_row``."""
 
-    def __init__(self, builder: Kernel, machine: Machine, layer: Layer, arrangement: Arrangement):
+    def __init__(
+        self,
+        builder: Kernel,
+        machine: Machine,
+        layer: Layer,
+        arrangement: Arrangement,
+        place: Place | None = None,
+    ):
+        """place: in the workspace, which is all its own if None is given."""
         self.builder, self.layer, self.arrangement = builder, layer, arrangement
         self.lanes = machine.lanes(layer.dtype)
         self.scalar = type_of(layer.dtype)
@@ -181,8 +197,9 @@ class Recurrence:
         rows = CHUNK * (self.base + bool(self.tall)) * arrangement.slots * self.lanes * layer.dtype.itemsize
         most = workspace(layer, arrangement.gates, self.depth, arrangement.slots)
         assert rows <= most.buffer
-        self.packed = builder.scratch
-        start = builder.add(builder.mul(builder.index, i64(rows)), i64(most.packed))
+        place = place or Place(0, most.packed, rows)
+        self.packed = builder.gep(builder.scratch, [i64(place.packed)], source_etype=I8)
+        start = builder.add(builder.mul(builder.index, i64(place.each)), i64(place.buffers))
         self.buffer = builder.gep(builder.scratch, [start], source_etype=I8)
         threads = smaller(builder, builder.size, i64(WORKERS))
         tiles, blocks = self.tall + self.short, self.number_of_blocks

@@ -1,6 +1,6 @@
 """When a captured recurrent layer, or its adjoint, is one native kernel.
 
-Left to the device's ordinary kernels are projected states and empty sequences.
+Left to the device's ordinary kernels are empty sequences.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .located import Copies, Located, Lowered, Lowering
 from .recurrent import Layer
 from .recurrent_gru import gru, gru_adjoint
 from .recurrent_lstm import lstm, lstm_adjoint
+from .recurrent_projected import lstm_projected, lstm_projected_adjoint
 from .recurrent_rnn import rnn, rnn_adjoint
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -28,14 +29,15 @@ Names = tuple[str, ...]
 def _layer(named: dict[str, Located], reverse: bool) -> Layer | None:
     """The layer's sizes; None if no kernel is for it."""
     x, weight_hh = named["x"], named["weight_hh"]
-    if x.dtype not in FLOATS or "weight_hr" in named:
+    if x.dtype not in FLOATS:
         return None
     if "lengths" in named and named["lengths"].dtype != np.int64:
         return None
     if 0 in x.shape or 0 in weight_hh.shape:
         return None
     length, batch, features = x.shape
-    return Layer(x.dtype, length, batch, features, weight_hh.shape[1], reverse)
+    hidden = named.get(PROJECTION, weight_hh).shape[1]
+    return Layer(x.dtype, length, batch, features, hidden, reverse)
 
 
 def _lowering(
@@ -45,7 +47,7 @@ def _lowering(
 
     The kernel takes, in this order, ``long``, a sequence whose steps and rows may lie anywhere, the ``others``, of the
     ``optional`` ones those that there are, and the results. build: (layer, strides of ``long``, further parameters,
-    and for each optional operand whether there is one) -> kernel.
+    for each optional operand whether there is one, and if states are projected, to how many) -> kernel.
     """
 
     def lowering(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
@@ -61,7 +63,9 @@ def _lowering(
             unfit.append(long)
         if unfit:
             return Copies(tuple(names.index(name) for name in unfit))
-        given = {name: name in named for name in optional}
+        given: dict[str, int] = {name: name in named for name in optional}
+        if PROJECTION in named:
+            given["states"] = named[PROJECTION].shape[0]
         spec = build(layer, named[long].strides[:2], **params, **given)
         operands = [(False, names.index(name)) for name in order]
         return Lowered(spec, (*operands, *[(True, i) for i in range(results)]))
@@ -69,14 +73,29 @@ def _lowering(
     return lowering
 
 
+def _either(plain: Lowering, projected: Lowering) -> Lowering:
+    """``projected`` where the states are, which the weight tells."""
+
+    def lowering(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
+        return (projected if PROJECTION in equation.params["has"] else plain)(equation, inputs, outputs)
+
+    return lowering
+
+
+PROJECTION = "weight_hr"
 WEIGHTS = ("weight_ih", "weight_hh")
+SAVED = ("g_h0", "g_c0", "gates", "cells", "weight_hh")
 
 LOWERINGS: dict[Primitive, Lowering] = {
     rnn_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias", "lengths"), 2, rnn),
     rnn_vjp_p: _lowering(RNN.before, "gy", ("g_h0", "states", "weight_hh"), ("lengths",), 2, rnn_adjoint),
-    lstm_p: _lowering((), "x", (*WEIGHTS, "h0", "c0"), ("bias", "lengths"), 5, lstm),
-    lstm_vjp_p: _lowering(
-        LSTM.before, "gy", ("g_h0", "g_c0", "gates", "cells", "weight_hh", "c0"), ("lengths",), 3, lstm_adjoint
+    lstm_p: _either(
+        _lowering((), "x", (*WEIGHTS, "h0", "c0"), ("bias", "lengths"), 5, lstm),
+        _lowering((), "x", (*WEIGHTS, PROJECTION, "h0", "c0"), ("bias", "lengths"), 5, lstm_projected),
+    ),
+    lstm_vjp_p: _either(
+        _lowering(LSTM.before, "gy", (*SAVED, "c0"), ("lengths",), 3, lstm_adjoint),
+        _lowering(LSTM.before, "gy", (*SAVED, PROJECTION, "c0"), ("lengths",), 5, lstm_projected_adjoint),
     ),
     gru_p: _lowering((), "x", (*WEIGHTS, "h0"), ("bias_ih", "bias_hh", "lengths"), 4, gru),
     gru_vjp_p: _lowering(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 from llvmlite import ir
 
@@ -12,7 +13,7 @@ from .exponentials import sigmoid, tanh
 from .float_arithmetic import Arithmetic
 from .machine import Machine
 from .recurrent import Arrangement, Layer, Recurrence, Units, span_of, workspace
-from .recurrent_steps import Cotangents, Inputs, Row, Step, backwards, forwards
+from .recurrent_steps import AdjointCell, Cell, Cotangents, Inputs, Row, Step, backwards, forwards
 
 GATES = 4
 
@@ -42,18 +43,26 @@ def _forward(
     states, last_h, last_c, gates, cells = rest[bias + lengths :]
     inputs = Inputs(x, x_strides, weight_ih, weight_hh, h0, rest[bias] if lengths else None)
     run = Recurrence(builder, machine, layer, Arrangement(GATES, 1, 2, (layer.features, layer.hidden), GATES))
-    a = Arithmetic(builder, run.kind)
+    forwards(run, inputs, states, last_h, cell_of(run, rest[0] if bias else None, c0, last_c, gates, cells))
+
+
+def cell_of(
+    run: Recurrence, bias: ir.Value | None, c0: ir.Value, last_c: ir.Value, gates: ir.Value, cells: ir.Value
+) -> Cell:
+    """o tanh(c) of the gates' sums; the gates and the cells are kept."""
+    builder, layer, a = run.builder, run.layer, Arithmetic(run.builder, run.kind)
 
     def cell(step: Step, h: ir.Value):
         c, new_c = builder.select(step.first, c0, last_c), run.step_of(cells, step.t)
         new_gates = run.step_of(gates, step.t, GATES)
 
         def of_units(units: Units):
-            biases = [units.load(run.at(rest[0], (units.unit, 1), (k, layer.hidden))) for k in range(GATES) if bias]
+            given = range(GATES) if bias is not None else ()
+            biases = [units.load(run.at(bias, (units.unit, 1), (k, layer.hidden))) for k in given]
 
             def of_row(row: Row, place: ir.Value) -> ir.Value:
                 sums = [run.gate(place, k) for k in range(GATES)]
-                if bias:
+                if biases:
                     sums = [a.add(z, b) for z, b in zip(sums, biases, strict=True)]
                 i, f, o = (sigmoid(a, sums[k]) for k in (0, 1, 3))
                 g = tanh(a, sums[2])
@@ -69,7 +78,7 @@ def _forward(
 
         return of_units
 
-    forwards(run, inputs, states, last_h, cell)
+    return cell
 
 
 def lstm_adjoint(layer: Layer, gy_strides: tuple[int, ...], *, lengths: bool) -> KernelSpec:
@@ -95,7 +104,25 @@ def _adjoint(layer: Layer, gy_strides: tuple[int, ...], lengths: bool, builder: 
     slopes, dh0, dc0 = rest[lengths:]
     span = span_of(layer, machine)
     run = Recurrence(builder, machine, layer, Arrangement(1, span, min(span, 2), (GATES * layer.hidden,), span))
-    a = Arithmetic(builder, run.kind)
+    given = Cotangents(gy, gy_strides, gh, dh0)
+    cell = adjoint_cell(run, Cells(gates, cells, c0, gc), dc0, slopes)
+    backwards(run, GATES, weight_hh, slopes, given, cell, lengths=rest[0] if lengths else None)
+
+
+class Cells(NamedTuple):
+    """What the adjoint reads of the layer: its gates and cells, the first cell, the last one's cotangent."""
+
+    gates: ir.Value
+    cells: ir.Value
+    first: ir.Value
+    cotangent: ir.Value
+
+
+def adjoint_cell(
+    run: Recurrence, known: Cells, dc0: ir.Value, slopes: ir.Value, made: ir.Value | None = None
+) -> AdjointCell:
+    """The gates' cotangents from that of o tanh(c), which is kept in ``made`` if that is given."""
+    builder, a, (gates, cells, c0, gc) = run.builder, Arithmetic(run.builder, run.kind), known
 
     def cell(step: Step):
         before = builder.select(step.last, c0, run.step_of(cells, step.before))
@@ -107,6 +134,8 @@ def _adjoint(layer: Layer, gy_strides: tuple[int, ...], lengths: bool, builder: 
             def of_row(row: Row, dh: ir.Value) -> None:
                 i, f, g, o = (units.load(run.spot(now_gates, row.index, units, k, GATES)) for k in range(GATES))
                 squashed = tanh(a, units.load(run.spot(now_cells, row.index, units)))
+                if made is not None:
+                    units.store(a.mul(o, squashed), run.spot(run.step_of(made, step.t), row.index, units))
                 dho = a.mul(dh, o)
                 through = a.fma(a.neg(a.mul(squashed, squashed)), dho, dho)
                 given = units.load(run.spot(dc, row.index, units))
@@ -126,5 +155,4 @@ def _adjoint(layer: Layer, gy_strides: tuple[int, ...], lengths: bool, builder: 
 
         return of_units
 
-    given = Cotangents(gy, gy_strides, gh, dh0)
-    backwards(run, GATES, weight_hh, slopes, given, cell, lengths=rest[0] if lengths else None)
+    return cell

@@ -65,7 +65,7 @@ def forwards(run: Recurrence, inputs: Inputs, states: ir.Value, last: ir.Value, 
     b, layer = run.builder, run.layer
     run.pack([Weights(inputs.weight_ih, 1, layer.features), Weights(inputs.weight_hh, 1, layer.hidden)])
     with loop(b, 0, layer.length) as index:
-        step = _step(run, index, layer.reverse)
+        step = step_at(run, index, layer.reverse)
         h = b.select(step.first, inputs.h0, run.step_of(states, step.before))
         x = Rows(run.at(inputs.x, (step.t, inputs.x_strides[0])), inputs.x_strides[1])
         new = run.step_of(states, step.t)
@@ -75,7 +75,7 @@ def forwards(run: Recurrence, inputs: Inputs, states: ir.Value, last: ir.Value, 
             of_row = of_units(units)
 
             def one(index: ir.Value, place: ir.Value) -> None:
-                row = _row(run, index, step, inputs.lengths)
+                row = row_at(run, index, step, inputs.lengths)
                 y = of_row(row, place)
                 if row.live is not None:
                     y = row.either(b, y, units.load(run.spot(h, index, units)))
@@ -121,7 +121,7 @@ def backwards(
 
     # one step more than there are finds the cotangent of h0
     with loop(b, 0, layer.length + 1) as index:
-        step = _step(run, index, not layer.reverse)
+        step = step_at(run, index, not layer.reverse)
         later = b.add(step.t, b.sub(step.t, step.before))
         rows = Rows(run.step_of(slopes, later, gates), gates * layer.hidden)
         gy = run.at(g.gy, (step.t, g.gy_strides[0]))
@@ -131,7 +131,7 @@ def backwards(
             of_row = of_units(units)
 
             def one(index: ir.Value, place: ir.Value) -> None:
-                row, spot = _row(run, index, step, lengths), run.spot(g.dh0, index, units)
+                row, spot = row_at(run, index, step, lengths), run.spot(g.dh0, index, units)
                 dh = b.fadd(run.gate(place, 0), units.load(run.at(gy, (index, g.gy_strides[1]), (units.unit, 1))))
                 if past:  # at first its place holds anything
                     dh = b.fadd(dh, b.select(step.first, zero, units.load(spot)))
@@ -155,14 +155,16 @@ def backwards(
         run.end_of_step()
 
 
-def _step(run: Recurrence, index: ir.Value, from_end: bool) -> Step:
+def step_at(run: Recurrence, index: ir.Value, from_end: bool) -> Step:
+    """The step that comes ``index`` steps after the first that is taken."""
     b, last = run.builder, i64(run.layer.length - 1)
     t = b.sub(last, index) if from_end else index
     before = b.add(t, i64(1 if run.layer.reverse else -1))
     return Step(t, before, b.icmp_signed("==", index, i64(0)), b.icmp_signed("==", index, last))
 
 
-def _row(run: Recurrence, index: ir.Value, step: Step, lengths: ir.Value | None) -> Row:
+def row_at(run: Recurrence, index: ir.Value, step: Step, lengths: ir.Value | None) -> Row:
+    """A sequence at a step."""
     if lengths is None:
         return Row(index, None)
     b = run.builder
