@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+# What NVRTC is told beside the architecture: no fast-math, so functions are exact to their stated error and NaN stays.
+OPTIONS = ("--std=c++17",)
+
+
 class Sizes(NamedTuple):
     """How work is cut. The defaults suit large GPUs; tests use small ones, to see every cut on small arrays."""
 

@@ -1,0 +1,85 @@
+"""CUDA C compiled by NVRTC where there is no GPU: PTX, machine code, and what the assembler says of each kernel."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+
+from autograd_core.backends.cuda.native.source import OPTIONS
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+_KERNEL = re.compile(
+    r"Compiling entry function '(?P<name>\w+)'.*?(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
+    r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
+    re.DOTALL,
+)
+_SHARED = re.compile(r"(\d+) bytes smem")
+
+
+class Kernel(NamedTuple):
+    """Of one thread: registers, bytes moved to memory for want of them, and bytes of stack. shared: of a block."""
+
+    registers: int
+    spilled: int
+    stack: int
+    shared: int
+    ptx: str
+
+    def moves(self, kind: str, width: int) -> int:
+        """How many instructions load ('ld') or store ('st') so many numbers of global memory at once."""
+        found = re.findall(rf"\b{kind}\.global[.:\w]*", self.ptx)
+        return sum((f".v{width}." in move) if width > 1 else (".v" not in move) for move in found)
+
+
+@cache
+def nvrtc() -> Any:
+    """The module; what is missing, in words, where it cannot be used."""
+    try:
+        from cuda.bindings import nvrtc as found
+
+        error, *_ = found.nvrtcVersion()
+    except (ImportError, RuntimeError) as error:
+        return f"CUDA C is compiled offline by cuda-bindings with nvidia-cuda-nvrtc: {error}"
+    return found if not error else f"NVRTC does not answer: {error}"
+
+
+def needs_nvrtc() -> None:
+    if isinstance(nvrtc(), str):
+        pytest.skip(nvrtc())
+
+
+def compiled(text: str, architecture: str) -> dict[str, Kernel]:
+    """The kernels of the text, by name; AssertionError with the compiler's words where it refuses."""
+    library = nvrtc()
+    status, program = library.nvrtcCreateProgram(text.encode(), b"kernels.cu", 0, [], [])
+    assert not status, status
+    options = [f"--gpu-architecture={architecture}", *OPTIONS, "--ptxas-options=-v"]
+    try:
+        (status,) = library.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
+        log = _read(library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog, program)
+        assert not status, f"{log[:3000]}\n{text[-6000:]}"
+        ptx = _read(library.nvrtcGetPTXSize, library.nvrtcGetPTX, program)
+        _, size = library.nvrtcGetCUBINSize(program)
+        assert size > 0
+    finally:
+        library.nvrtcDestroyProgram(program)
+    bodies = dict(re.findall(r"\.entry (\w+)\((.*?\n\})", ptx, re.DOTALL))
+    found = {}
+    for match in _KERNEL.finditer(log):
+        shared = _SHARED.search(match["rest"])
+        spilled = max(int(match["stores"]), int(match["loads"]))
+        bytes_ = int(shared[1]) if shared else 0
+        found[match["name"]] = Kernel(
+            int(match["registers"]), spilled, int(match["stack"]), bytes_, bodies[match["name"]]
+        )
+    return found
+
+
+def _read(size: Any, read: Any, program: Any) -> str:
+    _, count = size(program)
+    text = b" " * count
+    read(program, text)
+    return text.rstrip(b"\0").decode()
