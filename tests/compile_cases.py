@@ -22,7 +22,7 @@ OF_EACH = 4  # cases of one function, unless every case is asked for
 TOLERANCE = {np.dtype(t): 1e-5 if t in ("f", "F") else 1e-11 for t in "fdFD"}
 
 ARRAY = "pass it as an argument"
-LOOKED_AT = "is looked at inside the compiled function"
+AS_MANY = r"as many elements as values say, at .*keep all elements and choose with ag\.where"
 _CLOSED_OVER = "the case's arrays are no operands; the same operation with operands: test_arrays_that_are_operands"
 _COUNTED = "how many there are depends on values"
 
@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         ("nonzero", "getitem/truth", "unique_values", "unique_counts", "unique_inverse", "unique_all"),
-        (LOOKED_AT, _COUNTED),
+        (AS_MANY, _COUNTED),
     ),
     "transfer": ("the function was captured for", "a compiled function runs on one device"),
 }

@@ -307,9 +307,15 @@ class Capture(Eager):
         if type(tensor.data) is not Symbol and id(tensor) not in self.before:
             self._meet(tensor).cleared = True
 
-    def looking_at(self, x: Tensor) -> None:
+    def looking_at(self, x: Tensor, counts: bool = False) -> None:
         if type(x.data) is Symbol and x.data.var in self.constants:
             return
+        if counts:
+            raise CompileError(
+                "nonzero, a mask as an index and unique_values give as many elements as values say, "
+                f"{user_line()}; a compiled function needs fixed shapes: keep all elements and choose with "
+                "ag.where(mask, x, 0), or run this part outside"
+            )
         raise CompileError(
             f"a value ({x.dtype}{list(x.shape)}) is looked at inside the compiled function, {user_line()}. It is "
             "computed only when the compiled code runs, so Python cannot decide by it: choose with ag.where, or return "

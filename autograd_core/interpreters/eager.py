@@ -111,8 +111,8 @@ class Eager:
     def assigning(self, variable: Tensor) -> None:
         """``variable`` is about to get another value, or another gradient."""
 
-    def looking_at(self, x: Tensor) -> None:
-        """The values of ``x`` are about to be read on the host."""
+    def looking_at(self, x: Tensor, counts: bool = False) -> None:
+        """The values of ``x`` are about to be read on the host; counts: to know how many elements a result has."""
 
     def states_derivative(self, what: str) -> None:
         """``what`` says how to differentiate, other than by the operations that run."""

@@ -52,7 +52,10 @@ def nonzero(x: Any, /) -> tuple[Any, ...]:
     x = as_tensor("nonzero", x)
     if not x.shape:
         raise ShapeError("nonzero: a 0-d tensor has no positions; write x.ravel() or x != 0")
-    count = count_nonzero(x).item()  # looked at first, so that shapes do not depend on values
+    number = count_nonzero(x)  # looked at first, so that shapes do not depend on values
+    if not number.level:
+        context.current().interpreter.base.looking_at(number, counts=True)
+    count = number.item()
     return bind(nonzero_p, (x,), {"count": count})
 
 
