@@ -124,17 +124,17 @@ class Tensor(Methods, Exchange):
     @property
     def is_leaf(self) -> bool:
         """Whether this tensor is not the recorded result of an operation."""
-        return self.node is None or type(self.node) is Leaf
+        return self.node is None or isinstance(self.node, Leaf)
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient accumulated by ``backward``, for leaves that require one (and after ``retain_grad``)."""
         node: Any = self.node
-        return node.grad if type(node) is Leaf else getattr(getattr(node, "retained", None), "grad", None)
+        return node.grad if isinstance(node, Leaf) else getattr(getattr(node, "retained", None), "grad", None)
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if type(self.node) is not Leaf:
+        if not isinstance(self.node, Leaf):
             raise GradientError("grad can be set on leaves that require gradients only")
         context.current().interpreter.base.assigning(self)
         if value is not None:
@@ -192,7 +192,7 @@ class Tensor(Methods, Exchange):
         node: Any = self.node
         if node is None:
             raise GradientError("retain_grad: this tensor requires no gradient, so there is none to keep")
-        if type(node) is not Leaf and not hasattr(node, "retained"):
+        if not isinstance(node, Leaf) and not hasattr(node, "retained"):
             node.retained = Retained()
             add_hook(node, node.retained.add)
 

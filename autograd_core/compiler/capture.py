@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ..interpreters.eager import EAGER, Eager
 from ..primitive import Primitive
 from ..tensor import Tensor, Variable
 from .ir import Equation, Graph, Var
+from .overlay import Overlay
 
 PACKAGE = __name__.partition(".")[0]
 
@@ -124,6 +125,9 @@ class Capture(Eager):
         self.arguments: dict[int, int] = {}  # id of a tensor among the arguments -> which leaf
         self.passed: dict[int, int] = {}  # id of the tensor that stands for it -> which leaf
         self.before: dict[int, Before] = {}  # of variables and leaves, by id, in the order in which they were met
+        self.overlay = Overlay()
+        self._made: dict[int, tuple[Any, Symbol]] = {}  # variables made inside, before their first assignment
+        self._drawn: dict[int, tuple[Any, dict[str, int]]] = {}  # generators, before the first draw
         self.symbols: WeakSet[Symbol] = WeakSet()
         self._known: dict[int, tuple[Any, Var]] = {}  # arrays from outside, kept alive, so that ids stay theirs
         self._literals: dict[tuple[Any, ...], Var] = {}
@@ -137,7 +141,7 @@ class Capture(Eager):
         """A tensor that stands for ``x``, leaf ``index`` of the arguments."""
         self._check_device("the argument", x)
         self.arguments[id(x)] = index
-        own = type(x.node) is Leaf and not x.level
+        own = isinstance(x.node, Leaf) and not x.level
         if own:
             self._meet(x)
         if isinstance(x, Variable):  # it may be assigned to, and must be the same object that a module holds
@@ -175,6 +179,8 @@ class Capture(Eager):
             before.var = var = self._input(x.aval, Outer(x), data)
             x.data = self._symbol(var)  # what is saved of it from here on is this value, whatever is assigned later
             return var
+        if isinstance(x.node, Leaf):
+            self._meet(x)
         known = self._known.get(id(data))
         if known is None:
             self._check_device("the tensor", x)
@@ -184,14 +190,19 @@ class Capture(Eager):
 
     def _source(self, x: Tensor) -> Source:
         for before in self.before.values():
-            if type(before.node) is Leaf and before.node.grad is x:
+            if isinstance(before.node, Leaf) and before.node.grad is x:
                 return Gradient(before.tensor, self.arguments.get(id(before.tensor)))
-        if type(x.node) is Leaf:
-            self._meet(x)
         return Outer(x)
 
     def _meet(self, x: Tensor) -> Before:
-        return self.before.setdefault(id(x), Before(x))
+        before = self.before.get(id(x))
+        if before is None:
+            before = self.before[id(x)] = Before(x)
+            if isinstance(x, Variable):
+                self.overlay.cover(x)
+            if isinstance(x.node, Leaf):
+                self.overlay.cover(x.node)
+        return before
 
     def _check_device(self, what: str, x: Tensor) -> None:
         if x.device is not self.device:
@@ -225,6 +236,7 @@ class Capture(Eager):
         return Tensor(self._symbol(var), device)
 
     def random_key(self, generator: Any, device: Any) -> Tensor:
+        self._drawn.setdefault(id(generator), (generator, generator.state_dict()))
         key = generator.next()
         var = self._keys.get(key)
         if var is None:
@@ -240,7 +252,7 @@ class Capture(Eager):
             if type(self.sources[i]) is not Key:
                 continue
             mine = sum(s[0] is self.sources[i][0] for s in self.sources if type(s) is Key)
-            if sys.getrefcount(self.sources[i][0]) == mine + 1:  # nobody else has it
+            if sys.getrefcount(self.sources[i][0]) == mine + 2:  # the sources, and ``_drawn``: nobody else has it
                 var = self.inputs.pop(i)
                 del self.sources[i]
                 self.constants[var] = self.values.pop(var)
@@ -304,7 +316,13 @@ class Capture(Eager):
         return Graph(inputs, kept[::-1], outputs, constants)
 
     def assigning(self, tensor: Tensor) -> None:
-        if type(tensor.data) is not Symbol and id(tensor) not in self.before:
+        if id(tensor) in self.before:
+            return
+        if type(tensor.data) is Symbol:
+            made = self._made.get(id(tensor))
+            if made is None or made[0]() is not tensor:
+                self._made[id(tensor)] = ref(tensor), tensor.data
+        else:
             self._meet(tensor).cleared = True
 
     def looking_at(self, x: Tensor, counts: bool = False) -> None:
@@ -329,10 +347,17 @@ class Capture(Eager):
         if not any(thing is known for known in self.things):
             self.things.append(thing)
 
-    def restore(self) -> None:
-        """Everything that the function assigned has its old value again."""
-        for before in self.before.values():
-            before.restore()
+    def undo(self) -> None:
+        """After an error: variables made inside have their first values, generators have drawn nothing."""
+        for made, symbol in self._made.values():
+            tensor = made()
+            if tensor is not None:
+                tensor.data = symbol
+        self._made.clear()
+        for generator, state in self._drawn.values():
+            taken = sum(type(s) is Key and s.generator is generator for s in self.sources)
+            if generator.state_dict() == {**state, "call": state["call"] + taken}:  # nobody else has drawn meanwhile
+                generator.load_state_dict(state)
 
 
 class Before:
@@ -350,12 +375,7 @@ class Before:
         self.cleared = False
         self.data = tensor.data
         self.node: Any = tensor.node
-        self.grad = tensor.node.grad if type(tensor.node) is Leaf else None
-
-    def restore(self) -> None:
-        self.tensor.data = self.data
-        if type(self.node) is Leaf:
-            self.node.grad = self.grad
+        self.grad = tensor.node.grad if isinstance(tensor.node, Leaf) else None
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -41,7 +41,7 @@ def effects_of(capture: Capture) -> list[tuple[Assign | SetGrad, Var | None]]:
         tensor, index = before.tensor, capture.arguments.get(id(before.tensor))
         if type(tensor.data) is Symbol and tensor.data.var is not before.var:
             effects.append((Assign(tensor), tensor.data.var))
-        if type(before.node) is Leaf and before.node.grad is not before.grad:
+        if isinstance(before.node, Leaf) and before.node.grad is not before.grad:
             grad = before.node.grad
             effects.append((SetGrad(tensor, index), None if grad is None else capture.var_of(grad)))
     return effects

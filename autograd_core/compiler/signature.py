@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import context, tree
 from ..backend import get_device
-from ..errors import CompileError
+from ..errors import AutogradError, CompileError
 from ..tensor import Tensor, Variable
 from .capture import Capture, as_tensor, evaluate
+from .overlay import own_class
 from .report import counted
 from .variant import Variant
 from .watch import Draws, Watch
@@ -125,19 +127,22 @@ class _Described:
     """A tensor (or array) among the arguments: what the program was made for."""
 
     def __init__(self, x: Any):
-        self.kind = type(x)
+        self.kind = own_class(x)
         self.shape, self.dtype = tuple(x.shape), x.dtype
         self.device = getattr(x, "device", None) if isinstance(x, Tensor) else None
-        self.node = type(getattr(x, "node", None))
+        self.node = own_class(getattr(x, "node", None))
         self.variable = x if isinstance(x, Variable) else None
 
     def fits(self, x: Any) -> bool:
         return (
             x.shape == self.shape
             and x.dtype == self.dtype
-            and (self.device is None or (x.device is self.device and type(x.node) is self.node))
+            and (self.device is None or (x.device is self.device and self._has_such_a_node(x)))
             and (self.variable is None or x is self.variable)
         )
+
+    def _has_such_a_node(self, x: Tensor) -> bool:
+        return type(x.node) is self.node or own_class(x.node) is self.node
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Described) and vars(self) == vars(other)
@@ -154,7 +159,7 @@ def _described(x: Any) -> _Static | _Described:
 
 def _fits(x: Any, described: _Static | _Described) -> bool:
     if type(described) is _Described:
-        return type(x) is described.kind and described.fits(x)
+        return (type(x) is described.kind or own_class(x) is described.kind) and described.fits(x)
     return _equal(x, described.value)  # type: ignore[union-attr]
 
 
@@ -177,10 +182,12 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
             variant = Variant(owner, capture, result)
         del result, args, kwargs, filled
     except BaseException:
-        capture.restore()
-        _realise(capture)
+        capture.overlay.end()
+        capture.undo()
+        with suppress(AutogradError):  # of values that were made on the way to the error
+            _realise(capture)
         raise
-    capture.restore()
+    capture.overlay.end()
     lost = _realise(capture, collect=True)
     if lost is not None:
         raise CompileError(

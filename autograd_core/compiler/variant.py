@@ -54,7 +54,7 @@ class Variant:
         seen = [
             (leaf, b.node, b.grad is None)
             for leaf, b in befores
-            if type(b.node) is Leaf and not b.cleared and self.effects and not self.differentiable
+            if isinstance(b.node, Leaf) and not b.cleared and self.effects and not self.differentiable
         ]
         self._gradients_seen = [(node, was_missing) for leaf, node, was_missing in seen if leaf is None]
         self._gradients_given = [(leaf, was_missing) for leaf, _, was_missing in seen if leaf is not None]

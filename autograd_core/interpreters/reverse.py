@@ -85,7 +85,7 @@ def sweep(
                 if cotangent is not None and (needed is None or parent in needed):
                     deliver(parent, cotangent)
         for leaf, g in pending.items():
-            if type(leaf) is Leaf:
+            if isinstance(leaf, Leaf):
                 found[leaf] = g if leaf.hooks is None else leaf.hooks.applied(g)
     return found
 
@@ -155,7 +155,7 @@ def _ancestors_leading_to(roots: Iterable[tuple[AnyNode, Tensor]], targets: set[
         if parents_done:
             leads[node] = node in targets or any(leads[main_node(p)] for p in node.parents)
         elif node not in leads:
-            if node in targets or type(node) is Leaf or node.order > oldest:
+            if node in targets or isinstance(node, Leaf) or node.order > oldest:
                 leads[node] = node in targets
                 continue
             if node.saved is None:
