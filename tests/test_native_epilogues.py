@@ -21,7 +21,7 @@ from autograd_core.compiler.fuse import schedule
 from autograd_core.compiler.simplify import simplify
 from autograd_core.compiler.space import row_major
 from autograd_core.ops import activation
-from autograd_core.ops.convolution import conv2d
+from autograd_core.ops.convolution import conv2d, conv3d
 from autograd_core.ops.products import linear
 
 R = np.random.default_rng(0)
@@ -124,3 +124,26 @@ def test_convolutions(dtype: str, biased: bool) -> None:
     spec = lower_convolution(unit.equation, *located, fusion_of(unit)).spec
     assert call(spec, [*(values[v] for v in unit.equation.inputs), *results], threads=2) == 0
     np.testing.assert_allclose(results[0], found.expected[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("image", "weight", "groups"),
+    [
+        ((2, 4, 6, 7), (4, 1, 3, 3), 4),  # each channel by itself
+        ((2, 6, 6, 7), (4, 3, 3, 3), 2),
+        ((2, 2, 4, 5, 6), (3, 2, 3, 3, 3), 1),  # a volume
+    ],
+)
+@pytest.mark.parametrize("biased", [False, True])
+def test_what_follows_a_convolution_without_a_kernel_is_computed_too(
+    image: tuple[int, ...], weight: tuple[int, ...], groups: int, biased: bool
+) -> None:
+    x, w, b = (ag.tensor(R.standard_normal(s).astype("float32")) for s in (image, weight, weight[:1]))
+    convolve = conv2d if len(image) == 4 else conv3d
+
+    def f(x: Any, w: Any, b: Any) -> Any:
+        return activation.relu(convolve(x, w, b if biased else None, padding=1, groups=groups)) + 1.0
+
+    step = ag.compile(f)
+    for _ in range(4):
+        np.testing.assert_allclose(step(x, w, b).numpy(), f(x, w, b).numpy(), rtol=1e-5, atol=1e-5)

@@ -20,7 +20,7 @@ from .convolution import Fusion
 from .emit import Kernel
 from .engine import KernelSpec
 from .gemm import MatrixLayout, Place, gemm
-from .lowerings import FLOATS, Located
+from .lowerings import FLOATS, Located, is_native
 from .statements import Point, Value, spread
 
 # A tile of the product repeats the code for each of its registers: what is long is better a loop of its own.
@@ -34,13 +34,13 @@ _LONG = frozenset(_FUNCTIONS.split())
 def sizes_of(equation: Equation) -> tuple[int, ...] | None:
     """The sizes over which an epilogue is told where it is: rows and columns of a product, all elements of an image.
 
-    None for equations that take none, and for batches of products.
+    None for equations that take none, for batches of products, and for convolutions without a kernel here.
     """
     y = equation.outputs[0]
     if y.dtype not in FLOATS or y.aval.size < 2:
         return None
     if is_convolution(equation):
-        return (y.aval.size,)
+        return (y.aval.size,) if is_native(equation) else None
     if equation.primitive not in (matmul_p, linear_p) or len(y.shape) != 2 or 1 in y.shape:
         return None
     return tuple(y.shape)
