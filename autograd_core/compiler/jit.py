@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from threading import RLock
 from typing import Any
 
 from .. import context, tree
@@ -68,7 +69,9 @@ class Compiled:
     def __init__(self, f: Callable[..., Any]):
         self.function = f
         self.name = getattr(f, "__name__", type(f).__name__)
+        # Other threads may be walking through these lists: they are replaced, under the lock, and never changed.
         self._signatures: list[Signature] = []
+        self.lock = RLock()  # of what is captured and compiled: two threads do not do it twice
         self.captures = 0  # those that only confirm another do not count
         functools.update_wrapper(self, f, updated=())
 
@@ -81,22 +84,33 @@ class Compiled:
             leaves, structure = tree.flatten((args, kwargs))
         else:
             leaves, structure = args, None  # the usual case, which needs no taking apart
-        for signature in self._signatures:
-            if signature.fits(leaves, structure):
-                if signature is not self._signatures[0]:
-                    self._signatures.remove(signature)
-                    self._signatures.insert(0, signature)
-                return signature.call(leaves)
-        signature = Signature(self, leaves, structure)
-        if self._signatures:
-            signature.reason = self._signatures[0].difference(signature)
-        self._signatures.insert(0, signature)
-        try:
+        signature = self._fitting(leaves, structure)
+        if signature is not None:
             return signature.call(leaves)
-        except BaseException:
-            if not signature.variants:
-                self._signatures.remove(signature)
-            raise
+        with self.lock:
+            signature = self._fitting(leaves, structure)  # another thread may have been first
+            if signature is None:
+                signature = Signature(self, leaves, structure)
+                if self._signatures:
+                    signature.reason = self._signatures[0].difference(signature)
+                self._signatures = [signature, *self._signatures]
+            try:
+                return signature.call(leaves)
+            except BaseException:
+                if not signature.variants:
+                    self._signatures = [s for s in self._signatures if s is not signature]
+                raise
+
+    def _fitting(self, leaves: Any, structure: Any) -> Signature | None:
+        """The signature of such a call, which is the first from now on."""
+        signatures = self._signatures
+        for signature in signatures:
+            if signature.fits(leaves, structure):
+                if signature is not signatures[0]:
+                    with self.lock:
+                        self._signatures = [signature, *(s for s in self._signatures if s is not signature)]
+                return signature
+        return None
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """A method is compiled for each object that it belongs to."""

@@ -62,18 +62,32 @@ class Signature:
         return "the arguments are nested differently"
 
     def call(self, leaves: Sequence[Any]) -> Any:
-        why = None
-        for i, variant in enumerate(self.variants):
+        variant, _ = self._fitting(leaves)
+        if variant is None:
+            with self.owner.lock:
+                variant, why = self._fitting(leaves)  # another thread may have captured meanwhile
+                if variant is None:
+                    return self._captured(leaves, why)
+        return variant.call(leaves)
+
+    def _fitting(self, leaves: Sequence[Any]) -> tuple[Variant | None, str]:
+        """The compiled variant whose conditions hold, which is the first from now on; or why there is none."""
+        why, variants = None, self.variants
+        for variant in variants:
             reason = variant.unfit(leaves)
             if reason is not None:
                 why = why or reason
             elif variant.runner is None:
                 why = variant.unsteady or CONFIRMING
             else:
-                if i:
-                    self.variants.insert(0, self.variants.pop(i))
-                return variant.call(leaves)
-        return self._captured(leaves, why or self.reason)
+                if variant is not variants[0]:
+                    self._put_first(variant)
+                return variant, ""
+        return None, why or self.reason
+
+    def _put_first(self, variant: Variant) -> None:
+        with self.owner.lock:
+            self.variants = [variant, *(v for v in self.variants if v is not variant)]
 
     def _captured(self, leaves: Sequence[Any], why: str) -> Any:
         """Run Python under capture; carry out what it did, by compiled code if it has done the same before."""
@@ -87,8 +101,7 @@ class Signature:
                 variant.watch = new.watch
                 if variant.runner is None:
                     variant.compile(values, leaves)
-                self.variants.remove(variant)
-                self.variants.insert(0, variant)
+                self._put_first(variant)
                 self._unsteady = 0
                 return variant.finish(values, leaves)
         self._unsteady += 1
@@ -100,7 +113,7 @@ class Signature:
                 f"{self.owner.name}: Python did something else in each of {RESTLESS} calls, so there is no program to "
                 f"compile: {why}"
             )
-        self.variants.insert(0, new)
+        self._put_first(new)
         return new.finish(values, leaves)
 
 

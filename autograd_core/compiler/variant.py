@@ -216,9 +216,11 @@ class Variant:
 
     def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
         """The outputs as one operation, which transforms and backward see."""
-        if self._operation is None:
-            self._operation = self._as_operation(None if self.runner is None else self.programs)
-        return self._operation(self._inputs(values, leaves))
+        with self.owner.lock:
+            if self._operation is None:
+                self._operation = self._as_operation(None if self.runner is None else self.programs)
+            operation = self._operation
+        return operation(self._inputs(values, leaves))
 
     def _as_operation(self, programs: list[Operation] | None) -> Operation:
         needed = [k for k, y in enumerate(_computed(self.results)) if y.needs_gradient]
