@@ -185,17 +185,20 @@ def bernoulli(p: Any, shape: Any = None, *, device: Any = None, generator: Gener
     tensor([ True, False, False, False])
     """
     op = "random.bernoulli"
+    known = isinstance(p, (bool, int, float, np.generic))
     if isinstance(p, Value):
         device = _device_of(op, p, device)
     else:
         device = get_device(device)
-        if isinstance(p, (bool, int, float, np.generic)):
+        if known:  # looked at here: the host need not wait for its device to see it again
             p = np.float64(_number(op, "p", p, _DOUBLE))
+            _check_probabilities(op, p)
         p = context.current().interpreter.base.constant(p, dtype=None, device=device, op=op)
     if p.dtype.kind == "c":
         raise DTypeError(f"{op}: probabilities are real numbers, got p of dtype {p.dtype}")
     shape = p.shape if shape is None else as_shape(op, shape)
-    _check_probabilities(op, p)
+    if not known:
+        examine(p, lambda values: _check_probabilities(op, values))
     if p.shape and broadcast_shapes(op, p.shape, shape) != shape:
         raise ShapeError(f"{op}: p of shape {p.shape} does not broadcast to {shape}: only lengths of 1 stretch")
     p = broadcast_to(p, shape) if p.shape else p
@@ -334,12 +337,9 @@ def _device_of(op: str, p: Any, device: str | Device | None) -> Device:
     return p.device
 
 
-def _check_probabilities(op: str, p: Any) -> None:
-    def check(values: np.ndarray) -> None:
-        wrong = ~((values >= 0) & (values <= 1))  # so that NaN is wrong too
-        if wrong.any():
-            where = np.unravel_index(int(wrong.argmax()), values.shape)
-            place = f" (at index {tuple(map(int, where))})" if where else ""
-            raise ArgumentError(f"{op}: p must lie between 0 and 1, got {values[where]}{place}")
-
-    examine(p, check)
+def _check_probabilities(op: str, values: Any) -> None:
+    wrong = ~((values >= 0) & (values <= 1))  # so that NaN is wrong too
+    if wrong.any():
+        where = np.unravel_index(int(wrong.argmax()), values.shape)
+        place = f" (at index {tuple(map(int, where))})" if where else ""
+        raise ArgumentError(f"{op}: p must lie between 0 and 1, got {values[where]}{place}")
