@@ -123,6 +123,7 @@ class Local(threading.local):
     def __init__(self) -> None:
         self.device = 0
         self.streams: dict[int, Any] = {}
+        self.entered: list[Any] = []  # what was current before each device and stream that was entered
 
 
 class Machine:

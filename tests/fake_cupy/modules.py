@@ -44,7 +44,7 @@ class Namespace(ModuleType):
         raise NotImplementedError(f"the fake has no {self.__name__}.{name}")
 
 
-def _called(where: str, name: str, *args: Any, **kwargs: Any) -> Any:
+def _called(where: str, name: str, /, *args: Any, **kwargs: Any) -> Any:
     return functions.call(where, name, args, kwargs)
 
 

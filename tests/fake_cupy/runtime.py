@@ -17,7 +17,6 @@ class Device:
 
     def __init__(self, device: int | None = None):
         self.id = machine.local.device if device is None else int(device)
-        self._before: list[int] = []
 
     def __int__(self) -> int:
         return self.id
@@ -35,12 +34,12 @@ class Device:
         setDevice(self.id)
 
     def __enter__(self) -> Device:
-        self._before.append(machine.local.device)
+        machine.local.entered.append(machine.local.device)
         setDevice(self.id)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        machine.local.device = self._before.pop()
+        machine.local.device = machine.local.entered.pop()
 
     def synchronize(self) -> None:
         for queue in machine.queues:
@@ -66,7 +65,6 @@ class Stream:
         self.device_id = -1 if null else machine.local.device
         self.ptr = 0 if null else next(_POINTERS)
         self._queue = None if null else machine.new_queue(self.device_id, non_blocking=non_blocking)
-        self._before: list[tuple[int, Any]] = []
 
     def queue_of(self, device_id: int) -> Queue:
         return machine.legacy[device_id] if self._queue is None else self._queue
@@ -87,12 +85,12 @@ class Stream:
 
     def __enter__(self) -> Stream:
         here = self._current_device()
-        self._before.append((here, machine.local.streams.get(here)))
+        machine.local.entered.append((here, machine.local.streams.get(here)))
         machine.local.streams[here] = self
         return self
 
     def __exit__(self, *exc: object) -> None:
-        here, before = self._before.pop()
+        here, before = machine.local.entered.pop()
         machine.local.streams[here] = before
 
     def use(self) -> Stream:
@@ -292,9 +290,7 @@ class RawKernel:
     def __call__(self, grid: tuple, block: tuple, args: tuple, **settings: Any) -> None:
         arrays = [a for a in args if hasattr(a, "_host")]
         for a in args:
-            if isinstance(a, np.ndarray) or not isinstance(
-                a, (int, float, complex, np.generic, type(arrays and arrays[0]))
-            ):
+            if not hasattr(a, "_host") and not isinstance(a, (int, float, complex, np.generic)):
                 raise TypeError(f"Unsupported type {type(a)}")
         body = machine.bodies.get(self.name)
         if body is None:
