@@ -144,6 +144,29 @@ def test_who_reads_an_old_value_runs_before_it_is_overwritten() -> None:
     same_as_eager(make)
 
 
+def test_an_update_is_in_place_though_nobody_keeps_the_gradient() -> None:
+    """It could be the end of the product that makes the gradient, and would then need memory of its own."""
+    with ag.random.fork(0):
+        weights = [nn.Parameter(ag.random.normal((3, 40))), nn.Parameter(ag.random.normal((2, 3)))]
+    before = [np.array(w.data) for w in weights]
+    x = ag.ones((300, 40))  # of so many terms sums are in products' registers long enough
+
+    @ag.compile
+    def step(x: Any) -> None:
+        def loss(first: Any, second: Any) -> Any:
+            return nn.functional.linear(ag.tanh(nn.functional.linear(x, first)), second).square().mean()
+
+        gradients = ag.grad(loss, (0, 1))(*(w.detach() for w in weights))
+        for w, g in zip(weights, gradients, strict=True):
+            w.assign_(w.detach() - g * 0.5)
+
+    for _ in range(CALLS):
+        step(x)
+    assert len(step.latest.runner.in_place) == 2
+    assert len(joined(step)) == 1
+    assert all((w.data != old).any() for w, old in zip(weights, before, strict=True))
+
+
 # ------------------------------------------------------------------------------------------ whole steps
 
 

@@ -76,7 +76,12 @@ def compile_graph(
     fused = with_layouts(schedule(graph, trace=tracer, is_native=is_native), graph, images_of)
     storage = _Storage(graph, fused.views, fused.layouts)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
-    units = joined_across(with_epilogues(fused, graph, sizes_of, pays), fused.views, replaced)
+
+    def accepts(unit: FusedUnit, sums: LoopUnit | None) -> bool:
+        # a product may keep partial sums where its result goes: no place for one that takes the old value's memory
+        return replaced.keys().isdisjoint(unit.outputs) and pays(unit, sums)
+
+    units = joined_across(with_epilogues(fused, graph, sizes_of, accepts), fused.views, replaced)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = _failing_once(noted)
     storage.find_homes(steps)
