@@ -41,7 +41,7 @@ class Overlay:
             count = _covers.get(id(x), 0)
             _covers[id(x)] = count + 1
             if not count:
-                x.__class__ = _class_for(type(x))  # type: ignore[assignment]
+                x.__class__ = _class_for(type(x))
 
     def end(self) -> None:
         """Nothing was written, for nobody."""
