@@ -16,7 +16,7 @@ from autograd_core.compiler.epilogue import FusedUnit, with_epilogues
 from autograd_core.compiler.evaluate import evaluate
 from autograd_core.compiler.fuse import LoopUnit, Schedule, schedule
 from autograd_core.compiler.ir import Equation, Graph, GraphError
-from autograd_core.compiler.layout import Images, channels_last, check_layouts, relaid, with_layouts
+from autograd_core.compiler.layout import Images, channels_last, check_layouts, relaid, visits, with_layouts
 from autograd_core.compiler.loops import Access, Index, Load, LoopKernel, Map, Store
 from autograd_core.compiler.simplify import simplify
 from autograd_core.compiler.space import row_major
@@ -126,6 +126,32 @@ def test_what_gains_nothing_stays() -> None:
     assert not plan.layouts
     _, plan = laid_out(lambda x, w: F.conv2d(x, w).reshape((2, -1)), f32(2, 3, 6, 7), W1)
     assert not plan.layouts
+
+
+def test_groups_of_few_channels_stay_together() -> None:
+    def f(x: Any, w1: Any, w2: Any) -> Any:
+        y = F.conv2d(x, w1, padding=1).reshape((2, 2, 3, 42))
+        y = y / y.mean(axis=(2, 3), keepdims=True)
+        return F.conv2d(y.reshape((2, 6, 6, 7)), w2)
+
+    _, plan = laid_out(f, f32(2, 3, 6, 7), W1, W2)
+    assert not plan.layouts
+
+
+@pytest.mark.parametrize("size", [6, 110])
+def test_images_that_leave_the_cache_between_visits_stay(size: int) -> None:
+    """All statistics of one channel, at once: what is read again is in a cache if its plane follows the last."""
+
+    def f(x: Any, w: Any, v: Any) -> Any:
+        y = F.conv2d(x, w, padding=1)
+        y = y - y.mean(axis=(0, 2, 3), keepdims=True)
+        y = y / ag.sqrt((y * y).mean(axis=(0, 2, 3), keepdims=True))
+        return F.conv2d(y / ag.exp(y).mean(axis=(0, 2, 3), keepdims=True), v)
+
+    _, plan = laid_out(f, f32(1, 2, size, size), f32(6, 2, 3, 3), f32(2, 6, 1, 1))
+    assert bool(plan.layouts) == (size == 6)
+    loop = next(u for u in plan.units if isinstance(u, LoopUnit))
+    assert visits(loop.kernel) == 4
 
 
 def test_outputs_lie_as_they_are_written_down() -> None:

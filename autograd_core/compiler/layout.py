@@ -15,10 +15,13 @@ from typing import NamedTuple
 
 from .fuse import LoopUnit, OpaqueUnit, Schedule, View
 from .ir import Equation, Graph, GraphError, Var
-from .loops import Access, Accumulate, Index, Load, LoopKernel, Reduce, Statement, Store
+from .loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Statement, Store
 from .space import Affine, Coordinates, Cut, Place, Skewed, coordinates, element, row_major
 
 COPIED = 2  # a copy reads and writes
+VISITED = 0.75  # of turning around: what it takes to read an element from memory that would have been in a cache
+NEAR = 8192  # points of some channels that fit into a second-level cache
+NARROW = 16  # neighbours that fill a vector
 
 
 class Images(NamedTuple):
@@ -151,6 +154,10 @@ class _Choice:
                 free = [v for v in images if v not in self.pinned]
                 if free:  # what lies otherwise is turned around in the loop
                     gain(free[0], -sum(v.aval.size for v in images if v in self.pinned))
+                if free and prod(unit.kernel.inner) > NEAR:  # a channel's pixels stay in no cache between visits
+                    loaded = {unit.operands[s.access.operand] for s in unit.kernel.body if isinstance(s, Load)}
+                    again = (visits(unit.kernel) - 1) * sum(v.aval.size for v in free if v in loaded)
+                    gain(free[0], -int(VISITED * again))
             else:
                 for v in self._read_as_written(unit.equation):
                     gain(v, -COPIED * v.aval.size)
@@ -175,6 +182,18 @@ class _Choice:
             and view.base not in self.pinned
             and _view(v, view, channels_last(view.base.shape)) is None
         }
+
+
+def visits(kernel: LoopKernel) -> int:
+    """How often all inner points are visited: anew where what they add up to must be known."""
+    stages: list[int] = []
+    visited = {0}
+    for s in kernel.body:
+        args = s.args if isinstance(s, Map) else (s.arg,) if isinstance(s, Store | Accumulate | Reduce) else ()
+        stages.append(max((stages[a] + isinstance(kernel.body[a], Reduce) for a in args), default=0))
+        if isinstance(s, Reduce) or (isinstance(s, Store) and any(s.access.strides[len(kernel.outer) :])):
+            visited.add(stages[-1])
+    return len(visited)
 
 
 # ---------------------------------------------------------------------------------------------- rewriting
@@ -202,7 +221,7 @@ class _Rewriting:
         if not changed:
             return unit
         kernel = relaid(unit.kernel, {i: (v.shape, self.layouts[v]) for i, v in changed.items()})
-        if kernel is None:
+        if kernel is None or _is_narrow(kernel):
             raise _Unfit(changed.values())
         return unit._replace(kernel=kernel)
 
@@ -320,6 +339,17 @@ def _ordered(kernel: LoopKernel, layouts: Iterable[int]) -> LoopKernel:
         body.append(s)
     lengths = tuple(sizes[d] for d in order)
     return kernel._replace(outer=lengths[:border], inner=lengths[border:], body=tuple(body))
+
+
+def _is_narrow(kernel: LoopKernel) -> bool:
+    """Whether it reduces runs of a few neighbours, such as the channels of a group."""
+    if not any(isinstance(s, Reduce) for s in kernel.body) or prod(kernel.inner) < NARROW:
+        return False
+    last, sizes = len(kernel.outer) + len(kernel.inner) - 1, kernel.outer + kernel.inner
+    runs = (
+        sizes[d] for s in _accessing(kernel) for d in range(len(kernel.outer), last + 1) if s.access.strides[d] == 1
+    )
+    return any(1 < n < NARROW for n in runs)
 
 
 def _accessing(kernel: LoopKernel) -> Iterator[Load | Store | Accumulate]:
