@@ -205,15 +205,14 @@ class ndarray:
         if not copy and dtype == self.dtype and (order in "KA" or self._host.flags[f"{order}_CONTIGUOUS"]):
             return self
 
-        def run() -> np.ndarray:
-            return self._host.astype(dtype, order)
-
-        return _computed("astype", run, [self], self.shape, dtype, order)
+        host = self._host
+        return _computed("astype", lambda: host.astype(dtype, order), [self], self.shape, dtype, order)
 
     def copy(self, order: str = "C") -> ndarray:
         if self.data.device_id != machine.local.device:
             return copied_across(self)
-        return _computed("copy", lambda: self._host.copy(order), [self], self.shape, self.dtype, order)
+        host = self._host
+        return _computed("copy", lambda: host.copy(order), [self], self.shape, self.dtype, order)
 
     def fill(self, value: Any) -> None:
         if isinstance(value, np.ndarray) and value.ndim:
@@ -327,10 +326,11 @@ def _computed(
     if order == "K":
         order = "F" if reads[0]._host.flags.fnc else "C"
     made = empty(shape, dtype, order)
+    target = made._host  # work holds no array: a graph keeps no memory alive
 
     def work() -> None:
         with np.errstate(all="ignore"):
-            made._host[...] = run()
+            target[...] = run()
 
     if made.size:
         machine.launch(name, work, reads, [made])

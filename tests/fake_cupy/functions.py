@@ -134,9 +134,11 @@ def _by_numpy(where: str, name: str, args: tuple[Any, ...], kwargs: dict[str, An
     for x in (*reads, *([] if out is None else [out])):
         machine.check_here(x)
 
+    hosts, options = _hosts(args), _hosts(given)
+
     def compute() -> Any:
         with np.errstate(all="ignore"):
-            return run(*_hosts(args), **_hosts(given))
+            return run(*hosts, **options)
 
     return _placed(name, compute, reads, out)
 
@@ -166,10 +168,11 @@ def _placed(name: str, compute: Callable[[], Any], reads: list[arrays.ndarray], 
 
     def work() -> None:
         again = compute() if capturing else found
-        for k, target in fresh:
-            target._host[...] = again[k] if several else again
+        for k, target in targets:
+            target[...] = again[k] if several else again
 
     capturing = machine.queue.capture is not None
+    targets = [(k, target._host) for k, target in fresh]
     if any(target.size for _, target in fresh):
         machine.launch(name, work, reads, [target for _, target in fresh])
     return type(found)(made) if type(found) in (tuple, list) else tuple(made) if several else made[0]

@@ -116,7 +116,7 @@ def _flushed(x: np.ndarray) -> np.ndarray:
 
 
 def _kind(dtype: np.dtype) -> int:
-    return {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}.get(dtype.kind, 2)
+    return {"b": 0, "u": 1, "i": 1, "f": 2, "c": 2}.get(dtype.kind, 3)  # bfloat16 is of no kind that CuPy knows
 
 
 class ufunc:
@@ -163,15 +163,17 @@ class ufunc:
                 raise ValueError("Out shape is mismatched")
             elif not np.can_cast(out_types[i], out.dtype, casting):
                 raise TypeError(f"output (typecode {out_types[i].char!r}) could not be coerced to {out.dtype}")
-        inputs = [x if isinstance(x, arrays.ndarray) else x.cast(t) for x, t in zip(operands, in_types, strict=True)]
+        hosts = [
+            x._host if isinstance(x, arrays.ndarray) else x.cast(t) for x, t in zip(operands, in_types, strict=True)
+        ]
+        targets = [out._host for out in outs]
 
         def run() -> None:
             with np.errstate(all="ignore"):
-                hosts = [np.asarray(getattr(x, "_host", x)) for x in inputs]
                 cast = [_flushed(host.astype(t)) for host, t in zip(hosts, in_types, strict=True)]
                 found = self.numpy(*cast)
-                for out, y, t in zip(outs, found if self.nout > 1 else (found,), out_types, strict=True):
-                    out._host[...] = _flushed(np.asarray(y).astype(t, copy=False))
+                for target, y, t in zip(targets, found if self.nout > 1 else (found,), out_types, strict=True):
+                    target[...] = _flushed(np.asarray(y).astype(t, copy=False))
 
         if 0 not in shape:
             machine.launch(self.__name__, run, reads, outs)
