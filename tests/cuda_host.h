@@ -17,6 +17,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(threads)
 #define __shared__ static __attribute__((section("shared_memory")))
+#define __builtin_assume(what)
 #define __syncthreads() host::wait(host::AT_BARRIER, __LINE__)
 #define __shfl_xor_sync(mask, value, other) host::exchanged(mask, value, other, __LINE__)
 

@@ -80,8 +80,8 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_both_pages_are_there() -> None:
-    assert len(PAGES) == 2
+def test_all_pages_are_there() -> None:
+    assert len(PAGES) == 3
 
 
 if __name__ == "__main__":

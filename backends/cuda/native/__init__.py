@@ -2,6 +2,7 @@
 
 from .loops import loop_kernel
 from .random_bits import random_draw
-from .source import Launch, Sizes, Source
+from .segments import segments, table
+from .source import OPTIONS, Launch, Sizes, Source
 
-__all__ = ["Launch", "Sizes", "Source", "loop_kernel", "random_draw"]
+__all__ = ["OPTIONS", "Launch", "Sizes", "Source", "loop_kernel", "random_draw", "segments", "table"]

@@ -44,14 +44,17 @@ def _fits(found: Form, access: object, width: int) -> bool:
 class Lanes:
     """Writes statements at ``width`` points from the coordinates on: ``v`` counts them.
 
-    kept: statements whose values an array ``kept`` holds at [k][v], and of which of them this stage is not the maker.
+    extent: how many points there are along the last dimension, if the code does not know it.
     """
 
-    def __init__(self, w: Writer, found: Form, width: int = 1, misaligned: Collection[int] = ()):
+    def __init__(
+        self, w: Writer, found: Form, width: int = 1, misaligned: Collection[int] = (), *, extent: str | None = None
+    ):
         self.w, self.form, self.width = w, found, width
         self.last = len(found.sizes) - 1
         self.misaligned = misaligned
-        self.tail = width > 1 and found.sizes[self.last] % width != 0
+        self.tail = width > 1 and (extent is not None or found.sizes[self.last] % width != 0)
+        self.extent = extent or (found.sizes[self.last] if found.sizes else 1)
 
     def packed(self, position: int) -> bool:
         s = self.form.body[position]
@@ -86,7 +89,7 @@ class Lanes:
         w, body = self.w, self.form.body
         count = ", count" if self.tail else ""
         if self.tail:
-            w.line(f"const int count = {self.form.sizes[self.last]} - c{self.last};")
+            w.line(f"const int count = {self.extent} - c{self.last};")
         packs = [p for p in work if self.packed(p) and p not in kept and p not in tiles]
         for p in packs:
             s = body[p]

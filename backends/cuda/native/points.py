@@ -6,8 +6,9 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from math import prod
 
-from autograd_core.compiler.loops import LoopKernel
+from autograd_core.compiler.loops import Constant, Load, LoopKernel, Map
 
+from . import once
 from .form import Form, live, shared
 from .lanes import Lanes, width_of
 from .signature import Head
@@ -28,8 +29,9 @@ def grid_of(turns: int, totals: bool, sizes: Sizes) -> int:
 def points(kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned: Collection[int]) -> Source:
     w, head = Writer(), Head(found, name, shared(kernel))
     width = width_of(found, sizes.vector, misaligned)
-    positions = range(len(found.body))
-    work = live(found)
+    positions, needed = range(len(found.body)), live(found)
+    constant = [p for p in needed if isinstance(found.body[p], Load | Constant | Map) and not found.varies[p]]
+    work = [p for p in needed if p not in constant]
     packs = prod(found.sizes[:-1]) * -(-found.sizes[-1] // width)
     totals = totals_of(found, positions)
     grid = grid_of(-(-packs // sizes.threads), bool(totals), sizes)
@@ -39,6 +41,8 @@ def points(kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned:
     with head.entry(w, name, sizes.threads, regions=sums.regions):
         if totals:
             memory(w, sizes.threads)
+        once.declare(w, found, constant, work)
+        once.define(w, found, constant, work)
         sums.declare(w)
         index, last = head.index, len(found.sizes) - 1
         first = f"({index})blockIdx.x * {sizes.threads} + threadIdx.x"
