@@ -248,6 +248,7 @@ def test_gradients_that_somebody_clears_and_another_keeps_are_not_taken(repeats:
         kept.append(w.grad)
     for i, g in enumerate(kept):
         np.testing.assert_array_equal(g, draw(4, seed=i))
+    assert all(repeats)
 
 
 # ------------------------------------------------------------------------------- what others hold
@@ -297,6 +298,7 @@ def test_the_gradient_itself_is_held(repeats: list[bool]) -> None:
         held += [(p.grad, p.grad.numpy().copy()) for p in model.parameters()]
     for gradient, before in held:
         np.testing.assert_array_equal(gradient, before)
+    assert all(repeats)
 
 
 def test_a_state_dict_is_a_picture_of_its_time(repeats: list[bool]) -> None:
@@ -310,6 +312,8 @@ def test_a_state_dict_is_a_picture_of_its_time(repeats: list[bool]) -> None:
     for state, before in pictures:
         for name, value in before.items():
             np.testing.assert_array_equal(state[name], value, err_msg=name)
+    assert all(repeats)
+    assert len(repeats) >= CALLS - CAPTURED
 
 
 def test_variables_may_be_replaced_between_calls(repeats: list[bool]) -> None:
@@ -401,6 +405,39 @@ def test_after_an_error_in_a_kernel_everything_is_as_it_was(order: list[str], re
     assert sum(call.spec.may_fail for call in calls) == 1  # the same rows are looked up, and added to, later
     assert all(repeats)
     assert len(repeats) > CALLS
+
+
+def test_after_an_error_what_others_hold_is_updated_as_ever(repeats: list[bool]) -> None:
+    table, momentum = nn.Parameter(draw(5, 3)), nn.Buffer(ag.zeros((5, 3)))
+
+    @ag.compile
+    def step(rows: Any) -> Any:
+        table.grad = None
+        ag.take(table, rows, axis=0).square().sum().backward()
+        momentum.assign_(momentum * 0.5 + table.grad)
+        table.assign_((table - momentum * 0.1).detach())
+
+    expected, speed = table.detach().numpy().copy(), np.zeros((5, 3), np.float32)
+    held = []
+    for i in range(4 * CALLS):
+        rows = np.array([i % 5, (i + 2) % 5])
+        if i > CAPTURED and i % 2:
+            held += [(x, np.array(x)) for x in (table.detach(), momentum.numpy(), table.grad)]
+        if i > CAPTURED and i % 3 == 0:
+            with pytest.raises(IndexingError):
+                step(ag.tensor(rows + 3))
+        step(ag.tensor(rows))
+        gradient = np.zeros_like(expected)
+        gradient[rows] += 2 * expected[rows]
+        speed = speed * np.float32(0.5) + gradient
+        expected = expected - speed * np.float32(0.1)
+        np.testing.assert_allclose(table.detach(), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(momentum, speed, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(table.grad, gradient, rtol=1e-5, atol=1e-6)
+    for x, before in held:
+        np.testing.assert_array_equal(x, before)
+    assert not all(repeats)  # an error while somebody holds an array ends the repetition
+    assert sum(repeats) > 2 * CALLS
 
 
 # ------------------------------------------------------------------------------- several threads of Python

@@ -51,10 +51,12 @@ class Steady:
     def __init__(self, variant: Variant, runner: Any):
         self._variant, self._runner = variant, runner
         self._updated: list[tuple[Any, Any]] = []
+        self._places: list[int] = []  # of these, then of gradients: which output is written there
         self._held: list[tuple[Any, Any]] = []
         self._lent: list[Any] = []
         self._lent_arrays: list[Any] = []
-        self._gradients: list[tuple[tuple[Any, Any], Tensor]] = []
+        self._gradients: list[tuple[tuple[Any, Any], Any]] = []
+        self._parted: list[int] = []  # by position there: what others hold, while it is written elsewhere
         self._moving: list[tuple[int, Any]] = []
         self._replaced: list[Any] = []  # tensors from outside among these
         self._handed: list[tuple[int | None, Any]] = []
@@ -78,7 +80,7 @@ class Steady:
         variant, runner = self._variant, self._runner
         outer = {id(s.tensor) for s in variant.sources if type(s) is Outer}
         added_to = {id(s.tensor) for s in variant.sources if type(s) is Gradient}
-        kept: list[int] = []
+        kept: tuple[list[int], list[int]] = ([], [])
         numbered: list[tuple[int | None, Any]] = []
         following = variant.count
         for effect, var in variant.effects:
@@ -104,8 +106,9 @@ class Steady:
                 continue
             if runner.output(k) is not pair[1]:
                 return None
-            kept.append(k)
-        return kept
+            kept[type(effect) is SetGrad].append(k)
+        self._places = [*kept[0], *kept[1]]
+        return self._places
 
     def _sort_sources(self) -> bool:
         """False if an input is not what the runner read last."""
@@ -133,10 +136,14 @@ class Steady:
         variant, runner = self._variant, self._runner
         with runner.lock:
             reading = list(map(_array_of, self._lent))  # holds them while the program runs
-            if not all(map(is_, reading, [array() for array in self._lent_arrays])) or not self._is_undisturbed():
+            if not all(map(is_, reading, [array() for array in self._lent_arrays])):
+                return None
+            if not self._is_undisturbed() and not self._part():
                 return None
             # only now: to draw a random key is an effect
             runner.repeat([(i, variant.value(source, leaves)) for i, source in self._moving])
+            if self._parted:
+                self._move()
             for pair, leaf in self._gradients:
                 leaf.grad = pair[0]
             for k, effect in self._handed:
@@ -146,6 +153,8 @@ class Steady:
 
     def _is_undisturbed(self) -> bool:
         """Whether tensors hold what the last call left there, and nobody else has what is to be written over."""
+        if self._parted:
+            return False
         for tensor, array in self._held:
             if tensor.data is not array:
                 return False
@@ -159,6 +168,40 @@ class Steady:
             if getrefcount(array) > LOOPED + 2 or getrefcount(gradient) > LOOPED + (leaf.grad is gradient):
                 return False
         return True
+
+    def _part(self) -> bool:
+        """Have what others hold written elsewhere; False if tensors hold other arrays than the last call left there."""
+        if self._parted:  # and never moved, since there was an error
+            return False
+        if any(tensor.data is not array for tensor, array in (*self._held, *self._updated)):
+            return False
+        if any(x.data.shape != x.shape or x.data.dtype != x.dtype for x in self._replaced):
+            return False
+        found = []
+        for i, (_, array) in enumerate(self._updated):
+            if getrefcount(array) > LOOPED + 2:
+                found.append(i)
+        for i, ((gradient, array), leaf) in enumerate(self._gradients, len(self._updated)):
+            if getrefcount(array) > LOOPED + 2 or getrefcount(gradient) > LOOPED + (leaf.grad is gradient):
+                found.append(i)
+        self._parted = found
+        self._runner.part(self._places[i] for i in found)
+        return True
+
+    def _move(self) -> None:
+        """Have variables and leaves hold what was written elsewhere."""
+        count = len(self._updated)
+        for i in self._parted:
+            array = self._runner.output(self._places[i])
+            if i < count:
+                tensor = self._updated[i][0]
+                tensor.data = array
+                self._updated[i] = (tensor, array)
+            else:
+                _, leaf = self._gradients[i - count]
+                self._gradients[i - count] = ((Tensor(array, self._variant.device), array), leaf)
+        self._runner.join(self._places[i] for i in self._parted)
+        self._parted = []
 
 
 def _is_kept(effect: Any, added_to: Collection[int]) -> bool:

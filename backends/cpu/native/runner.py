@@ -95,7 +95,7 @@ class NativeRunner:
         self.lock = Lock()  # of the table, and of what it points to
         self._fresh: list[int] = []  # of those that ``repeat`` finds new memory for, unless theirs is free
         self._spare: dict[int, np.ndarray] = {}  # what an output was written to before, when it was held elsewhere
-        self._forgotten: set[int] = set()  # entries of outputs that are not held between calls
+        self._forgotten: list[int] = []  # entries of outputs that are not held between calls
         self._arrays: list[Any] = [None] * len(table)  # what each entry of the table points to
         self._table = pointers([0] * len(table))
         self._address = ctypes.addressof(self._table)
@@ -128,7 +128,10 @@ class NativeRunner:
         with self.lock:
             self._prepare(inputs)
             self._run()
-            return [self._result(o) for o in self._outputs]
+            results = [self._result(o) for o in self._outputs]
+            for base in self._forgotten:
+                self._arrays[base] = None
+            return results
 
     def keeps(self, k: int) -> bool:
         """Whether output k is an array of its own that may be written where the last run left it: when it is written,
@@ -162,12 +165,18 @@ class NativeRunner:
         self._run()
 
     def forget(self, outputs: Collection[int]) -> None:
-        """Hold these outputs of the last call no longer: their memory is free when those who were given them let go."""
-        with self.lock:
-            for base in {self._outputs[k].base for k in outputs} & set(self._made):
-                self._arrays[base] = None
-                self._spare.pop(base, None)
-                self._forgotten.add(base)
+        """Hold these outputs no longer than a call: their memory is free when those who were given them let go."""
+        self._forgotten = [base for base in self._made if any(self._outputs[k].base == base for k in outputs)]
+
+    def part(self, outputs: Iterable[int]) -> None:
+        """Before ``repeat``: these outputs are written to other memory, since somebody holds what is there."""
+        for k in outputs:
+            self._renew(self._outputs[k].base)
+
+    def join(self, outputs: Iterable[int]) -> None:
+        """After it, when variables have these outputs: where they replace inputs, the next run reads them there."""
+        bases = [self._outputs[k].base for k in outputs]
+        self._lie_in_place((base, self._updated[base]) for base in bases if base in self._updated)
 
     def output(self, k: int) -> np.ndarray:
         """Output k of the last run."""
