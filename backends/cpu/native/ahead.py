@@ -13,7 +13,10 @@ from llvmlite import ir
 from .emit import CACHE_LINE, I8, I32, POINTER, VOID, Kernel, element, i64, intrinsic, local, loop, rounded_up
 
 UNROLLED = 8  # lines asked for one after another
-SECOND_LEVEL = 2  # of locality: there is room in the second-level cache, the first belongs to the arithmetic
+FIRST_LEVEL, SECOND_LEVEL = (
+    3,
+    2,
+)  # cache that is asked to hold it; the first belongs to the arithmetic, if there is much
 
 
 class Stretches(NamedTuple):
@@ -37,8 +40,10 @@ def rows_of_image(
 class Ahead:
     """Some stretches in ``calls`` parts: each ``step`` asks for the next part. written: it is wanted to be written."""
 
-    def __init__(self, builder: Kernel, wanted: Stretches, calls: int, *, written: bool = False):
-        self.b, self.written = builder, written
+    def __init__(
+        self, builder: Kernel, wanted: Stretches, calls: int, *, written: bool = False, level: int = SECOND_LEVEL
+    ):
+        self.b, self.written, self.level = builder, written, level
         calls = max(1, calls)
         if wanted.count == 1:
             size = rounded_up(-(-wanted.size // calls), CACHE_LINE)
@@ -65,5 +70,5 @@ class Ahead:
             b.store(element(b, address, self.wanted.step, I8), self.next)
 
     def _ask(self, address: ir.Value) -> None:
-        how = (int(self.written), SECOND_LEVEL, 1)
+        how = (int(self.written), self.level, 1)
         intrinsic(self.b, "llvm.prefetch.p0", VOID, [address, *(ir.Constant(I32, value) for value in how)])

@@ -10,6 +10,7 @@ from llvmlite import ir
 from autograd_core.compiler.space import row_major
 from autograd_core.ops._windows import Windows
 
+from .ahead import FIRST_LEVEL, Ahead, Stretches
 from .emit import (
     I1,
     I32,
@@ -31,9 +32,10 @@ from .located import Located
 from .machine import Machine
 from .maxima import lowest, replace
 from .strided import coordinates, distance, nest, runs
-from .window_walk import axes, each_place, first_place, is_unrolled, lanes_for, taps
+from .window_walk import Axis, Taps, axes, each_place, first_place, is_unrolled, lanes_for, taps
 
 FEW = 32  # images: threads share parts of each
+MOST_ROWS, MOST_BYTES = 4, 1024  # of pixels that are asked for at a time
 
 
 def channels_together(*images: Located) -> bool:
@@ -52,6 +54,7 @@ def emit_max(builder: Kernel, machine: Machine, *, x: Located, y: Located, index
         found = [taps(builder, axis, window) for axis, window in zip(walked, at, strict=True)]
         source = element(builder, builder.operands[0], builder.mul(sample, i64(x.strides[0])), kind)
         start = distance(builder, [first_place(builder, t) for t in found], steps)
+        _ask_for_next_rows(builder, walked, found, x, source)
         targets = [
             element(builder, pointer, _pixel(builder, sample, at, image), type_of(image.dtype))
             for pointer, image in zip(builder.operands[1:], (y, index), strict=True)
@@ -68,6 +71,22 @@ def emit_max(builder: Kernel, machine: Machine, *, x: Located, y: Located, index
                 store(builder, builder.load(result, typ=vector(of, width)), element(builder, target, channel, of))
 
 
+def _ask_for_next_rows(
+    builder: Kernel, walked: Sequence[Axis], found: Sequence[Taps], x: Located, source: ir.Value
+) -> None:
+    """What the window below this one reads and none before: rows of pixels follow one another too far apart."""
+    if len(walked) < 2:
+        return
+    down, across = walked[-2:]
+    below = down.kernel * down.dilation * x.strides[-2]
+    first = element(builder, source, distance(builder, [t.start for t in found], x.strides[2:]), type_of(x.dtype))
+    size = across.stride * x.shape[1] * x.dtype.itemsize
+    for row in range(min(down.stride, MOST_ROWS)):
+        asked = Ahead(builder, Stretches(1, min(size, MOST_BYTES), 0), 1, level=FIRST_LEVEL)
+        asked.start(element(builder, first, below + row * x.strides[-2], type_of(x.dtype)))
+        asked.step()
+
+
 def _pixel(builder: Kernel, sample: ir.Value, at: Sequence[ir.Value], image: Located) -> ir.Value:
     return distance(builder, [sample, *at], (image.strides[0], *image.strides[2:]))
 
@@ -80,16 +99,24 @@ def emit_scattered(builder: Kernel, machine: Machine, *, v: Located, index: Loca
     block = lanes if samples < FEW and channels % lanes == 0 else channels
     blocks = channels // block
     values, places, target = builder.operands
+    windows = prod(v.shape[2:])
+    images = ((x, target), (index, places), (v, values))
+    ahead = [(_whole(builder, image, windows, written=image is x), image, at) for image, at in images]
     first, last = builder.share(samples * blocks)
     with loop(builder, first, last) as number:
         sample, part = coordinates(builder, number, (samples, blocks))
         start = builder.mul(part, i64(block))
         whole = element(builder, target, builder.add(builder.mul(sample, i64(x.strides[0])), start), kind)
+        for asked, image, at in ahead:
+            following = builder.mul(builder.add(sample, i64(1)), i64(image.strides[0]))
+            asked.start(element(builder, at, following, type_of(image.dtype)))
         with loop(builder, 0, size) as pixel:
             own = element(builder, whole, builder.mul(pixel, i64(channels)), kind)
             for at, width in runs(builder, lanes, block):
                 store(builder, _zero(vector(kind, width)), element(builder, own, at, kind))
         with nest(builder, v.shape[2:]) as window:
+            for asked, _, _ in ahead:
+                asked.step()
             listed = builder.add(_pixel(builder, sample, window, index), start)
             held = builder.add(_pixel(builder, sample, window, v), builder.mul(start, i64(v.strides[1])))
             for at, width in runs(builder, lanes, block):
@@ -97,6 +124,11 @@ def emit_scattered(builder: Kernel, machine: Machine, *, v: Located, index: Loca
                 listed_here = element(builder, places, builder.add(listed, at), type_of(index.dtype))
                 to = element(builder, whole, at, kind)
                 _scatter(builder, _strided(builder, kind, from_, v.strides[1], width), listed_here, index, to, x)
+
+
+def _whole(builder: Kernel, image: Located, windows: int, *, written: bool) -> Ahead:
+    """One image, asked for window by window."""
+    return Ahead(builder, Stretches(1, image.strides[0] * image.dtype.itemsize, 0), windows, written=written)
 
 
 def _scatter(builder: Kernel, values: ir.Value, listed: ir.Value, index: Located, target: ir.Value, x: Located) -> None:
