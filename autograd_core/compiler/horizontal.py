@@ -7,7 +7,7 @@ which is told where its segments lie and how long they are, so threads can share
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -68,12 +68,12 @@ def joined_across(
     needs = _needs(units, views)
     _keep_last(forms, needs)
     _read_before(units, views, replaced, needs)
-    by_form: dict[str, list[int]] = {}
+    by_form: dict[Hashable, list[int]] = {}
     for i, form in enumerate(forms):
         if form is not None:
             by_form.setdefault(form[0], []).append(i)
     group = list(range(len(units)))  # unit -> the first of those that it runs with
-    for members in by_form.values():
+    for members in (some for some in by_form.values() if len(some) > 1):
         for together in _independent(members, group, needs):
             for i in together:
                 group[i] = together[0]
@@ -123,13 +123,14 @@ def _step(strides: Sequence[int], sizes: Sequence[int]) -> int | None:
     return 1
 
 
-def _form(unit: LoopUnit) -> tuple[str, LoopKernel, Segment] | None:
+def _form(unit: LoopUnit) -> tuple[Hashable, LoopKernel, Segment] | None:
     found = flattened(unit.kernel)
     if found is None:
         return None
     kernel, length, offsets = found
-    # written out: 1, 1.0 and True are equal, and so are 0.0 and -0.0
-    return repr(kernel), kernel, Segment(length, unit.operands, offsets)
+    # 1, 1.0 and True are equal, and so are 0.0 and -0.0: constants are told apart by how they are written
+    body = tuple((s, repr(s.value)) if isinstance(s, Constant) else s for s in kernel.body)
+    return (body, kernel.operands, kernel.outputs), kernel, Segment(length, unit.operands, offsets)
 
 
 # --------------------------------------------------------------------------------------------------- order

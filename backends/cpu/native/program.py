@@ -174,6 +174,9 @@ def is_serial(call: Call) -> bool:
     return estimate(call) < SERIAL_BELOW
 
 
+_Touched = dict[tuple[int, bool], list[Operand]]  # what calls touched, by base and whether thread 0 alone did
+
+
 def barriers(calls: Sequence[Call], aliases: Mapping[int, int] | None = None) -> list[bool]:
     """For each call, whether threads must wait before it. aliases: as in ``assemble``.
 
@@ -181,23 +184,25 @@ def barriers(calls: Sequence[Call], aliases: Mapping[int, int] | None = None) ->
     unless thread 0 alone did both. Workspace is read and written.
     """
     needed = []
-    reads: list[tuple[Operand, bool]] = []
-    writes: list[tuple[Operand, bool]] = []
+    reads: _Touched = {}
+    writes: _Touched = {}
     for call in calls:
         serial = is_serial(call)
         operands = [o._replace(base=_first(o.base, aliases or {})) for o in call.operands]
-        own_writes = [operands[w] for w in call.writes]
+        written = set(call.writes)
+        own_writes = [o for i, o in enumerate(operands) if i in written]
         if call.scratch is not None:
             own_writes.append(call.scratch)
-        own_reads = [o for i, o in enumerate(operands) if i not in call.writes]
+        own_reads = [o for i, o in enumerate(operands) if i not in written]
         waits = _meets([*own_reads, *own_writes], writes, serial) or _meets(own_writes, reads, serial)
         if waits:
-            reads, writes = [], []
+            reads, writes = {}, {}
         needed.append(waits)
-        reads += [(o, serial) for o in own_reads]
-        writes += [(o, serial) for o in own_writes]
+        for touched, own in ((reads, own_reads), (writes, own_writes)):
+            for o in own:
+                touched.setdefault((o.base, serial), []).append(o)
         if call.spec.may_fail:  # the threads wait after it
-            reads, writes = [], []
+            reads, writes = {}, {}
     return needed
 
 
@@ -207,12 +212,10 @@ def _first(base: int, aliases: Mapping[int, int]) -> int:
     return base
 
 
-def _meets(operands: Sequence[Operand], earlier: Sequence[tuple[Operand, bool]], serial: bool) -> bool:
+def _meets(operands: Sequence[Operand], earlier: _Touched, serial: bool) -> bool:
     return any(
-        o.base == e.base
-        and o.offset < e.offset + e.bytes
-        and e.offset < o.offset + o.bytes
-        and not (serial and earlier_serial)
+        o.offset < e.offset + e.bytes and e.offset < o.offset + o.bytes
         for o in operands
-        for e, earlier_serial in earlier
+        for others in ((False,) if serial else (False, True))
+        for e in earlier.get((o.base, others), ())
     )
