@@ -218,3 +218,19 @@ def test_the_gradient_of_means_of_windows_is_fused():
 def test_windows_that_overlap_stay_whole():
     units = fused(with_gradients(lambda x: pooling.max_pool2d(x, 3, 2).square().sum()), f32(2, 3, 9, 9))
     assert [u.equation.primitive.name for u in units if not isinstance(u, LoopUnit)] == ["pool_scatter"]
+
+
+def test_kernels_that_are_joined_never_wait_for_one_another():
+    """Each of two chains meets the other twice, by the biases: whichever pair is joined, the other pair is not."""
+
+    def f(x, y, w, b, c):
+        x_first = ag.tanh(x + b)
+        x_second = ag.tanh(x_first @ w + c)
+        x_third = x_second @ w
+        y_first = ag.tanh(y + c)
+        return x_third, ag.tanh(y_first @ w + b)
+
+    units = fused(f, *(f32(8, 8) for _ in range(5)))
+    kernels = [u for u in units if isinstance(u, LoopUnit)]
+    assert len(kernels) == 3
+    assert sum(kinds(u).count("Store") == 2 for u in kernels) == 1

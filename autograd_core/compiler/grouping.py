@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from .clusters import (
     MOST_MEMBERS,
     MOST_OPERANDS,
@@ -39,6 +41,8 @@ class Grouping:
         self.cluster: dict[Item, Cluster] = {}
         for item in items:
             self.cluster[item] = self._single(item)
+        self._ends = np.arange(len(items))  # by order: where the cluster ends that begins there
+        self._horizon = self._ends  # where one ends that begins there or before
 
     def _single(self, item: Item) -> Cluster:
         if item.node is None:
@@ -73,6 +77,8 @@ class Grouping:
             return False
         for item in joined.items:
             self.cluster[item] = joined
+        self._ends[joined.first] = joined.last
+        self._horizon = np.maximum.accumulate(self._ends)
         return True
 
     def _joined(self, a: Cluster, b: Cluster) -> Cluster | None:
@@ -95,10 +101,10 @@ class Grouping:
     def _between(self, a: Cluster, b: Cluster) -> bool:
         """Whether an item outside both must run after ``a`` and before ``b``."""
         pending = [self.cluster[r] for i in a.items for r in i.readers]
-        seen = {a, b}
+        seen, latest = {a, b}, self._latest(b.last)
         while pending:
             c = pending.pop()
-            if c in seen or c.first > b.last:
+            if c in seen or c.first > latest:
                 continue
             seen.add(c)
             reached = {self.cluster[r] for i in c.items for r in i.readers}
@@ -106,6 +112,13 @@ class Grouping:
                 return True
             pending += reached - seen
         return False
+
+    def _latest(self, order: int) -> int:
+        """The last place from which something can lead to the item there: a cluster leads from all of its items to the
+        readers of any, and so back in the order."""
+        while (later := int(self._horizon[order])) > order:
+            order = later
+        return order
 
     # ------------------------------------------------------------------------------------ sideways
 
