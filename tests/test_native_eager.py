@@ -77,6 +77,11 @@ def project(x: Any, w: Any, u: Any, r: Any) -> Any:
     return lstm(x, w, u, weight_hr=r)
 
 
+def align(x: Any) -> Any:
+    labels = np.arange(6 * 40).reshape(6, 40) % 7 + 1
+    return F.ctc_loss(F.log_softmax(x, 2), labels, np.full(6, 160), np.arange(35, 41), reduction="sum")
+
+
 # what is computed, of which operands, and the kernels that it takes
 CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], set[str]]] = {
     "matmul": (product, [(300, 250), (250, 260)], {"product"}),
@@ -86,6 +91,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], set[str]]] = {
     "rnn": (rnn, [(20, 18, 40), (96, 40), (96, 96), (96,)], {"rnn"}),
     "lstm": (lstm, [(16, 12, 40), (256, 40), (256, 64), (256,)], {"lstm"}),
     "projected lstm": (project, [(16, 18, 40), (256, 40), (256, 32), (32, 64)], {"lstm"}),
+    "alignments": (align, [(160, 6, 9)], {"ctc"}),
     "gru": (gru, [(16, 14, 40), (192, 40), (192, 64), (192,)], {"gru"}),
 }
 
@@ -111,6 +117,8 @@ def test_small_operations_are_left_to_the_ordinary_kernels(made, name) -> None:
     gates = {"rnn": 1, "lstm": 4, "gru": 3}.get(name)
     if gates:
         shapes = [(3, 2, 5), (4 * gates, 5), (4 * gates, 4), (4 * gates,)]
+    elif name == "alignments":
+        f, shapes = (lambda x: F.ctc_loss(x, np.ones((2, 1), int), np.full(2, 3), np.ones(2, int))), [(3, 2, 4)]
     elif name == "projected lstm":
         shapes = [(3, 2, 5), (16, 5), (16, 3), (3, 4)]
     else:

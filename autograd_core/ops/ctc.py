@@ -37,7 +37,7 @@ __all__ = ["ctc_loss"]
 
 NEVER = -1e30
 UNUSED = -(2**62)  # no label: stands where a target is shorter than others
-_POSSIBLE = -1e29  # what any alignment has, however long it is, and no impossible one
+POSSIBLE = -1e29  # what any alignment has, however long it is, and no impossible one
 
 # --------------------------------------------------------------------------- the recursions, on arrays
 
@@ -81,7 +81,7 @@ def _loss(xp: Any, alpha: Any, ends: Any, steps: Any, lengths: Any) -> Any:
     last = xp.where(ends, alpha, NEVER)
     highest = last.max(axis=1)
     total = highest + xp.log(xp.exp(last - highest[:, None]).sum(axis=1))
-    loss = xp.where(total > _POSSIBLE, -total, xp.inf)
+    loss = xp.where(total > POSSIBLE, -total, xp.inf)
     return xp.where(steps > 0, loss, xp.where(lengths > 0, xp.inf, 0.0)).astype(alpha.dtype)
 
 
@@ -150,7 +150,7 @@ def _slope_composed(g: Any, e: Any, leaps: Any, steps: Any, lengths: Any) -> Any
     alphas = _alphas_composed(e, leaps, steps)
     ends = _ends_composed(lengths, e)
     total = expand_dims(logsumexp(where(ends, alphas[-1], NEVER), axis=1), axis=1)
-    possible = (total > _POSSIBLE) & expand_dims(steps > 0, axis=1)
+    possible = (total > POSSIBLE) & expand_dims(steps > 0, axis=1)
     scale, total = where(possible, expand_dims(g, axis=1), 0), where(possible, total, 0)
     onward = _shifted(leaps.astype(e.dtype), -2) > 0.5
     start = where(ends, 0.0, full(ends.shape, NEVER, dtype=e.dtype, device=e.device))

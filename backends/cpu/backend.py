@@ -14,6 +14,7 @@ from autograd_core.ops._sampling import resample_p
 from autograd_core.ops.activation import between_p, hardtanh_p, leak_p, leaky_relu_p, relu_p, where_positive_p
 from autograd_core.ops.attention import attention_p, attention_vjp_p
 from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
+from autograd_core.ops.ctc import ctc_alignment_p, ctc_alignment_slope_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.normalization import moments_p, normalize_p, normalize_vjp_p
 from autograd_core.ops.optimizer_updates import adam_update_p, sgd_update_p
@@ -56,7 +57,18 @@ HOMES: dict[Primitive, str] = {
         "optimizer_kernels": (adam_update_p, sgd_update_p),
         "pooling_kernels": (max_pool_p, pool_gather_p, pool_scatter_p, avg_pool_p, avg_spread_p),
         "resampling_kernels": (resample_p,),
-        "sequence_kernels": (attention_p, attention_vjp_p, rnn_p, rnn_vjp_p, lstm_p, lstm_vjp_p, gru_p, gru_vjp_p),
+        "sequence_kernels": (
+            attention_p,
+            attention_vjp_p,
+            ctc_alignment_p,
+            ctc_alignment_slope_p,
+            rnn_p,
+            rnn_vjp_p,
+            lstm_p,
+            lstm_vjp_p,
+            gru_p,
+            gru_vjp_p,
+        ),
         "random": (
             random_uniform_p,
             random_normal_p,

@@ -1,4 +1,4 @@
-"""Attention and recurrent layers by native kernels; small ones by the formulas, which NumPy runs."""
+"""Attention, recurrent layers and alignments by native kernels; small ones by the formulas, which NumPy runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 
 from autograd_core.backend import Kernel
 from autograd_core.ops.attention import attention_p, attention_vjp_p
+from autograd_core.ops.ctc import ctc_alignment_p, ctc_alignment_slope_p
 from autograd_core.ops.recurrent import GRU, LSTM, RNN, gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
 from autograd_core.primitive import Primitive
 
 from .native import eager
+
+OPERATIONS = 60  # for a state in a step of an alignment
 
 Flops = Callable[[Sequence[np.ndarray]], int]
 
@@ -39,6 +42,10 @@ def _adjoint(arrays: Sequence[np.ndarray], before: int) -> int:
     return 2 * x.shape[0] * x.shape[1] * weight_hh.size
 
 
+def _alignment(arrays: Sequence[np.ndarray]) -> int:
+    return OPERATIONS * max(arrays[:2], key=np.ndim).size  # the log-probabilities, or a cotangent and these
+
+
 def _kernel(primitive: Primitive, flops: Flops) -> Kernel:
     def run(*arrays: np.ndarray, **params: Any) -> Any:
         if flops(arrays) >= eager.SEQUENCE:
@@ -57,6 +64,8 @@ FLOPS: dict[Primitive, Flops] = {
     rnn_vjp_p: partial(_adjoint, before=len(RNN.before)),
     lstm_p: _layer,
     lstm_vjp_p: partial(_adjoint, before=len(LSTM.before)),
+    ctc_alignment_p: _alignment,
+    ctc_alignment_slope_p: _alignment,
     gru_p: _layer,
     gru_vjp_p: partial(_adjoint, before=len(GRU.before)),
 }

@@ -130,7 +130,7 @@ EQUIVALENT: dict[str, str] = {
     "ctc._ends_composed: 1 -> -1": LAST_OF_TWO,
     **{f"{SLOPE}: 1 -> -1{place}": LAST_OF_TWO for place in ("", *(f" (place {n})" for n in (2, 3, 4, 9, 10)))},
     "losses.binary_cross_entropy_p partials[0]: 2 -> 3": "no dtype has three bytes",
-    f"{SLOPE}: total > _POSSIBLE -> total >= _POSSIBLE": "no total is the limit itself, far from all that occur",
+    f"{SLOPE}: total > POSSIBLE -> total >= POSSIBLE": "no total is the limit itself, far from all that occur",
     f"{SLOPE}: 0 -> 1 (place 3)": NOT_VISITED,
     f"{SLOPE}: 0 -> 1 (place 4)": NOT_VISITED,
     f"{SLOPE}: _shifted(leaps.astype(e.dtype), -2) > 0.5 -> _shifted(leaps.astype(e.dtype), -2) >= 0.5": (

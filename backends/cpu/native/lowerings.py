@@ -17,6 +17,7 @@ from autograd_core.ops.convolution import convolution_bias_p, convolution_input_
 from autograd_core.ops.products import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
+from .alignments import LOWERINGS as ALIGNMENTS
 from .attention import LOWERINGS as ATTENTION
 from .convolution import Fusion, convolution, convolution_input, supports
 from .convolution_weight import convolution_weight
@@ -142,6 +143,7 @@ LOWERINGS: dict[Primitive, Lowering] = {
     convolution_bias_p: lower_convolution,
     convolution_input_p: convolution_lowering(convolution_input, "g_layout", None, "x_layout"),
     convolution_weight_p: convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
+    **ALIGNMENTS,
     **ATTENTION,
     **GATHER,
     **PLACING,
