@@ -372,6 +372,33 @@ def test_old_values_are_read_before_they_are_replaced() -> None:
     assert len(joined_across(units[::-1], {}, {v_new: v})) == 2
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_any_order_that_comes_out_is_one_in_which_units_can_run(seed: int) -> None:
+    """Graphs drawn at random, in which some values take the place of others: each unit is there once, finds what it
+    reads, and nobody who read a value before its successor was written reads it after."""
+    rng = np.random.default_rng(seed)
+    values = inputs = [Var(Aval((int(n),), F4)) for n in rng.integers(2, 6, 4)]
+    units, replaced = [], {}
+    for _ in range(int(rng.integers(2, 25))):
+        source, target = values[int(rng.integers(len(values)))], Var(Aval((3,), F4))
+        unit = loop(str(rng.choice(["exp", "sin"])), source, target)
+        if rng.random() < 0.2:  # of no form
+            unit = unit._replace(kernel=unit.kernel._replace(body=(*unit.kernel.body, Index(0))))
+        units.append(unit)
+        values = [*values, target]
+        old = inputs[int(rng.integers(len(inputs)))]
+        if rng.random() < 0.3 and old not in replaced.values():
+            replaced[target] = old
+    found = joined_across(units, {}, replaced)
+    in_order(found)
+    assert sorted(id(v) for u in found for v in u.outputs) == sorted(id(u.outputs[0]) for u in units)
+    place = {v: i for i, u in enumerate(found) for v in u.outputs}
+    before = {v: i for i, u in enumerate(units) for v in u.outputs}
+    for new, old in replaced.items():
+        for reader in (u.outputs[0] for u in units if u.operands[0] is old):
+            assert reader is new or before[reader] > before[new] or place[reader] < place[new]
+
+
 # ------------------------------------------------------------------------------------------ forms
 
 
