@@ -67,7 +67,7 @@ class Operation:
         shape = avals if self.several else avals[0]
         self.primitive: Primitive = general(
             f"compiled {name}",
-            lambda xp, *inputs: self._run(inputs),
+            lambda xp, *inputs: self._run_formula(inputs),
             lambda *inputs: shape,
             vjp=lambda g, inputs, wanted: self._vjp(g, inputs, wanted),
             jvp=lambda xs, ts: self._jvp(xs, ts),
@@ -96,7 +96,10 @@ class Operation:
     def runner(self) -> Runner:
         with _MAKING:
             if self._runner is None:
-                self._runner = runner_for(self.graph, self.device, self.name, None, self.variables)
+                runner = runner_for(self.graph, self.device, self.name, None, self.variables)
+                if self._lent:
+                    runner.forget(self._lent)
+                self._runner = runner
             return self._runner
 
     def report(self) -> Report | None:
@@ -106,16 +109,20 @@ class Operation:
         zero = {i: self.device.xp.zeros(v.shape, v.dtype) for i, v in enumerate(self.graph.inputs)}
         return self._runner.report(zero)
 
-    def _run(self, arrays: Sequence[Any]) -> Any:
+    def plainly(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs without history, for tensors that hold arrays."""
+        device = self.device
+        return [Tensor(y, device) for y in self._run([x.data for x in inputs])]
+
+    def _run(self, arrays: Sequence[Any]) -> list[Any]:
+        if self.programs is None:
+            return evaluate(self.graph, self.device, dict(zip(self.graph.inputs, arrays, strict=True)))
+        return (self._runner or self.runner)(arrays)
+
+    def _run_formula(self, arrays: Sequence[Any]) -> Any:
         # half precision reaches the formula of a primitive in float32
         given = [a if a.dtype == v.dtype else a.astype(v.dtype) for a, v in zip(arrays, self.graph.inputs, strict=True)]
-        if self.programs is None:
-            results = evaluate(self.graph, self.device, dict(zip(self.graph.inputs, given, strict=True)))
-        else:
-            results = self.runner(given)
-            if self._lent:
-                self.runner.forget(self._lent)
-        return self._packed(results)
+        return self._packed(self._run(given))
 
     def _packed(self, outputs: Sequence[Any]) -> Any:
         return tuple(outputs) if self.several else outputs[0]
@@ -257,7 +264,10 @@ class Recorded:
         for x in inputs:
             if x.level > level:
                 interpreter, level = x.interpreter, x.level
-        results = _listed(interpreter.run(self.forward.primitive, inputs, {}))
+        if level or interpreter is not EAGER:
+            results = _listed(interpreter.run(self.forward.primitive, inputs, {}))
+        else:
+            results = self.forward.plainly(inputs)
         outputs, residuals = results[: self.count], results[self.count :]
         saved = (*[inputs[i].snapshot() for i in self.held], *residuals)
         parents: list[Any] = [inputs[i].node for i in self.wanted]
@@ -268,13 +278,19 @@ class Recorded:
         return outputs
 
     def _pull(self, g: Any, saved: Sequence[Tensor], params: Any, avals: Any) -> Any:
-        held, residuals = saved[: len(self.held)], list(saved[len(self.held) :])
-        if self.again is not None and context.is_grad_enabled():
+        held, residuals = saved[: len(self.held)], saved[len(self.held) :]
+        state = context.current()
+        if self.again is not None and state.recording:
             residuals = self._attached(held, residuals)
-        pulled = self.backward.bound((*residuals, *held, *(g if len(self.followed) > 1 else (g,))))
+        given = (*residuals, *held, *(g if len(self.followed) > 1 else (g,)))
+        plain = state.interpreter is EAGER and not state.recording and state.observer is None
+        if plain and not any(x.level for x in given):
+            pulled = self.backward.plainly(given)
+        else:
+            pulled = self.backward.bound(given)
         return pulled if len(pulled) > 1 else pulled[0]
 
-    def _attached(self, held: Sequence[Tensor], residuals: Sequence[Tensor]) -> list[Tensor]:
+    def _attached(self, held: Sequence[Tensor], residuals: Sequence[Tensor]) -> Sequence[Tensor]:
         """The residuals, with a history that leads to the arguments."""
         assert self.again is not None
         mask, parents = 1 << len(held), []
@@ -283,7 +299,7 @@ class Recorded:
                 mask |= 1 << i
                 parents.append(x.node)
         if not parents:
-            return list(residuals)
+            return residuals
         values = [r.with_node(None) for r in residuals]  # those saved stay without
         output = tuple(values) if len(values) > 1 else values[0]
         return _listed(record(self.again.primitive, held, output, {}, parents, mask))

@@ -39,7 +39,7 @@ class Runner(Protocol):
         """The outputs, as arrays of their own, from the inputs in order."""
 
     def forget(self, outputs: Collection[int]) -> None:
-        """Hold these outputs of the last call no longer: their memory is free when those who were given them let go."""
+        """Hold these outputs no longer than a call: their memory is free when those who were given them let go."""
 
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """The code, as text."""
