@@ -16,6 +16,7 @@ from .source import Launch, Sizes, Source
 from .totals import Finish, Totals, memory, totals_of
 from .writer import Writer
 
+WARP = 32
 ALONE = 16  # turns that one block takes rather than leaving partial results
 
 
@@ -26,6 +27,14 @@ def grid_of(turns: int, totals: bool, sizes: Sizes) -> int:
     return max(1, min(turns, sizes.partial if totals else sizes.blocks))
 
 
+def _threads(packs: int, sizes: Sizes) -> int:
+    """Of a block: fewer where there is little to do, so that more of the device does it."""
+    threads = sizes.threads
+    while threads > WARP and packs < threads * (sizes.few if threads > 2 * WARP else 1):
+        threads //= 2
+    return threads
+
+
 def points(kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned: Collection[int]) -> Source:
     w, head = Writer(), Head(found, name, shared(kernel))
     width = width_of(found, sizes.vector, misaligned)
@@ -34,25 +43,26 @@ def points(kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned:
     work = [p for p in needed if p not in constant]
     packs = prod(found.sizes[:-1]) * -(-found.sizes[-1] // width)
     totals = totals_of(found, positions)
-    grid = grid_of(-(-packs // sizes.threads), bool(totals), sizes)
-    sums, finish = Totals(head, totals, grid, sizes.threads), Finish(head, sizes)
+    threads = sizes.threads if totals else _threads(packs, sizes)
+    grid = grid_of(-(-packs // threads), bool(totals), sizes)
+    sums, finish = Totals(head, totals, grid, threads), Finish(head, sizes)
     finish.add(sums)
     lanes = Lanes(w, found, width, misaligned)
-    with head.entry(w, name, sizes.threads, regions=sums.regions):
+    with head.entry(w, name, threads, regions=sums.regions):
         if totals:
-            memory(w, sizes.threads)
+            memory(w, threads)
         once.declare(w, found, constant, work)
         once.define(w, found, constant, work)
         sums.declare(w)
         index, last = head.index, len(found.sizes) - 1
-        first = f"({index})blockIdx.x * {sizes.threads} + threadIdx.x"
-        turn = f"for ({index} i = {first}; i < {packs}; i += ({index})gridDim.x * {sizes.threads})"
+        first = f"({index})blockIdx.x * {threads} + threadIdx.x"
+        turn = f"for ({index} i = {first}; i < {packs}; i += ({index})gridDim.x * {threads})"
         with ExitStack() as inside:
             inside.enter_context(w.block(turn))
             _coordinates(w, head, width, last)
             lanes.run(work, reduced=lambda p, x: w.line(f"total{p} = {lanes.combined(p, f'total{p}', x)};"))
         sums.finish(w)
-    launches = [Launch(name, grid, sizes.threads)] if packs or totals else []
+    launches = [Launch(name, grid, threads)] if packs or totals else []
     launches += finish.emit(w)
     return Source(w.text, tuple(launches), lanes.alignment(), head.workspace.size, shared(kernel))
 

@@ -17,7 +17,7 @@ from .lanes import Lanes
 from .row_plan import plan
 from .signature import Head
 from .source import Launch, Sizes, Source
-from .totals import Finish, Totals, memory, start_value
+from .totals import Finish, Totals, bytes_of, memory, start_value
 from .writer import Writer
 
 
@@ -44,8 +44,9 @@ class _Rows:
         if self.plan.splits > 1:
             launches = self._split(groups)
         else:
-            limit = self.sizes.partial if totals or per_point else self.sizes.blocks
-            grid = min(groups, limit)
+            grid = min(groups, self.sizes.partial if totals or per_point else self.sizes.blocks)
+            room = self.sizes.workspace // max(1, found.points * bytes_of(found, per_point))
+            grid = min(grid, max(1, room)) if per_point else grid
             launches = self._whole(max(1, grid) if totals or per_point else grid, per_point)
         launches += self.finish.emit(self.w)
         memory_ = self.head.workspace.size
@@ -192,7 +193,8 @@ class _Rows:
             unroll = plan_.rounds if plan_.unrolled else min(4, plan_.rounds)
             inside.enter_context(w.loop("k", plan_.rounds, unroll=unroll))
             start = f"split * ({index}){plan_.chunk} + " if plan_.splits > 1 else ""
-            at = f"k * {lanes} + lane" if lanes > 1 else "k"
+            k = "k" if index == "int" else f"({index})k"
+            at = f"{k} * {lanes} + lane" if lanes > 1 else k
             at = f"({at}) * {width}" if width > 1 else at
             w.line(f"const {index} point = {start}{at};")
             inside.enter_context(w.block(f"if ({' && '.join(conditions)})" if conditions else ""))

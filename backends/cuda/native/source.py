@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-
 # What NVRTC is told beside the architecture: no fast-math, so functions are exact to their stated error and NaN stays.
 OPTIONS = ("--std=c++17",)
 
@@ -18,6 +17,7 @@ class Sizes(NamedTuple):
     row_threads: int = 1024  # most that share a row
     blocks: int = 4096  # most of a launch; with more to do, each takes several turns
     partial: int = 512  # most blocks that leave partial results
+    workspace: int = 16 << 20  # bytes of partial results that are arrays
     kept: int = 128  # bytes of a row that a thread keeps from one stage to the next
     few: int = 64  # groups of rows below which long ones are split among blocks
     long: int = 4096  # elements from which a row counts as long
