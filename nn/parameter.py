@@ -32,7 +32,7 @@ class _Owned(Variable):
             self.grad = gradient.detach().to(device=device, dtype=dtype)
 
     def _copied(self) -> Tensor:
-        return Tensor(self.data.copy(), self.device)
+        return Tensor(self.device.xp.copy(self.data, order="C"), self.device)
 
 
 class Parameter(_Owned):

@@ -19,8 +19,9 @@ from autograd_core.backends import conformance
 
 @pytest.fixture(scope="module", autouse=True)
 def devices() -> Iterator[None]:
-    with fake_devices():
+    with fake_devices() as machine:
         yield
+        assert all(queue.non_blocking for queue in machine.work), "work went to a stream that is not ours"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -95,6 +95,7 @@ def test_losses_are_those_of_the_cpu(machine: fake_cupy.Machine, network: str, o
     found, expected = (Training(network, optimizer, device, compiled=compiled).losses() for device in ("cuda", "numpy"))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert found[-1] < found[0]
+    assert all(queue.non_blocking for queue in machine.work)
 
 
 def test_a_step_waits_for_labels_and_new_indices_alone(machine: fake_cupy.Machine) -> None:

@@ -62,15 +62,15 @@ class Eager:
         """
 
         def run(xp: Any, *arrays: Any, **params: Any) -> Any:
-            wide = [a.astype(DEFAULT_FLOAT) if a.dtype.char in HALF else a for a in arrays]
+            wide = [xp.astype(a, DEFAULT_FLOAT) if a.dtype.char in HALF else a for a in arrays]
             if primitive.shape_rule is None and not isinstance(primitive, Elementwise):
                 return kernel(xp, *wide, **params)
             declared = primitive.output_aval(*[x.aval for x in inputs], **params)
             y = kernel(xp, *wide, **params)
             with np.errstate(over="ignore"):  # what half precision has no room for is infinite there
                 if type(y) is tuple:
-                    return tuple([piece.astype(aval.dtype) for piece, aval in zip(y, declared, strict=True)])
-                return y.astype(declared.dtype)
+                    return tuple([xp.astype(xp.asarray(a), aval.dtype) for a, aval in zip(y, declared, strict=True)])
+                return xp.astype(xp.asarray(y), declared.dtype)
 
         return run
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 class Arithmetic:
     """``xp.remainder`` and its kin as NumPy has them."""
@@ -39,6 +41,20 @@ class Arithmetic:
             return cupy.fmod(x1, x2)
         rest = cupy.remainder(x1, x2)
         return cupy.where((rest != 0) & ((x1 < 0) != (x2 < 0)), rest - x2, rest)
+
+    def nextafter(self, x1: Any, x2: Any) -> Any:
+        """By the bits, as whole numbers in the order of the floats: CuPy takes subnormal numbers for 0."""
+        cupy, dtype = self._cupy, x1.dtype
+        if dtype.kind != "f" or dtype.itemsize == 2:
+            return cupy.nextafter(x1, x2)
+        integer = {4: "int32", 8: "int64"}[dtype.itemsize]
+        lowest = int(np.iinfo(integer).min)  # the sign's bit alone: -0.0
+        bits1, bits2 = x1.view(integer), x2.view(integer)
+        place1, place2 = (cupy.where(bits < 0, lowest - bits, bits) for bits in (bits1, bits2))
+        moved = place1 + (place2 > place1) - (place2 < place1)
+        negative = (moved < 0) | ((moved == 0) & (place1 < 0))
+        bits = cupy.where(place1 == place2, bits2, cupy.where(negative, lowest - moved, moved))
+        return cupy.where((x1 != x1) | (x2 != x2), (x1 + x2).view(integer), bits).view(dtype)
 
     def sign(self, x: Any) -> Any:
         """Refuses booleans, as NumPy's does."""

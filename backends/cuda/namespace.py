@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from autograd_core.aval import BOOL
+
 from .arithmetic import Arithmetic
 from .queues import Queue
 
@@ -30,11 +32,11 @@ class Formulas(Arithmetic):
 
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         """bfloat16 too, for which CuPy has no loop: the bits are chosen."""
-        dtypes = {getattr(v, "dtype", None) for v in (x, y)}
-        if any(getattr(dtype, "name", "") == "bfloat16" for dtype in dtypes) and len(dtypes) == 1:
-            (dtype,) = dtypes
-            return self._cupy.where(condition, x.view("uint16"), y.view("uint16")).view(dtype)
-        return self._cupy.where(condition, x, y)
+        dtype = next((v.dtype for v in (x, y) if getattr(v, "dtype", BOOL).name == "bfloat16"), None)
+        if dtype is None:
+            return self._cupy.where(condition, x, y)
+        bits = [self._cupy.asarray(v, dtype).view("uint16") for v in (x, y)]
+        return self._cupy.where(condition, *bits).view(dtype)
 
     def ascontiguousarray(self, a: Any) -> Any:
         """0-d arrays keep their shape."""
