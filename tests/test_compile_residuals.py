@@ -262,6 +262,13 @@ TRANSFORMS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "a batch of tangents of gradients": lambda f, x, w: ag.vmap(
         lambda t: ag.jvp(lambda x: ag.grad(f)(x, w), (x,), (t,))[1]
     )(ag.stack([x, w])),
+    "a Jacobian": lambda f, x, w: ag.jacrev(lambda w: ag.grad(f)(x, w))(w),
+    "the linear part": lambda f, x, w: ag.linearize(lambda x: f(x, w), x)[1](w),
+    "the linear part of a gradient": lambda f, x, w: ag.linearize(lambda x: ag.grad(f, argnums=1)(x, w), x)[1](w),
+    "pullbacks of one call": lambda f, x, w: sum(ag.vjp(f, x, w)[1](ag.tensor(s, dtype="float64"))[1] for s in (1, 2)),
+    "a pullback twice": lambda f, x, w: (
+        lambda pull: pull(ag.ones((), dtype="float64"))[0] + pull(ag.full((), 3.0, dtype="float64"))[1]
+    )(ag.vjp(f, x, w)[1]),
     "backward that can be differentiated": lambda f, x, w: twice(f, x, w),
 }
 
