@@ -42,7 +42,7 @@ def live_tensors(device: Device) -> list[LiveTensor]:
     gradients = {
         id(_memory(x.node.grad)): f"gradient of {names.get(id(x), 'a variable')}"
         for x in tensors
-        if type(x.node) is Leaf and x.node.grad is not None
+        if isinstance(x.node, Leaf) and x.node.grad is not None
     }
     for x in tensors:
         key = id(_memory(x))
@@ -69,7 +69,7 @@ def _described(x: Tensor, name: str | None, gradient: str | None, keeper: Node |
     if keeper is not None:
         what = f"kept by {_op(keeper)} for its derivative"
         return LiveTensor(nbytes, x.shape, x.dtype, what, _place(origin_of(keeper)), True)
-    return LiveTensor(nbytes, x.shape, x.dtype, "variable" if type(node) is Leaf else UNKNOWN, "", False)
+    return LiveTensor(nbytes, x.shape, x.dtype, "variable" if isinstance(node, Leaf) else UNKNOWN, "", False)
 
 
 def _memory(x: Tensor) -> Any:
