@@ -150,6 +150,20 @@ def reshaped_gradients() -> Step:
     return model, step
 
 
+def with_a_host_call() -> Step:
+    model = nn.Linear(6, 3)
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = model(x).square().mean() + ag.linalg.svdvals(model.weight)[0]
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
 STEPS = [
     convolutions,
     plain_sgd,
@@ -161,17 +175,25 @@ STEPS = [
     clearing_at_the_end,
     noncontiguous,
     reshaped_gradients,
+    with_a_host_call,
 ]
 
 
+@pytest.mark.parametrize("holding", [False, True], ids=["nothing is held", "everything is held now and then"])
 @pytest.mark.parametrize("make", STEPS, ids=lambda make: make.__name__)
-def test_ordinary_steps_are_repeated_in_place(make: Callable[[], Step], repeats: list[bool]) -> None:
+def test_ordinary_steps_are_repeated_in_place(make: Callable[[], Step], holding: bool, repeats: list[bool]) -> None:
     seen = []
+    held: list[Any] = []
     for wrap in (lambda f: f, ag.compile):
         with ag.random.fork(0):
             model, step = make()
             run = wrap(step)
-            results = [run(draw(4, 2, 6, 6, seed=i)) for i in range(CALLS)]
+            results = []
+            for i in range(CALLS):
+                results.append(run(draw(4, 2, 6, 6, seed=i)))
+                if holding and i % 3 != 1:
+                    held[:] = [x.data for x in model.state_dict().values()]
+                    held += [p.grad for p in model.parameters()]
         gradients = {f"gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
         losses = {f"result {i}": (y[0] if isinstance(y, tuple) else y).detach() for i, y in enumerate(results)}
         seen.append({**model.state_dict(), **gradients, **losses})

@@ -171,7 +171,10 @@ class NativeRunner:
     def part(self, outputs: Iterable[int]) -> None:
         """Before ``repeat``: these outputs are written to other memory, since somebody holds what is there."""
         for k in outputs:
-            self._renew(self._outputs[k].base)
+            base = self._outputs[k].base
+            if base in self._updated:  # the input stays where it is
+                self._arrays[self._base_of[self._updated[base]]] = self._arrays[base]
+            self._renew(base)
 
     def join(self, outputs: Iterable[int]) -> None:
         """After it, when variables have these outputs: where they replace inputs, the next run reads them there."""
