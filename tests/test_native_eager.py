@@ -127,6 +127,20 @@ def test_small_operations_are_left_to_the_ordinary_kernels(made, name) -> None:
     assert not made
 
 
+def test_many_elements_are_sorted_natively(made) -> None:
+    rng = np.random.default_rng(0)
+    for x in (rng.standard_normal((900, 40)).astype(np.float32), rng.integers(0, 50, (40, 900))):
+        found = ag.sort(ag.tensor(x, device="cpu"), axis=1, descending=True).numpy()
+        np.testing.assert_array_equal(found, np.sort(x, axis=1)[:, ::-1])
+    with ag.random.fork(0):
+        found, few = (ag.random.permutation(n, device="cpu").numpy() for n in (70000, 100))
+    with ag.random.fork(0):
+        expected = [ag.random.permutation(n, device="numpy").numpy() for n in (70000, 100)]
+    np.testing.assert_array_equal(found, expected[0])
+    np.testing.assert_array_equal(few, expected[1])
+    assert made == ["argsort"] * 3
+
+
 def test_the_limit_of_products_is_what_it_says(made) -> None:
     n = 1 << 8
     below, above = n * eager.PRODUCT // (2 * n**3) - 1, n * eager.PRODUCT // (2 * n**3)

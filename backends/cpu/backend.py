@@ -28,6 +28,7 @@ from autograd_core.ops.random import (
 )
 from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
 from autograd_core.ops.selection import clip_p, inside_p, share_p, where_p
+from autograd_core.ops.sorting import argsort_p
 from autograd_core.primitive import Primitive
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ HOMES: dict[Primitive, str] = {
             gru_p,
             gru_vjp_p,
         ),
+        "sorting_kernels": (argsort_p,),
         "random": (
             random_uniform_p,
             random_normal_p,

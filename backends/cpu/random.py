@@ -20,6 +20,7 @@ from autograd_core.ops.random import (
 from autograd_core.primitive import Primitive
 
 from . import philox_kernels
+from .sorting_kernels import argsorted
 
 Shape = tuple[int, ...]
 
@@ -65,7 +66,7 @@ def _integers(key: np.ndarray, *, shape: Shape, low: int, high: int) -> np.ndarr
 
 def _permutation(key: np.ndarray, *, n: int) -> np.ndarray:
     words = _filled(philox_kernels.fill_random_words, key, (n,), np.uint64)
-    return np.argsort(words, kind="stable").astype(np.int64, copy=False)
+    return argsorted(words, axis=0)
 
 
 KERNELS: dict[Primitive, Kernel] = {

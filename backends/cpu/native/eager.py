@@ -84,7 +84,7 @@ class Step(NamedTuple):
 def prepared(primitive: Primitive, places: tuple[Place, ...], params: tuple[tuple[str, Any], ...]) -> Step | None:
     """The step for such operands; None if no kernel is for them."""
     avals = [Aval(shape, dtype) for shape, _, dtype in places]
-    if len({dtype for _, _, dtype in places if dtype.kind == "f"}) != 1:
+    if len({dtype for _, _, dtype in places if dtype.kind == "f"}) > 1:
         return None
     declared = primitive.output_aval(*avals, **dict(params))
     results = declared if type(declared) is tuple else (declared,)
