@@ -12,7 +12,7 @@ import pytest
 from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
 from cuda_programs import Job, of_the_op_table
 
-from autograd_core.aval import Aval
+from autograd_core.aval import Aval, as_dtype
 from autograd_core.backends.cuda.native import Sizes, Source, loop_kernel, random_draw
 from autograd_core.backends.cuda.native.source import with_functions
 from autograd_core.compiler.ir import Equation, Var
@@ -131,6 +131,17 @@ def test_elementwise_work_is_moved_four_numbers_at_a_time(architecture: str) -> 
     apart = loop_kernel(gelu(1 << 20), "gelu", misaligned={1})
     (kernel,) = kernels(apart, architecture).values()
     assert (kernel.moves("ld", 4), kernel.moves("ld", 1), kernel.moves("st", 4)) == (1, 4, 1)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_halves_are_moved_eight_numbers_at_a_time(name: str, architecture: str) -> None:
+    dtype = as_dtype(name)
+    body = (Load(at(0, 1), dtype), Load(at(1, 1), dtype), Map("mul", (0, 1), dtype), Map("tanh", (2,), dtype))
+    kernel = LoopKernel((), (1 << 20,), (*body, Store(at(2, 1), 3)), (dtype,) * 3, (2,))
+    (found,) = kernels(loop_kernel(kernel, "halves"), architecture).values()
+    assert found.moves("ld", 4) == 2 * found.moves("st", 4) > 0  # four times 32 bits
+    assert found.moves("ld", 1) == found.moves("st", 1) == 0
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

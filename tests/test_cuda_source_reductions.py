@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuda_host import needs_compiler
+from cuda_host import Batch, needs_compiler
 from cuda_loops import SMALL, TINY, Checks, check
 
+from autograd_core.aval import as_dtype
 from autograd_core.backends.cuda.native import Sizes, loop_kernel
 from autograd_core.backends.cuda.native.form import form
 from autograd_core.backends.cuda.native.row_plan import plan
@@ -239,6 +240,45 @@ def test_sums_of_whole_numbers_wrap_around() -> None:
             given = R.integers(bounds.min, bounds.max, (3, 50), dtype, endpoint=True)
             checks.add(kernel, [given, np.zeros(3, dtype)])
     checks.run()
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_halves_are_added_up_as_floats(name: str) -> None:
+    half, batch, wanted = as_dtype(name), Batch(), []
+    for rows, columns, sizes in ((9, 200, SMALL), (40, 32, SMALL), (2, 3000, TINY)):
+        body = (
+            Load(at(0, columns, 1), half),
+            Reduce("sum", 0, half),
+            Map("div", (0, 1), half),
+            Store(at(1, columns, 1), 2),
+            Store(at(2, 1, 0), 1),
+            Accumulate("sum", 0, at(3, 0, 1), False),
+            Accumulate("max", 0, at(4, 0, 0), True),
+        )
+        kernel = LoopKernel((rows,), (columns,), body, (half,) * 5, (1, 2, 3, 4))
+        x = (1 + R.random((rows, columns))).astype(half)
+        sums = x.astype(F4).sum(axis=1).astype(half)
+        quotients = (x.astype(F4) / sums.astype(F4)[:, None]).astype(half)
+        wanted.append([x, quotients, sums, x.astype(F4).sum(axis=0).astype(half), x.max().reshape(1)])
+        source = loop_kernel(kernel, f"halves{rows}", sizes=sizes)
+        assert source.alignment[0] == 16
+        batch.add(source, [x, *[np.zeros_like(a) for a in wanted[-1][1:]]])
+    precision = 2**-10 if name == "float16" else 2**-7  # a sum may round to the other neighbour
+    for runs, expected in zip(batch.run(), wanted, strict=True):
+        for arrays in runs:
+            for a, b in zip(arrays, expected, strict=True):
+                np.testing.assert_allclose(a.astype(F8), b.astype(F8), rtol=precision)
+
+
+def test_partial_results_that_are_arrays_take_no_more_than_their_room() -> None:
+    def workspace(columns: int) -> int:
+        body = (Load(at(0, columns, 1), F4), Reduce("sum", 0, F4), Store(at(1, 1, 0), 1))
+        body += (Accumulate("sum", 0, at(2, 0, 1), False),)
+        return loop_kernel(LoopKernel((4096,), (columns,), body, (F4,) * 3, (1, 2)), "sums").workspace
+
+    assert workspace(1000) == 512 * 1000 * 4
+    assert workspace(50000) <= Sizes().workspace
+    assert workspace(10**7) == 4 * 10**7  # one row there must be
 
 
 def test_a_total_has_no_place_for_values_that_change_along_rows() -> None:

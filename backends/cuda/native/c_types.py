@@ -23,21 +23,37 @@ _NAMES = {
 }
 
 
+# Of 16 bits in memory, and floats in registers: what struct of half.cuh holds them.
+HALVES = {"float16": "Half", "bfloat16": "Brain"}
+
+
 def c_type(dtype: np.dtype) -> str:
+    """Of a value in a register."""
     try:
-        return _NAMES[np.dtype(dtype).name]
+        return _NAMES[computed(dtype).name]
     except KeyError:
-        raise TypeError(f"CUDA loop kernels compute in {', '.join(_NAMES)}; got {np.dtype(dtype)}") from None
+        known = ", ".join([*_NAMES, *HALVES])
+        raise TypeError(f"CUDA loop kernels compute in {known}; got {np.dtype(dtype)}") from None
+
+
+def memory_type(dtype: np.dtype) -> str:
+    """Of an element of an array."""
+    return HALVES.get(np.dtype(dtype).name) or c_type(dtype)
+
+
+def computed(dtype: np.dtype) -> np.dtype:
+    """What values of this dtype are computed in."""
+    return np.dtype(np.float32) if np.dtype(dtype).name in HALVES else np.dtype(dtype)
 
 
 def literal(value: Any, dtype: np.dtype) -> str:
     """The number, to the last bit."""
-    dtype = np.dtype(dtype)
+    value, dtype = np.dtype(dtype).type(value), computed(dtype)
     if dtype == BOOL:
         return "true" if value else "false"
     if dtype.kind == "f":
         return _floating(dtype.type(value), dtype)
-    value = int(dtype.type(value))
+    value = int(value)
     if dtype.kind == "u":
         return f"{value}{'u' if dtype.itemsize < 8 else 'ull'}"
     if value == np.iinfo(dtype).min and dtype.itemsize >= 4:  # C has no negative literals

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .c_types import BOOL, c_type
+from .c_types import BOOL, HALVES, c_type, computed
 
 COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 LOGIC = {"and": "&", "or": "|", "xor": "^"}
+EXACT = frozenset({"neg", "abs", "sign", "max", "min", "floor", "ceil", "trunc", "rint", "copysign", "fmod"})
 PREDICATES = ("isnan", "isinf", "isfinite", "signbit")
 
 _FUNCTIONS = """sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
@@ -86,7 +87,10 @@ def expression(op: str, args: Sequence[str], sources: Sequence[np.dtype], target
         left, right = (cast(a, d, common) for a, d in zip(args, sources, strict=True))
         return f"{left} {COMPARISONS[op]} {right}"
     if op in PREDICATES:
-        return _predicate(op, args[0], sources[0])
+        return _predicate(op, args[0], computed(sources[0]))
+    if target.name in HALVES:
+        wide = expression(op, args, [computed(d) for d in sources], computed(target))
+        return wide if op in EXACT else rounded(wide, target)
     table = _FLOATING if target.kind == "f" else _BOOL if target == BOOL else _WHOLE
     if op not in table:
         raise TypeError(f"no operation {op!r} with a result of {target}")
@@ -94,6 +98,12 @@ def expression(op: str, args: Sequence[str], sources: Sequence[np.dtype], target
     single = target.itemsize == 4
     one = "1.0f" if single else "1.0"
     return table[op].format(*values, f="f" * single, one=one, t=f"({c_type(target)})", u=_wraps(target))
+
+
+def rounded(x: str, dtype: np.dtype) -> str:
+    """A floating-point number as the nearest that the dtype has, of those in memory; other dtypes have all."""
+    kind = HALVES.get(dtype.name)
+    return f"rounded_to<{kind}>({x})" if kind else x
 
 
 def _wraps(dtype: np.dtype) -> str:
@@ -117,6 +127,12 @@ def cast(x: str, source: np.dtype, target: np.dtype) -> str:
     """A value of one dtype as another. What an integer cannot hold becomes an unspecified number."""
     if source == target:
         return x
+    if target.name in HALVES:
+        floating = computed(source).kind == "f"
+        return rounded(x if floating else f"(float){x}", target)
+    source = computed(source)
+    if source == target:
+        return x
     if target == BOOL:
         return f"({x} != 0)"
     if source.kind == "f" and target.kind in "iu" and target != np.uint64 and target.itemsize < 8:
@@ -138,6 +154,7 @@ def operation(kind: str, dtype: np.dtype) -> str:
 
 def neutral(kind: str, dtype: np.dtype) -> object:
     """What combines with any value to that value."""
+    dtype = computed(dtype)
     if kind in ("max", "min") and dtype != BOOL:
         if dtype.kind == "f":
             return -np.inf if kind == "max" else np.inf

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from autograd_core.compiler.loops import Constant, Index, Load, Map, Store
 
-from .c_types import c_type, literal
+from .c_types import c_type, literal, memory_type
 from .expressions import cast, expression, operation
 from .form import Form, PerPoint, Total
 from .signature import place
@@ -93,7 +93,7 @@ class Lanes:
         packs = [p for p in work if self.packed(p) and p not in kept and p not in tiles]
         for p in packs:
             s = body[p]
-            dtype = c_type(self.form.operands[s.access.operand])
+            dtype = memory_type(self.form.operands[s.access.operand])
             if isinstance(s, Load):
                 where = f"a{s.access.operand} + {place(s.access)}"
                 w.line(f"const Pack<{dtype}, {self.width}> p{p} = load<{self.width}>({where}{count});")

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from autograd_core.compiler.loops import LoopKernel, Reduce, Store
 
 from .c_types import c_type
+from .expressions import rounded
 from .form import Form, PerPoint, Total, shared
 from .lanes import Lanes
 from .row_plan import plan
@@ -140,7 +141,8 @@ class _Rows:
         part = f"part{position}[({self.head.index})i * {found.rows} + row]"
         with w.block(f"for (int i = lane; i < {splits}; i += {self.plan.team.lanes})"):
             w.line(f"sum{position} = {self.lanes.combined(position, f'sum{position}', part)};")
-        w.line(f"const {kind} x{position} = {self.plan.team.reduced(found, position, f'sum{position}')};")
+        whole = self.plan.team.reduced(found, position, f"sum{position}")
+        w.line(f"const {kind} x{position} = {rounded(whole, found.dtype(position))};")
 
     def _outside(self, stage: int, *, acts: bool = True) -> None:
         """What happens once a row."""
@@ -176,7 +178,7 @@ class _Rows:
                 continue
             kind, whole = c_type(found.dtype(p)), plan_.team.reduced(found, p, f"sum{p}")
             if not part:
-                w.line(f"const {kind} x{p} = {whole};")
+                w.line(f"const {kind} x{p} = {rounded(whole, found.dtype(p))};")
                 continue
             w.line(f"const {kind} all{p} = {whole};")
             active = " && active" if self._partly else ""

@@ -13,7 +13,7 @@ import numpy as np
 from autograd_core.compiler.loops import Load, LoopKernel, Map, Store
 
 from . import once
-from .c_types import c_type
+from .c_types import memory_type
 from .form import Form, form, live
 from .lanes import MOST, Lanes
 from .source import Launch, Sizes, Source
@@ -57,7 +57,7 @@ def _find(w: Writer, found: Form) -> None:
     w.line(f"const long long *const segment = a + {HEAD} + {each} * low;")
     w.line("const long long length = segment[1];")
     for i, dtype in enumerate(found.operands):
-        kind = ("" if i in found.outputs else "const ") + c_type(dtype)
+        kind = ("" if i in found.outputs else "const ") + memory_type(dtype)
         w.line(f"{kind} *const a{i} = ({kind} *)segment[{HEAD + i}];")
         w.line(f"__builtin_assume(__isGlobal(a{i}));")  # else the compiler asks at every load
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from autograd_core.compiler.loops import Load
 
-from .c_types import c_type
+from .c_types import c_type, computed, memory_type
 from .form import Form
 from .writer import Writer
 
@@ -26,6 +26,7 @@ class Workspace:
         self.regions: dict[str, tuple[np.dtype, int]] = {}
 
     def region(self, name: str, dtype: np.dtype, count: int) -> None:
+        dtype = computed(dtype)
         self.regions[name] = (dtype, self.size)
         self.size += -(-count * dtype.itemsize // ALIGNMENT) * ALIGNMENT
 
@@ -54,7 +55,7 @@ class Head:
         for i, dtype in enumerate(self.form.operands):
             const = "" if i in self.form.outputs else "const "
             alone = "" if i in self._together else "__restrict__ "
-            yield f"{const}{c_type(dtype)} *{alone}a{i}"
+            yield f"{const}{memory_type(dtype)} *{alone}a{i}"
 
     def coordinates(self, w: Writer, number: str, dims: Sequence[int], used: frozenset[int]) -> None:
         """Take a number of a point apart into its coordinates along these dimensions."""

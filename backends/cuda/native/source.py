@@ -59,5 +59,5 @@ def functions(name: str) -> str:
     return (Path(__file__).parent / f"{name}.cuh").read_text()
 
 
-def with_functions(text: str, files: tuple[str, ...] = ("arithmetic", "blocks", "philox")) -> str:
+def with_functions(text: str, files: tuple[str, ...] = ("arithmetic", "half", "blocks", "philox")) -> str:
     return "\n".join([*(functions(name) for name in files), text])

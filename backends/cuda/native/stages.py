@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from autograd_core.compiler.loops import Constant, Index, Load, Map, Reduce, Store
 
+from .c_types import computed
 from .form import Form, PerPoint, Total, live
 
 
@@ -38,7 +39,7 @@ def stages(found: Form, room: int) -> Stages:
                 continue
             needed.add(p)
             s = found.body[p]
-            size = found.dtype(p).itemsize if isinstance(s, Load | Map) else 0
+            size = computed(found.dtype(p)).itemsize if isinstance(s, Load | Map) else 0
             if of[p] < stage and p not in kept and 0 < size <= room:
                 kept.add(p)
                 room -= size

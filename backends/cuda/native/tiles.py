@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from math import prod
 
+import numpy as np
+
 from autograd_core.compiler.loops import Load, LoopKernel, Store
 
-from .c_types import c_type
+from .c_types import memory_type
 from .form import Form, live, shared
 from .lanes import Lanes
 from .points import grid_of
@@ -59,7 +61,7 @@ def tiles(kernel: LoopKernel, found: Form, rows: int, name: str, sizes: Sizes) -
         if totals:
             memory(w, sizes.threads)
         for p in picked:
-            w.line(f"__shared__ {c_type(_memory(found, p))} tile{p}[{TILE}][{TILE + 1}];")
+            w.line(f"__shared__ {memory_type(_memory(found, p))} tile{p}[{TILE}][{TILE + 1}];")
         sums.declare(w)
         with w.block(f"for ({index} i = blockIdx.x; i < {count}; i += gridDim.x)"):
             w.line(f"const {index} left = i % {along} * {TILE}, top = i / {along} % {down} * {TILE};")
@@ -89,7 +91,7 @@ def tiles(kernel: LoopKernel, found: Form, rows: int, name: str, sizes: Sizes) -
     return Source(w.text, tuple(launches), lanes.alignment(), head.workspace.size, shared(kernel))
 
 
-def _memory(found: Form, position: int) -> object:
+def _memory(found: Form, position: int) -> np.dtype:
     return found.operands[found.body[position].access.operand]
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from .c_types import c_type, literal
+from .c_types import c_type, computed, literal
 from .expressions import neutral, operation
 from .form import Form, PerPoint, Total
 from .lanes import Lanes
@@ -134,4 +132,4 @@ def totals_of(found: Form, positions: Sequence[int]) -> list[int]:
 
 
 def bytes_of(found: Form, positions: Sequence[int]) -> int:
-    return sum(np.dtype(found.dtype(p)).itemsize for p in positions)
+    return sum(computed(found.dtype(p)).itemsize for p in positions)
