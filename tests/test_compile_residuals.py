@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import autograd_core as ag
 from autograd_core import nn, optim
 from autograd_core.errors import GradientError
 from autograd_core.graph import Node
+from autograd_core.primitive import bind, general
 
 F = nn.functional
 
@@ -324,3 +326,35 @@ def test_an_error_of_the_gradient_comes_when_it_is_asked_for(device) -> None:
         y = c(x)
         with pytest.raises(ag.errors.CompileError, match="is differentiated from outside"):
             y.backward()
+
+
+def test_instruments_see_gradients_of_compiled_functions(device) -> None:
+    """What is traced while one watches is not shown to it: there are no values yet."""
+    x, w = draw(3, 3).double(), draw(3, 3, seed=1).double()
+    c = ag.compile(smooth)
+    for _ in range(3):
+        z = w.requires_grad_()
+        y = c(x, z)
+        with ag.detect_anomaly():
+            z.grad = None
+            y.backward(create_graph=True)
+            first, z.grad = z.grad, None
+            first.square().sum().backward()
+        np.testing.assert_allclose(z.grad.numpy(), twice(smooth, x, w).numpy(), rtol=1e-10, atol=1e-10)
+
+
+def test_a_derivative_that_does_not_exist_is_an_error_of_the_gradient_alone(device, caplog) -> None:
+    known_in_part = general(
+        "known_in_part", lambda xp, a, b: a * b, lambda a, b: a, vjp=(lambda g, b: g * b, None), signals=False
+    )
+    c = ag.compile(lambda x, y: bind(known_in_part, (x, y), {}).sum())
+    x, y = draw(3).requires_grad_(), draw(3, seed=1)
+    with caplog.at_level(logging.INFO, "autograd_core.compile"):
+        for _ in range(4):
+            x.grad = None
+            c(x, y).backward()
+            np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
+            value = c(x, y.detach().requires_grad_())
+            with pytest.raises(GradientError, match="no derivative with respect to operand 'b'"):
+                value.backward()
+    assert any("its gradient cannot be taken" in record.getMessage() for record in caplog.records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import RLock
@@ -25,6 +26,7 @@ from .partition import Partition, partition
 from .report import Report
 from .runner import Runner, runner_for
 
+log = logging.getLogger("autograd_core.compile")
 _MAKING = RLock()  # threads that need the same program have it made once
 
 
@@ -147,10 +149,7 @@ class Operation:
         """How the gradient for these arguments is recorded; None if there is none, or an error, which is for later."""
         with _MAKING:
             if wanted not in self._recorded:
-                try:
-                    self._recorded[wanted] = Recorded.of(self, wanted)
-                except AutogradError:  # it is raised again when somebody asks for the gradient
-                    self._recorded[wanted] = None
+                self._recorded[wanted] = Recorded.of(self, wanted)
             return self._recorded[wanted]
 
     def require_rules(self) -> None:
@@ -229,7 +228,7 @@ class Recorded:
 
     @classmethod
     def of(cls, operation: Operation, wanted: Sequence[int]) -> Recorded | None:
-        """None if no gradient goes from a followed output to these arguments."""
+        """None if no gradient goes from a followed output to these arguments, or if it cannot be taken."""
         graph, device = operation.graph, operation.device
         arity = len(graph.inputs)
         reached: list[int] = []
@@ -252,7 +251,11 @@ class Recorded:
             return (*outputs, *(p for p in pulled if p is not None))
 
         given = [v.aval for v in (*graph.inputs, *(graph.outputs[k] for k in operation.followed))]
-        joint = trace(both, given, device)
+        try:
+            joint = trace(both, given, device)
+        except AutogradError as error:  # raised again for those who ask for the gradient, which nobody has yet
+            log.info("%s: its gradient cannot be taken: %s", operation.name, error)
+            return None
         if not found:
             return None
         cotangents = dict(zip(operation.followed, joint.inputs[arity:], strict=True))
