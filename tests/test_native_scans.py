@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
-from native_lowered import LEVELS, THREADS, assert_native, check, spread
+from native_lowered import LEVELS, THREADS, assert_native, check, formula, native, spread
 
 import autograd_core as ag
 from autograd_core.ops.reductions import argmax_p, argmin_p, cumulative_prod_p, cumulative_sum_p
@@ -29,6 +29,14 @@ def test_scans_do_what_the_formulas_do(number):
         if dtype not in ("uint8", "bool"):
             check(cumulative_sum_p, [x], {"axis": axis}, level=level, threads=threads)
             check(cumulative_prod_p, [x], {"axis": axis}, level=level, threads=threads)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_running_sums_of_zeros_keep_their_sign(dtype):
+    x = np.array([[-0.0, -0.0, 0.0, -0.0], [0.0, -0.0, -0.0, -0.0]], dtype)
+    for axis in (0, 1):
+        ((found,), _), (wanted,) = (run(cumulative_sum_p, [x], {"axis": axis}) for run in (native, formula))
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
 
 
 def test_a_compiled_step_counts_its_hits_without_numpy():

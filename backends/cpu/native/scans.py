@@ -25,6 +25,8 @@ from .machine import Machine
 from .strided import coordinates, distance, merged
 from .vector_math import scalar_op
 
+NEUTRAL = {"add": -0.0, "mul": 1.0}  # what the first element is combined with: with 0.0 it would lose its sign
+
 # (builder, where the first elements of some lines are, where their first results, how many lines)
 Line = Callable[[Kernel, ir.Value, ir.Value, int], None]
 
@@ -78,7 +80,7 @@ def _emit_running(builder: Kernel, machine: Machine, *, x: Located, y: Located, 
 
     def line(builder: Kernel, source: ir.Value, target: ir.Value, width: int) -> None:
         wide = vector(kind, width)
-        total = local(builder, wide, constant(wide, _neutral(op, x.dtype)))
+        total = local(builder, wide, constant(wide, x.dtype.type(NEUTRAL[op]).item()))
         with loop(builder, 0, x.shape[axis]) as place:
             value = load(builder, element(builder, source, builder.mul(place, i64(x.strides[axis])), kind), wide)
             value = scalar_op(builder, op, [builder.load(total, typ=wide), value], [x.dtype] * 2, x.dtype)
@@ -87,11 +89,6 @@ def _emit_running(builder: Kernel, machine: Machine, *, x: Located, y: Located, 
 
     own = [s for i, s in enumerate(steps) if i != axis]
     _each_line(builder, machine, x, axis, own, line, (kind, kind))
-
-
-def _neutral(op: str, dtype: np.dtype) -> float | int:
-    number = 0 if op == "add" else 1
-    return float(number) if dtype.kind == "f" else number
 
 
 # ------------------------------------------------------------------------------------------- places
