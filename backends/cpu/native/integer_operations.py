@@ -89,7 +89,7 @@ def _shr(w: Whole, x: ir.Value, count: ir.Value) -> ir.Value:
 
 
 def _pow(w: Whole, x: ir.Value, exponent: ir.Value) -> ir.Value:
-    """By squaring, one bit of the exponent a round; modulo 2**bits. A negative exponent leaves only 1 and -1."""
+    """By squaring, one bit of the exponent a round; modulo 2**bits. Exponents are not negative, as for NumPy."""
     b = w.builder
     result, base, left = (local(b, x.type, start) for start in (_like(x, 1), x, exponent))
     with loop(b, 0, w.bits):
