@@ -58,15 +58,18 @@ def native(
     *,
     level: str = "host",
     threads: int = 1,
-    layout: Callable[[Sequence[int]], tuple[int, ...]] = row_major,
+    layout: Sequence[Callable[[Sequence[int]], tuple[int, ...]]] = (),
 ) -> tuple[list[np.ndarray], int]:
     """The outputs and the error code. Operands that the kernel asks for without gaps are copied; None is refused.
 
-    layout: the strides of results.
+    layout: the strides of each result, by its shape.
     """
     arrays = list(arrays)
     equation = equation_of(primitive, arrays, params)
-    outputs = [Located(v.shape, np.dtype(v.dtype), layout(v.shape)) for v in equation.outputs]
+    strides = [
+        way(v.shape) for way, v in zip(layout or [row_major] * len(equation.outputs), equation.outputs, strict=True)
+    ]
+    outputs = [Located(v.shape, np.dtype(v.dtype), s) for v, s in zip(equation.outputs, strides, strict=True)]
     found = lower(equation, [_located(a)[0] for a in arrays], outputs)
     if isinstance(found, Copies):
         for i in found.inputs:
@@ -105,7 +108,7 @@ def check(
     threads: int = 1,
     rtol: float = 0.0,
     atol: float = 0.0,
-    layout: Callable[[Sequence[int]], tuple[int, ...]] = row_major,
+    layout: Sequence[Callable[[Sequence[int]], tuple[int, ...]]] = (),
 ) -> None:
     """That the kernel gives what the formula does: exactly, if no tolerance is given."""
     found, code = native(primitive, arrays, params, level=level, threads=threads, layout=layout)

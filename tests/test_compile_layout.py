@@ -28,7 +28,7 @@ CONVOLUTIONS = {
     "convolution_bias": Images((0,), (0,), True),
     "convolution_input": Images((0,), (0,), True),
     "convolution_weight": Images((0, 1), (), True),
-    "max_pool": Images((0,), (0, 1), False),
+    "max_pool": Images((0,), (1,), False, apart=(0,)),
     "pool_scatter": Images((1,), (0,), False, (0,)),
 }
 
@@ -104,15 +104,36 @@ def test_one_axis() -> None:
     assert set(plan.layouts.values()) == {(32, 1, 4)}
 
 
-def test_a_pooling_lies_alike_and_what_is_flattened_is_copied() -> None:
-    def f(x: Any, w1: Any, w2: Any, d: Any) -> Any:
-        y = F.max_pool2d(F.relu(F.conv2d(F.relu(F.conv2d(x, w1)), w2)), 2)
-        return y.reshape((2, -1)) @ d
+def pooled(x: Any, w1: Any, w2: Any) -> Any:
+    return F.max_pool2d(F.relu(F.conv2d(F.relu(F.conv2d(x, w1)), w2)), 2)
 
-    _, plan = laid_out(gradients(lambda *a: ag.square(f(*a)).sum()), f32(2, 3, 10, 12), W1, W2, f32(60, 4))
+
+def copies(plan: Schedule) -> int:
+    return sum(isinstance(u, LoopUnit) and [type(s) for s in u.kernel.body] == [Load, Store] for u in plan.units)
+
+
+def test_of_a_pooling_the_maxima_lie_as_they_are_wanted() -> None:
+    def f(x: Any, w1: Any, w2: Any, d: Any) -> Any:
+        return ag.square(pooled(x, w1, w2).reshape((2, -1)) @ d).sum()
+
+    _, plan = laid_out(gradients(f), f32(2, 3, 10, 12), W1, W2, f32(60, 4))
     assert {v.shape for v in plan.layouts} >= {(2, 6, 8, 10), (2, 5, 6, 8), (2, 5, 3, 4)}
-    copies = [u for u in plan.units if isinstance(u, LoopUnit) and [type(s) for s in u.kernel.body] == [Load, Store]]
-    assert len(copies) == 1
+    assert not any(v.shape == (2, 5, 3, 4) and v.dtype == np.float32 for v in plan.layouts)  # the places alone
+    assert not copies(plan)
+    _, plan = laid_out(lambda x, w1, w2, w: F.conv2d(pooled(x, w1, w2), w), f32(2, 3, 10, 12), W1, W2, f32(4, 5, 2, 2))
+    assert {v.dtype.name for v in plan.layouts if v.shape == (2, 5, 3, 4)} == {"float32", "int32"}
+    _, plan = laid_out(lambda x, w: F.conv2d(F.max_pool2d(x, 2), w), f32(2, 5, 6, 8), f32(4, 5, 2, 2))
+    assert not plan.layouts
+
+
+def test_what_is_flattened_as_well_is_copied() -> None:
+    def f(x: Any, w1: Any, w2: Any, w3: Any, d: Any) -> Any:
+        y = F.relu(F.conv2d(x, w1, padding=1))
+        return F.conv2d(y, w2), F.conv2d(y, w3), y.reshape((2, -1)) @ d
+
+    _, plan = laid_out(f, f32(2, 3, 6, 7), W1, W2, W2, f32(252, 4))
+    assert {v.shape for v in plan.layouts} == {(2, 6, 6, 7)}
+    assert copies(plan) == 1
 
 
 def test_what_gains_nothing_stays() -> None:

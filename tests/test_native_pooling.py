@@ -12,6 +12,7 @@ from native_lowered import LEVELS, THREADS, assert_native, check, formula, sprea
 import autograd_core as ag
 from autograd_core import nn, optim
 from autograd_core.compiler.layout import channels_last
+from autograd_core.compiler.space import row_major
 from autograd_core.ops._windows import windows
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p, pool_gather_p, pool_scatter_p
 
@@ -66,11 +67,14 @@ def test_images_may_lie_channels_last(case, level):
     every = (("float32", 2, 35), ("float64", 40, 3), ("int32", 2, 16), ("uint8", 1, 64))
     for i, (dtype, n, channels) in enumerate(every[number % 2 :: 2]):
         x = last(image(rng, (n, channels, *case[0]), dtype))
-        check(max_pool_p, [x], {"windows": where}, level=level, threads=threads, layout=channels_last)
+        check(max_pool_p, [x], {"windows": where}, level=level, threads=threads, layout=(channels_last,) * 2)
+        check(max_pool_p, [x], {"windows": where}, level=level, threads=threads, layout=(row_major, channels_last))
         y, index = formula(max_pool_p, [x], {"windows": where})
         g = image(rng, y.shape, dtype, holes=False)
         v = (g, last(g), spread(rng, g))[(number // 2 + i) % 3]
-        check(pool_scatter_p, [v, last(index)], {"size": case[0]}, level=level, threads=threads, layout=channels_last)
+        check(
+            pool_scatter_p, [v, last(index)], {"size": case[0]}, level=level, threads=threads, layout=(channels_last,)
+        )
 
 
 def last(values):

@@ -8,7 +8,7 @@ Inputs, outputs and constants of the graph lie as they are written down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import prod
 from typing import NamedTuple
@@ -28,13 +28,15 @@ class Images(NamedTuple):
     """Which operands and results of an equation are images (N, C, ...) that its kernel takes either way.
 
     turns: it turns around those that lie plane after plane, and gains if they do not. Otherwise all of them are to lie
-    the same way. others: inputs that are as good at any strides.
+    the same way. others: inputs that are as good at any strides. apart: outputs that may lie either way if the rest has
+    channels last.
     """
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     turns: bool
     others: tuple[int, ...] = ()
+    apart: tuple[int, ...] = ()
 
 
 ImagesOf = Callable[[Equation], Images | None]
@@ -51,12 +53,9 @@ def with_layouts(plan: Schedule, graph: Graph, images_of: ImagesOf) -> Schedule:
     """The same schedule with images laid out where it pays; ``Schedule.layouts`` says how."""
     pinned = {*graph.inputs, *graph.constants, *(_base(v, plan.views) for v in graph.outputs)}
     while True:
-        choice = _Choice(plan, pinned, images_of)
-        chosen = choice.chosen()
-        if not chosen:
-            return plan
         try:
-            return check_layouts(_Rewriting(plan, chosen).run(), graph)
+            chosen = _Choice(plan, pinned, images_of).chosen()
+            return check_layouts(_Rewriting(plan, chosen).run(), graph) if chosen else plan
         except _Unfit as unfit:
             pinned |= unfit.values
 
@@ -99,24 +98,30 @@ class _Choice:
         self.plan, self.pinned, self._images_of = plan, pinned, images_of
         self._turned: list[Var] = []  # whoever reads or writes it turns it around unless its channels are last
         self._leader: dict[Var, Var] = {}
+        self._apart: list[tuple[Var, Var]] = []  # what may lie channels last if another value does
         known = set(pinned)
-        together: list[list[Var]] = []
+        loops: list[list[Var]] = []
+        alike: list[list[Var | None]] = []
         for unit in plan.units:
             if isinstance(unit, LoopUnit):
-                together.append([v for v in unit.operands if _is_image(v)])
+                loops.append([v for v in unit.operands if _is_image(v)])
                 continue
             images = images_of(unit.equation)
-            operands = [] if images is None else self._images(unit.equation, images)
-            known.update(v for v in unit.outputs if v not in operands)
-            if images is not None and images.turns:
+            if images is None:
+                known.update(unit.outputs)
+                continue
+            operands, apart = self._images(unit.equation, images), [unit.outputs[i] for i in images.apart]
+            known.update(v for v in unit.outputs if v not in operands and v not in apart)
+            if images.turns:
                 self._turned += [v for v in operands if v is not None]
-            elif None in operands or not known.isdisjoint(v for v in operands if v is not None):
-                known.update(v for v in operands if v is not None)
             else:
-                together.append([v for v in operands if v is not None])
+                alike.append(operands)
+                self._apart += [(v, leader) for v in apart for leader in operands[:1] if leader is not None]
+        while more := {v for g in alike if None in g or not known.isdisjoint(g) for v in g} - known - {None}:
+            known.update(v for v in more if v is not None)
         self.pinned = known
-        for group in together:
-            free = [v for v in group if v not in known]
+        for group in (*loops, *alike):
+            free = [v for v in group if v is not None and v not in known]
             for a, b in pairwise(free):
                 first, second = self._root(a), self._root(b)
                 if first is not second:
@@ -145,6 +150,7 @@ class _Choice:
         def gain(v: Var, elements: int) -> None:
             gains[self._root(v)] = gains.get(self._root(v), 0) + elements
 
+        copied = self._copied()
         for v in self._turned:
             if v not in self.pinned:
                 gain(v, v.aval.size)
@@ -159,12 +165,16 @@ class _Choice:
                     again = (visits(unit.kernel) - 1) * sum(v.aval.size for v in free if v in loaded)
                     gain(free[0], -int(VISITED * again))
             else:
-                for v in self._read_as_written(unit.equation):
+                for v in self._read_as_written(unit.equation) - copied:
                     gain(v, -COPIED * v.aval.size)
-        for v in self._copied():
+        for v in copied:
             gain(v, -COPIED * v.aval.size)
         made = {v for unit in self.plan.units for v in unit.outputs}
-        return {v for v in made if _is_image(v) and v not in self.pinned and gains.get(self._root(v), 0) > 0}
+        found = {v for v in made if _is_image(v) and v not in self.pinned and gains.get(self._root(v), 0) > 0}
+        alone = {v for v, leader in self._apart if v in found and leader not in found}
+        if alone:
+            raise _Unfit(alone)
+        return found
 
     def _read_as_written(self, e: Equation) -> set[Var]:
         """What an equation's kernel may want plane after plane."""
@@ -221,7 +231,7 @@ class _Rewriting:
         if not changed:
             return unit
         kernel = relaid(unit.kernel, {i: (v.shape, self.layouts[v]) for i, v in changed.items()})
-        if kernel is None or _is_narrow(kernel):
+        if kernel is None or _is_narrow(kernel, changed):
             raise _Unfit(changed.values())
         return unit._replace(kernel=kernel)
 
@@ -341,15 +351,13 @@ def _ordered(kernel: LoopKernel, layouts: Iterable[int]) -> LoopKernel:
     return kernel._replace(outer=lengths[:border], inner=lengths[border:], body=tuple(body))
 
 
-def _is_narrow(kernel: LoopKernel) -> bool:
-    """Whether it reduces runs of a few neighbours, such as the channels of a group."""
+def _is_narrow(kernel: LoopKernel, changed: Collection[int]) -> bool:
+    """Whether it reduces runs of a few neighbours, such as the channels of a group, of the operands laid out anew."""
     if not any(isinstance(s, Reduce) for s in kernel.body) or prod(kernel.inner) < NARROW:
         return False
-    last, sizes = len(kernel.outer) + len(kernel.inner) - 1, kernel.outer + kernel.inner
-    runs = (
-        sizes[d] for s in _accessing(kernel) for d in range(len(kernel.outer), last + 1) if s.access.strides[d] == 1
-    )
-    return any(1 < n < NARROW for n in runs)
+    inner = list(enumerate(kernel.inner, len(kernel.outer)))
+    accesses = [s.access for s in _accessing(kernel) if s.access.operand in changed]
+    return any(1 < n < NARROW and access.strides[d] == 1 for access in accesses for d, n in inner)
 
 
 def _accessing(kernel: LoopKernel) -> Iterator[Load | Store | Accumulate]:

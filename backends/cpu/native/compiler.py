@@ -28,6 +28,7 @@ from autograd_core.compiler.horizontal import AnyUnit, SegmentedUnit, joined_acr
 from autograd_core.compiler.ir import Equation, Graph, Var
 from autograd_core.compiler.layout import with_layouts
 from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compiler.maxima import in_windows
 from autograd_core.compiler.plan import Unit, plan
 from autograd_core.compiler.report import Build
 from autograd_core.compiler.simplify import simplify
@@ -72,7 +73,7 @@ def compile_graph(
     """A runner for ``graph``; arguments as for ``autograd_core.compiler.runner.runner_for``."""
     start = perf_counter()
     tracer = partial(trace, device=device)
-    graph = simplify(expand(simplify(graph), trace=tracer, is_native=is_native))
+    graph = simplify(in_windows(expand(simplify(graph), trace=tracer, is_native=is_native)))
     fused = with_layouts(schedule(graph, trace=tracer, is_native=is_native), graph, images_of)
     storage = _Storage(graph, fused.views, fused.layouts)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}

@@ -15,7 +15,7 @@ _IMAGES: dict[Primitive, Images] = {
     convolution_bias_p: Images((0,), (0,), True),
     convolution_input_p: Images((0,), (0,), True),
     convolution_weight_p: Images((0, 1), (), True),
-    max_pool_p: Images((0,), (0, 1), False),
+    max_pool_p: Images((0,), (1,), False, apart=(0,)),
     pool_scatter_p: Images((1,), (0,), False, (0,)),
 }
 

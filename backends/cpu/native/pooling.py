@@ -65,10 +65,13 @@ def _max_pool(equation: Equation, inputs: Sequence[Located], outputs: Sequence[L
     if x.dtype.name not in TYPES or x.dtype.kind == "b":
         return None
     emit = partial(_emit_max, x=x, windows=windows)
-    if not outputs[0].contiguous:
-        if not channels_together(x, *outputs):
+    y, index = outputs
+    if not index.contiguous:
+        if not channels_together(x, index) or not (y.contiguous or channels_together(y)):
             return None
-        emit = partial(emit_max, x=x, y=outputs[0], index=outputs[1], windows=windows)
+        emit = partial(emit_max, x=x, y=y, index=index, windows=windows)
+    elif not y.contiguous:
+        return None
     flops = 4 * prod(outputs[0].shape) * windows.taps
     key = _key("max_pool", [x, *outputs], windows)
     spec = KernelSpec("max_pool", key, 3, emit, flops=flops, bytes=_bytes(*inputs, *outputs))

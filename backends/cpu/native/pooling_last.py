@@ -10,8 +10,11 @@ from llvmlite import ir
 from autograd_core.compiler.space import row_major
 from autograd_core.ops._windows import Windows
 
+from .accumulators import buffer
 from .ahead import FIRST_LEVEL, Ahead, Stretches
 from .emit import (
+    F32,
+    F64,
     I1,
     I32,
     I64,
@@ -23,11 +26,13 @@ from .emit import (
     load,
     local,
     loop,
+    smaller,
     splat,
     store,
     type_of,
     vector,
 )
+from .image_layout import Elements, elements, transpose
 from .located import Located
 from .machine import Machine
 from .maxima import lowest, replace
@@ -36,6 +41,8 @@ from .window_walk import Axis, Taps, axes, each_place, first_place, is_unrolled,
 
 FEW = 32  # images: threads share parts of each
 MOST_ROWS, MOST_BYTES = 4, 1024  # of pixels that are asked for at a time
+MOST_WINDOWS = 32  # whose maxima are put into planes at once
+SHUFFLED = (F32, F64, I32, I64)  # shorter ones would need very many instructions
 
 
 def channels_together(*images: Located) -> bool:
@@ -44,31 +51,71 @@ def channels_together(*images: Located) -> bool:
 
 
 def emit_max(builder: Kernel, machine: Machine, *, x: Located, y: Located, index: Located, windows: Windows) -> None:
-    """The maxima, and their places within a plane."""
+    """The maxima, and their places within a plane. The maxima may lie plane after plane."""
     walked, kind = axes(windows), type_of(x.dtype)
-    unroll, steps = is_unrolled(walked), row_major(windows.size)
-    shape = (x.shape[0], *windows.output)
+    across, channels, planes = walked[-1].output, x.shape[1], not channels_together(y)
+    piece = min(across, MOST_WINDOWS) if planes else across
+    pieces = -(-across // piece)
+    row = buffer(builder, x.dtype, piece * channels) if planes else None
+    shape = (x.shape[0], *windows.output[:-1], pieces)
     first, last = builder.share(prod(shape))
     with loop(builder, first, last) as number:
-        sample, *at = coordinates(builder, number, shape)
-        found = [taps(builder, axis, window) for axis, window in zip(walked, at, strict=True)]
-        source = element(builder, builder.operands[0], builder.mul(sample, i64(x.strides[0])), kind)
-        start = distance(builder, [first_place(builder, t) for t in found], steps)
-        _ask_for_next_rows(builder, walked, found, x, source)
-        targets = [
-            element(builder, pointer, _pixel(builder, sample, at, image), type_of(image.dtype))
-            for pointer, image in zip(builder.operands[1:], (y, index), strict=True)
-        ]
-        for channel, width in runs(builder, lanes_for(machine, x.dtype), x.shape[1]):
-            best = local(builder, vector(kind, width), lowest(x.dtype, width))
-            where = local(builder, vector(I32, width), splat(builder, builder.trunc(start, I32), width))
-            for place in each_place(builder, found, unroll):
-                pixel = builder.add(distance(builder, place, x.strides[2:]), channel)
-                value = load(builder, element(builder, source, pixel, kind), vector(kind, width))
-                here = splat(builder, builder.trunc(distance(builder, place, steps), I32), width)
-                replace(builder, x.dtype, best, where, value, here)
-            for result, target, of in zip((best, where), targets, (kind, I32), strict=True):
-                store(builder, builder.load(result, typ=vector(of, width)), element(builder, target, channel, of))
+        sample, *at, part = coordinates(builder, number, shape)
+        # the last piece overlaps the one before
+        start = smaller(builder, builder.mul(part, i64(piece)), i64(across - piece))
+        with loop(builder, 0, piece) as window:
+            here = [*at, builder.add(start, window)]
+            to = element(builder, builder.operands[2], _pixel(builder, sample, here, index), I32)
+            if row is None:
+                best = element(builder, builder.operands[1], _pixel(builder, sample, here, y), kind)
+            else:
+                best = element(builder, row, builder.mul(window, i64(channels)), kind)
+            _windows_maxima(builder, machine, walked, x, (sample, here), best, to)
+        if row is not None:
+            to = distance(builder, [sample, *at, start], (y.strides[0], *y.strides[2:]))
+            to = element(builder, builder.operands[1], to, kind)
+            _into_planes(builder, elements(machine, x.dtype), row, channels, to, y.strides[1], piece)
+
+
+def _into_planes(
+    builder: Kernel, kind: Elements, row: ir.Value, channels: int, target: ir.Value, plane: int, pixels: int
+) -> None:
+    if kind.scalar in SHUFFLED:
+        transpose(builder, kind, row, channels, target, plane, pixels, channels)
+        return
+    with loop(builder, 0, channels) as channel, loop(builder, 0, pixels) as pixel:
+        at = builder.add(builder.mul(pixel, i64(channels)), channel)
+        value = load(builder, element(builder, row, at, kind.scalar), kind.scalar)
+        at = builder.add(builder.mul(channel, i64(plane)), pixel)
+        store(builder, value, element(builder, target, at, kind.scalar))
+
+
+def _windows_maxima(
+    builder: Kernel,
+    machine: Machine,
+    walked: Sequence[Axis],
+    x: Located,
+    window: tuple[ir.Value, Sequence[ir.Value]],
+    best_of: ir.Value,
+    place_of: ir.Value,
+) -> None:
+    """All channels of one window of a sample."""
+    sample, at = window
+    kind, unroll, steps = type_of(x.dtype), is_unrolled(walked), row_major(x.shape[2:])
+    found = [taps(builder, axis, position) for axis, position in zip(walked, at, strict=True)]
+    source = element(builder, builder.operands[0], builder.mul(sample, i64(x.strides[0])), kind)
+    start = distance(builder, [first_place(builder, t) for t in found], steps)
+    _ask_for_next_rows(builder, walked, found, x, source)
+    for channel, width in runs(builder, lanes_for(machine, x.dtype), x.shape[1]):
+        best = local(builder, vector(kind, width), lowest(x.dtype, width))
+        where = local(builder, vector(I32, width), splat(builder, builder.trunc(start, I32), width))
+        for place in each_place(builder, found, unroll):
+            pixel = builder.add(distance(builder, place, x.strides[2:]), channel)
+            value = load(builder, element(builder, source, pixel, kind), vector(kind, width))
+            here = splat(builder, builder.trunc(distance(builder, place, steps), I32), width)
+            replace(builder, x.dtype, best, where, value, here)
+        for result, target, of in ((best, best_of, kind), (where, place_of, I32)):
+            store(builder, builder.load(result, typ=vector(of, width)), element(builder, target, channel, of))
 
 
 def _ask_for_next_rows(
