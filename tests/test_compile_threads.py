@@ -14,6 +14,7 @@ from compiled_networks import draw, network
 
 import autograd_core as ag
 from autograd_core import nn, optim
+from autograd_core.errors import CompileError
 from autograd_core.graph import Leaf
 
 F = nn.functional
@@ -109,6 +110,33 @@ def test_other_threads_use_a_model_while_a_step_is_captured(device) -> None:
     np.testing.assert_allclose(found[0][1], gradient, rtol=1e-6)
     np.testing.assert_array_equal(model.weight.numpy(), 2.0 * before)
     assert model.weight.grad is not None
+
+
+def test_what_a_capture_makes_is_refused_to_other_threads_until_it_is_computed(device) -> None:
+    """The state of an optimizer, which its first step makes and others can find."""
+    w = nn.Parameter(draw(3))
+    optimizer = optim.SGD([w], lr=0.1, momentum=0.9)
+    refused: SimpleQueue[Any] = SimpleQueue()
+
+    def look() -> None:
+        (momentum,) = optimizer.state[w].values()
+        for use in (lambda: momentum.numpy(), lambda: momentum + 1.0, lambda: ag.matmul(momentum, momentum)):
+            with pytest.raises(CompileError, match=r"that step makes is used at .*: step is still being captured"):
+                use()
+            refused.put(1)
+
+    @ag.compile
+    def step(x: Any) -> Any:
+        loss = (w * x).sum()
+        loss.backward()
+        optimizer.step()
+        if refused.empty():
+            elsewhere(look, device)
+        return loss
+
+    step(draw(3))
+    assert refused.qsize() == 3
+    np.testing.assert_array_equal(optimizer.state[w]["momentum_buffer"].numpy(), w.grad.numpy())
 
 
 def test_two_captures_of_the_same_parameters_at_once(device) -> None:

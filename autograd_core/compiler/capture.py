@@ -47,7 +47,26 @@ class Symbol:
 
     def view(self) -> Any:
         """The values on the host, of a constant; backends' ``to_numpy`` ends here."""
-        return self.capture.constants[self.var].view()
+        array = self.capture.constants.get(self.var)
+        if array is None:
+            raise self._used_elsewhere()
+        return array.view()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise self._used_elsewhere()
+
+    def __getattr__(self, name: str) -> Any:
+        """Kernels end here that are given what another thread's capture makes, and has not computed."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._used_elsewhere()
+
+    def _used_elsewhere(self) -> CompileError:
+        return CompileError(
+            f"a tensor ({self.dtype}{list(self.shape)}) that {self.capture.name} makes is used {user_line()}, but has no "
+            f"value: {self.capture.name} is still being captured, on another thread, or ended with an error; use the "
+            "tensor when the call has returned"
+        )
 
 
 def user_line() -> str:
@@ -109,8 +128,8 @@ class Capture(Eager):
 
     in_place = False
 
-    def __init__(self, device: Device) -> None:
-        self.device = device
+    def __init__(self, device: Device, name: str = "a function") -> None:
+        self.device, self.name = device, name
         self.transforms = EAGER.transforms
         self.inputs: list[Var] = []
         self.sources: list[Source] = []

@@ -183,7 +183,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     """What ``owner.function`` does, as a variant, and the arrays that are its graph's inputs in this call."""
     tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
     device = next((x.device for x in tensors.values()), None)
-    capture = Capture(get_device() if device is None else device)
+    capture = Capture(get_device() if device is None else device, owner.name)
     before, draws = Watch(owner.function, []), Draws()
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
