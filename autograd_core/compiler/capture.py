@@ -63,9 +63,9 @@ class Symbol:
 
     def _used_elsewhere(self) -> CompileError:
         return CompileError(
-            f"a tensor ({self.dtype}{list(self.shape)}) that {self.capture.name} makes is used {user_line()}, but has no "
-            f"value: {self.capture.name} is still being captured, on another thread, or ended with an error; use the "
-            "tensor when the call has returned"
+            f"a tensor ({self.dtype}{list(self.shape)}) that {self.capture.name} makes is used {user_line()}, but has "
+            f"no value: {self.capture.name} is still being captured, on another thread, or ended with an error; use "
+            "the tensor when the call has returned"
         )
 
 
