@@ -11,6 +11,7 @@ from native_lowered import LEVELS, THREADS, assert_native, check, spread
 
 import autograd_core as ag
 from autograd_core.ops.random import random_permutation_p
+from autograd_core.ops.searching import searchsorted_p
 from autograd_core.ops.sorting import argsort_p
 
 DTYPES = ["float32", "float64", "bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))]
@@ -63,9 +64,21 @@ def test_permutations_are_those_of_the_formula(n: int) -> None:
         check(random_permutation_p, [key], {"n": n}, level=level, threads=threads)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "int16"])
+def test_places_in_an_order(dtype: str) -> None:
+    rng = np.random.default_rng(7)
+    for number, (n, shape) in enumerate([(0, (3,)), (1, (4,)), (33, (5, 7)), (1000, (40,)), (6, ())]):
+        line, wanted = np.sort(numbers(rng, np.dtype(dtype), (n,))), numbers(rng, np.dtype(dtype), shape)
+        line, wanted = (spread(rng, x) if number % 2 else x for x in (line, np.asarray(wanted, dtype)))
+        how = {"level": LEVELS[number % 3], "threads": THREADS[number % 2]}
+        check(searchsorted_p, [line, wanted], {"side": ("left", "right")[number % 2]}, **how)
+        check(searchsorted_p, [line, line], {"side": "right"}, **how)
+
+
 def test_a_compiled_step_sorts_and_shuffles_without_numpy() -> None:
     def step(x: ag.Tensor) -> tuple[ag.Tensor, ...]:
         ranked = ag.sort(x, axis=1, descending=True)[:, :3]
+        ranked = ranked + ag.isin(ranked, x[0]) + ag.searchsorted(ag.arange(-3.0, 3.0, 1.0), ranked)
         return ranked, ag.grad(lambda x: (ag.sort(x, axis=0) ** 2)[1:3].sum())(x), x[ag.random.permutation(50)]
 
     with ag.default_device("cpu"):

@@ -87,6 +87,10 @@ class Namespace:
         # equal infinities have no difference
         return self.where(x1 == x2, x1 + math.log(2), larger + self.log1p(self.exp(-spread)))
 
+    def logaddexp2(self, x1: Any, x2: Any) -> Array:
+        larger, spread = self.maximum(x1, x2), self.abs(x1 - x2)
+        return self.where(x1 == x2, x1 + 1, larger + self.log1p(self.exp2(-spread)) / math.log(2))
+
     def fmax(self, x1: Any, x2: Any) -> Array:
         return self._without_nan("maximum", x1, x2)
 

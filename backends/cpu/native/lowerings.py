@@ -31,6 +31,7 @@ from .random_bits import LOWERINGS as RANDOM
 from .recurrent_lowering import LOWERINGS as RECURRENT
 from .resampling import LOWERINGS as RESAMPLING
 from .scans import LOWERINGS as SCANS
+from .searching import LOWERINGS as SEARCHING
 from .sorting import LOWERINGS as SORTING
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -151,6 +152,7 @@ LOWERINGS: dict[Primitive, Lowering] = {
     **RANDOM,
     **RESAMPLING,
     **SCANS,
+    **SEARCHING,
     **SORTING,
     **RECURRENT,
 }

@@ -185,7 +185,7 @@ class _Line:
             store(b, place, element(b, target, b.mul(i, i64(step)), I64))
 
 
-def _key(builder: Kernel, value: ir.Value, dtype: np.dtype, descending: bool) -> ir.Value:
+def key_of(builder: Kernel, value: ir.Value, dtype: np.dtype, descending: bool = False) -> ir.Value:
     """An unsigned number for each element, in 32 or 64 bits, in the order of the elements."""
     bits = 8 * dtype.itemsize
     own, wide = ir.IntType(bits), ir.IntType(max(32, bits))
@@ -240,7 +240,7 @@ def _emit_argsort(
         short = layout.count <= INSERTED
         with loop(b, 0, layout.count) as i:
             value = load(b, element(b, source, b.mul(i, i64(x.strides[axis])), kind), kind)
-            (line.insert if short else line.put)(i, _key(b, value, x.dtype, descending))
+            (line.insert if short else line.put)(i, key_of(b, value, x.dtype, descending))
         places = line.places if short else line.sorted_places(x.dtype.itemsize)
         line.write(places, target, results[axis])
 
