@@ -6,17 +6,19 @@ Registers, spills and the width of loads are read off what NVRTC says; nothing h
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
 from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
-from cuda_programs import Job, of_the_op_table
+from cuda_programs import Job, kernels_of, of_the_op_table
 
 from autograd_core.aval import Aval, as_dtype
 from autograd_core.backends.cuda.native import Sizes, Source, loop_kernel, random_draw
 from autograd_core.backends.cuda.native.source import with_functions
 from autograd_core.compiler.ir import Equation, Var
 from autograd_core.compiler.loops import Access, Accumulate, Constant, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.nn import functional as F
 from autograd_core.ops.random import random_bernoulli_p, random_integers_p, random_normal_p, random_uniform_p
 from autograd_core.primitive import Primitive
 
@@ -166,6 +168,24 @@ def test_a_layer_norms_gradient_is_one_pass_over_its_rows(architecture: str) -> 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_loss_of_classes_and_its_gradient_are_one_pass_over_the_scores(architecture: str) -> None:
+    """Lowered from the public function: the scores of a row are read once, and their gradient is written once."""
+
+    def program(scores: Any, labels: Any) -> list[Any]:
+        loss = F.cross_entropy(scores.requires_grad_(), labels)
+        loss.backward()
+        return [loss.detach(), scores.grad]
+
+    rng = np.random.default_rng(0)
+    jobs = kernels_of(program, [rng.standard_normal((64, 1000)).astype(F4), rng.integers(0, 1000, 64)])
+    (rows,) = [kernel for kernel, _ in jobs if kernel.inner == (1000,)]
+    found = kernels(loop_kernel(rows, "loss"), architecture)
+    assert set(found) == {"loss", "loss_finish"}
+    assert (found["loss"].moves("ld", 4), found["loss"].moves("st", 4)) == (4, 4)  # of each thread: 64 of them a row
+    assert found["loss"].moves("ld", 1) == 2  # the label, and what the loss counts for
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_tiles_columns_totals_and_split_rows(architecture: str) -> None:
     found = kernels(loop_kernel(transposed(1000, 1000), "turn"), architecture)["turn"]
     assert found.shared == 32 * 33 * 4
@@ -200,7 +220,7 @@ def test_64_bit_positions_compile() -> None:
 
 @pytest.fixture(scope="module")
 def table(pytestconfig: pytest.Config) -> list[Job]:
-    return list(of_the_op_table(every=pytestconfig.getoption("--every-case")))
+    return of_the_op_table(every=pytestconfig.getoption("--every-case"))
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def compare(jobs: Iterable[Job], sizes: Sizes, *, order: int = 0, anywhere: bool
 
 @pytest.fixture(scope="module")
 def table(pytestconfig: pytest.Config) -> list[Job]:
-    return list(of_the_op_table(every=pytestconfig.getoption("--every-case")))
+    return of_the_op_table(every=pytestconfig.getoption("--every-case"))
 
 
 @pytest.mark.slow
