@@ -22,6 +22,7 @@ from .attention import LOWERINGS as ATTENTION
 from .convolution import Fusion, convolution, convolution_input, supports
 from .convolution_weight import convolution_weight
 from .engine import KernelSpec
+from .folding import LOWERINGS as FOLDING
 from .gather import LOWERINGS as GATHER
 from .gemm import BatchDimension, MatrixLayout, gemm
 from .located import Copies, Located, Lowered, Lowering
@@ -146,6 +147,7 @@ LOWERINGS: dict[Primitive, Lowering] = {
     convolution_weight_p: convolution_lowering(convolution_weight, "x_layout", "g_layout", None),
     **ALIGNMENTS,
     **ATTENTION,
+    **FOLDING,
     **GATHER,
     **PLACING,
     **POOLING,
