@@ -42,6 +42,12 @@ class Arithmetic:
         rest = cupy.remainder(x1, x2)
         return cupy.where((rest != 0) & ((x1 < 0) != (x2 < 0)), rest - x2, rest)
 
+    def full(self, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+        """A number outside the range of an integer dtype wraps around; CuPy refuses it."""
+        if dtype is not None and type(fill_value) in (int, float):
+            fill_value = np.full((), fill_value, dtype)[()]
+        return self._cupy.full(shape, fill_value, dtype=dtype)
+
     def nextafter(self, x1: Any, x2: Any) -> Any:
         """By the bits, as whole numbers in the order of the floats: CuPy takes subnormal numbers for 0."""
         cupy, dtype = self._cupy, x1.dtype

@@ -16,6 +16,7 @@ import numpy as np
 from autograd_core.backend import Availability, Device, Kernel, get_device
 from autograd_core.cuda import MemoryStats
 from autograd_core.errors import BackendUnavailableError
+from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
 from autograd_core.primitive import Primitive
 
@@ -135,8 +136,20 @@ class CudaBackend:
     def _kernels(self) -> dict[Primitive, Callable[..., Any]]:
         return {
             **indexing_kernels(self._cupy, self.queue, self._formulas),
+            power_p: self._power,
             transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),
         }
+
+    def _power(self, x1: Any, x2: Any) -> Any:
+        """Whole numbers to negative powers are refused, as by NumPy, for which the host waits; CuPy gives 0."""
+        if x2.dtype.kind == "i" and x2.size:
+            queue = self.queue(x2.data.device_id)
+            negative = None if queue.stream.is_capturing() else (x2 < 0).any().get(blocking=False)
+            if negative is not None:
+                queue.wait()
+                if negative:
+                    raise ValueError("Integers to negative integer powers are not allowed.")
+        return x1**x2
 
     def kernel(self, primitive: Primitive) -> Kernel | None:
         """The kernel or the formula, run on the device of its operands; None where the composed form is to run."""
