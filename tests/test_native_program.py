@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 pytest.importorskip("llvmlite", reason="native programs are machine code made by llvmlite")
 
 
-from autograd_core.backends.cpu.native import emit, team
+from autograd_core.backends.cpu.native import emit, engine, team
 from autograd_core.backends.cpu.native.engine import KernelSpec
 from autograd_core.backends.cpu.native.program import Call, Operand, assemble, barriers, pointers
 
@@ -148,6 +150,19 @@ def test_kernels_of_equal_keys_are_one_code_but_1_and_1_point_0_are_two():
     assert memory.tolist() == [1.0, 2.0, 1.0]
     addresses = {program.function(i) for i in range(3)}
     assert len(addresses) == 2
+
+
+def test_where_waiting_threads_give_way_by_another_name_it_is_known_before_code_is_loaded(monkeypatch):
+    give_way = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
+    library = SimpleNamespace(kernel32=SimpleNamespace(SwitchToThread=give_way))
+    named = {}
+    monkeypatch.setattr(engine, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(engine.ctypes, "windll", library, raising=False)
+    monkeypatch.setattr(engine.llvm, "add_symbol", named.__setitem__)
+    engine._name_system_calls.cache_clear()
+    engine.Code([])
+    engine._name_system_calls.cache_clear()
+    assert named == {"sched_yield": engine.address_of(give_way)}
 
 
 def test_little_work_runs_alone_and_little_calls_run_on_one_thread():

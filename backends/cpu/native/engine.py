@@ -249,6 +249,7 @@ class Code:
     """
 
     def __init__(self, objects: Sequence[bytes], cached: int = 0):
+        _name_system_calls()
         self.objects, self.cached = len(objects), cached
         self._engines = []
         for data in objects:
