@@ -19,6 +19,7 @@ from .emit import (
     i64,
     load,
     loop,
+    rounded_up,
     smaller,
     splat,
     store,
@@ -113,7 +114,7 @@ class Attention:
         self.builder, self.machine, self.problem = builder, machine, problem
         self.dtype, self.kind, self.lanes = problem.dtype, type_of(problem.dtype), machine.lanes(problem.dtype)
         self.results = results
-        self.stride = -(-problem.keys // self.lanes) * self.lanes  # of a row of scores
+        self.stride = rounded_up(problem.keys, self.lanes)  # of a row of scores
         self.register = vector(self.kind, self.lanes)
         self.pointers: dict[str, ir.Value] = {}
         self.seen: ir.Value | None = None  # how many keys a block's queries look at, if not all
@@ -269,7 +270,7 @@ def workspace(p: Problem) -> dict[str, int]:
     sizes = {"k": p.features * stride, "scores": p.block * stride, "total": p.block + slack, "top": p.block + slack}
     if "g" in p.operands:
         sizes |= {"v": p.width * stride, "slopes": p.block * stride}
-    return {name: -(-size * p.dtype.itemsize // LINE) * LINE + LINE for name, size in sizes.items()}
+    return {name: rounded_up(size * p.dtype.itemsize, LINE) + LINE for name, size in sizes.items()}
 
 
 def each_block(run: Attention, matrix_and_block: Sequence[ir.Value], body: Callable[[ir.Value, int], None]) -> None:

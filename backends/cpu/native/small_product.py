@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from .emit import Kernel, element, i64, loop, smaller, type_of
+from .emit import Kernel, element, i64, loop, rounded_up, smaller, type_of
 from .machine import Machine
 from .packing import Panel, lane_mask, pack
 from .tile import Segment, TileShape, accumulate, largest, zeros
@@ -87,11 +87,11 @@ def _row_tiles(m: int, most: int) -> list[tuple[int, int, int]]:
 
 def pack_transposed(
     builder: Kernel, machine: Machine, dtype: np.dtype, source: Factor, shape: tuple[int, int], target: ir.Value
-) -> int:
-    """Copy a (rows, columns) matrix of contiguous rows so that its columns are; returns the distance of these."""
+) -> None:
+    """Copy a (rows, columns) matrix of contiguous rows so that its columns are, each as many whole registers."""
     rows, columns = shape
     kind, lanes = type_of(dtype), machine.lanes(dtype)
-    stride = -(-rows // lanes) * lanes
+    stride = rounded_up(rows, lanes)
     whole = rows // lanes * lanes
 
     def some(start: ir.Value, count: int) -> None:
@@ -104,4 +104,3 @@ def pack_transposed(
             some(start, lanes)
     if rows > whole:
         some(i64(whole), rows - whole)
-    return stride

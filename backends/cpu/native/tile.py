@@ -25,9 +25,7 @@ from .emit import I64, constant, element, fma, i64, load, masked_load, splat, ty
 from .machine import Machine
 
 UNROLL = 4
-LONGEST_BODY = (
-    32  # fma instructions: beyond it unrolling gains little, compiles slowly, and LLVM may spill accumulators
-)
+LONGEST_BODY = 32  # fma instructions: beyond it unrolling gains little, compiles slowly, and LLVM may spill
 
 Values = list[ir.Value]
 Finish = Callable[[ir.IRBuilder, int, int, ir.Value], None]
