@@ -126,6 +126,14 @@ def test_of_a_pooling_the_maxima_lie_as_they_are_wanted() -> None:
     assert not plan.layouts
 
 
+def test_a_pooling_over_everything() -> None:
+    def f(x: Any, w1: Any, w2: Any) -> Any:
+        return F.max_pool2d(F.relu(two_convolutions(x, w1, w2)), (4, 5)).reshape((2, 5))
+
+    _, plan = laid_out(gradients(lambda *a: ag.square(f(*a)).sum()), f32(2, 3, 6, 7), W1, W2)
+    assert {v.shape for v in plan.layouts} == {(2, 6, 6, 7), (2, 5, 4, 5)}
+
+
 def test_what_is_flattened_as_well_is_copied() -> None:
     def f(x: Any, w1: Any, w2: Any, w3: Any, d: Any) -> Any:
         y = F.relu(F.conv2d(x, w1, padding=1))

@@ -86,6 +86,13 @@ NETWORKS: dict[str, Callable[[], list[nn.Module]]] = {
     ],
     "residual": lambda: [nn.Conv2d(3, 16, 3, padding=1), Residual(16), nn.AvgPool2d(2), nn.Conv2d(16, 4, 3, groups=1)],
     "joined": lambda: [Joined(3), nn.MaxPool2d(3, stride=2, padding=1), nn.Conv2d(16, 4, 2), nn.AdaptiveAvgPool2d(1)],
+    "averaged": lambda: [
+        nn.Conv2d(3, 16, 3),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(16, 20, 3),
+        nn.AdaptiveAvgPool2d(1),
+    ],
     "dropped": lambda: [nn.Conv2d(3, 16, 3), nn.Dropout(0.4), nn.GELU(), nn.Conv2d(16, 16, 3), nn.MaxPool2d(2)],
 }
 

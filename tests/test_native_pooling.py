@@ -96,6 +96,9 @@ def test_means_and_their_shares_are_those_of_the_formula(level, case):
             x, g = spread(rng, x), spread(rng, g)
         check(avg_pool_p, [x], params, level=level, threads=threads, **near)
         check(avg_spread_p, [g], params, level=level, threads=threads, **near)
+        check(avg_pool_p, [last(x)], params, level=level, threads=threads, layout=(channels_last,), **near)
+        for v in (g, last(g)):
+            check(avg_spread_p, [v], params, level=level, threads=threads, layout=(channels_last,), **near)
 
 
 def network(kind):

@@ -128,10 +128,12 @@ class _Choice:
                     self._leader[first] = second
 
     def _images(self, e: Equation, images: Images) -> list[Var | None]:
-        """The values whose memory holds the equation's images; None for a part of one, or none at all."""
+        """The values whose memory holds the equation's images; None for a part of one."""
         values = [e.inputs[i] for i in images.inputs] + [e.outputs[i] for i in images.outputs]
         found: list[Var | None] = []
         for v in values:
+            if not _is_image(v):  # either way is the same
+                continue
             view = self.plan.views.get(v)
             base = v if view is None else view.base
             whole = view is None or (base.shape == v.shape and view[1:] == (row_major(v.shape), 0))

@@ -25,6 +25,7 @@ from autograd_core.ops.pooling import (
 )
 from autograd_core.primitive import Primitive
 
+from . import means_last
 from .emit import I32, I64, TYPES, Kernel, constant, element, i64, load, local, loop, splat, store, type_of, vector
 from .engine import KernelSpec
 from .located import Copies, Located, Lowered, Lowering, operands_in_order
@@ -66,11 +67,11 @@ def _max_pool(equation: Equation, inputs: Sequence[Located], outputs: Sequence[L
         return None
     emit = partial(_emit_max, x=x, windows=windows)
     y, index = outputs
-    if not index.contiguous:
-        if not channels_together(x, index) or not (y.contiguous or channels_together(y)):
+    if not (x.contiguous and index.contiguous) and channels_together(x, index):
+        if not y.contiguous and not channels_together(y):
             return None
         emit = partial(emit_max, x=x, y=y, index=index, windows=windows)
-    elif not y.contiguous:
+    elif not (y.contiguous and index.contiguous):
         return None
     flops = 4 * prod(outputs[0].shape) * windows.taps
     key = _key("max_pool", [x, *outputs], windows)
@@ -193,15 +194,20 @@ def _emit_moved(
 # ------------------------------------------------------------------------------------------- means
 
 
-def _mean(name: str, emit: Callable[..., None]) -> Lowering:
+def _mean(name: str, emit: Callable[..., None], emit_last: Callable[..., None]) -> Lowering:
     def lowering(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Located]) -> Lowered | Copies | None:
         (x,), params = inputs, equation.params
         if x.dtype not in FLOATS:
             return None
         windows, divisor = params["windows"], params["divisor"]
         written = partial(emit, x=x, windows=windows, divisor=divisor)
+        images = outputs if name == "avg_spread" else (x, *outputs)
+        if not all(image.contiguous for image in images) and channels_together(*images):
+            written = partial(emit_last, x=x, y=outputs[0], windows=windows, divisor=divisor)
+        elif not outputs[0].contiguous:
+            return None
         flops = windows.taps * windows.outputs * prod(x.shape[:2])
-        key = _key(name, inputs, windows, divisor)
+        key = _key(name, [x, *outputs], windows, divisor)
         return Lowered(
             KernelSpec(name, key, 2, written, flops=flops, bytes=_bytes(*inputs, *outputs)), operands_in_order(1)
         )
@@ -313,6 +319,6 @@ LOWERINGS: dict[Primitive, Lowering] = {
     max_pool_p: _max_pool,
     pool_gather_p: _gather,
     pool_scatter_p: _scatter,
-    avg_pool_p: _mean("avg_pool", _emit_mean),
-    avg_spread_p: _mean("avg_spread", _emit_spread),
+    avg_pool_p: _mean("avg_pool", _emit_mean, means_last.emit_mean),
+    avg_spread_p: _mean("avg_spread", _emit_spread, means_last.emit_spread),
 }

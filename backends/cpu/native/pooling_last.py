@@ -41,7 +41,7 @@ from .window_walk import Axis, Taps, axes, each_place, first_place, is_unrolled,
 
 FEW = 32  # images: threads share parts of each
 MOST_ROWS, MOST_BYTES = 4, 1024  # of pixels that are asked for at a time
-MOST_WINDOWS = 32  # whose maxima are put into planes at once
+ROW = 1 << 14  # maxima that are put into planes at once
 SHUFFLED = (F32, F64, I32, I64)  # shorter ones would need very many instructions
 
 
@@ -54,26 +54,24 @@ def emit_max(builder: Kernel, machine: Machine, *, x: Located, y: Located, index
     """The maxima, and their places within a plane. The maxima may lie plane after plane."""
     walked, kind = axes(windows), type_of(x.dtype)
     across, channels, planes = walked[-1].output, x.shape[1], not channels_together(y)
-    piece = min(across, MOST_WINDOWS) if planes else across
-    pieces = -(-across // piece)
+    piece = max(1, min(across, ROW // channels)) if planes else across
     row = buffer(builder, x.dtype, piece * channels) if planes else None
-    shape = (x.shape[0], *windows.output[:-1], pieces)
+    shape = (x.shape[0], *windows.output[:-1])
     first, last = builder.share(prod(shape))
-    with loop(builder, first, last) as number:
-        sample, *at, part = coordinates(builder, number, shape)
+    with loop(builder, first, last) as number, loop(builder, 0, across, piece) as begin:
+        sample, *at = coordinates(builder, number, shape)
         # the last piece overlaps the one before
-        start = smaller(builder, builder.mul(part, i64(piece)), i64(across - piece))
+        start = smaller(builder, begin, i64(across - piece))
         with loop(builder, 0, piece) as window:
             here = [*at, builder.add(start, window)]
-            to = element(builder, builder.operands[2], _pixel(builder, sample, here, index), I32)
+            to = element(builder, builder.operands[2], pixel_of(builder, sample, here, index), I32)
             if row is None:
-                best = element(builder, builder.operands[1], _pixel(builder, sample, here, y), kind)
+                best = element(builder, builder.operands[1], pixel_of(builder, sample, here, y), kind)
             else:
                 best = element(builder, row, builder.mul(window, i64(channels)), kind)
             _windows_maxima(builder, machine, walked, x, (sample, here), best, to)
         if row is not None:
-            to = distance(builder, [sample, *at, start], (y.strides[0], *y.strides[2:]))
-            to = element(builder, builder.operands[1], to, kind)
+            to = element(builder, builder.operands[1], pixel_of(builder, sample, [*at, start], y), kind)
             _into_planes(builder, elements(machine, x.dtype), row, channels, to, y.strides[1], piece)
 
 
@@ -105,7 +103,7 @@ def _windows_maxima(
     found = [taps(builder, axis, position) for axis, position in zip(walked, at, strict=True)]
     source = element(builder, builder.operands[0], builder.mul(sample, i64(x.strides[0])), kind)
     start = distance(builder, [first_place(builder, t) for t in found], steps)
-    _ask_for_next_rows(builder, walked, found, x, source)
+    ask_for_next_rows(builder, walked, found, x, source)
     for channel, width in runs(builder, lanes_for(machine, x.dtype), x.shape[1]):
         best = local(builder, vector(kind, width), lowest(x.dtype, width))
         where = local(builder, vector(I32, width), splat(builder, builder.trunc(start, I32), width))
@@ -118,7 +116,7 @@ def _windows_maxima(
             store(builder, builder.load(result, typ=vector(of, width)), element(builder, target, channel, of))
 
 
-def _ask_for_next_rows(
+def ask_for_next_rows(
     builder: Kernel, walked: Sequence[Axis], found: Sequence[Taps], x: Located, source: ir.Value
 ) -> None:
     """What the window below this one reads and none before: rows of pixels follow one another too far apart."""
@@ -134,7 +132,7 @@ def _ask_for_next_rows(
         asked.step()
 
 
-def _pixel(builder: Kernel, sample: ir.Value, at: Sequence[ir.Value], image: Located) -> ir.Value:
+def pixel_of(builder: Kernel, sample: ir.Value, at: Sequence[ir.Value], image: Located) -> ir.Value:
     return distance(builder, [sample, *at], (image.strides[0], *image.strides[2:]))
 
 
@@ -164,13 +162,13 @@ def emit_scattered(builder: Kernel, machine: Machine, *, v: Located, index: Loca
         with nest(builder, v.shape[2:]) as window:
             for asked, _, _ in ahead:
                 asked.step()
-            listed = builder.add(_pixel(builder, sample, window, index), start)
-            held = builder.add(_pixel(builder, sample, window, v), builder.mul(start, i64(v.strides[1])))
+            listed = builder.add(pixel_of(builder, sample, window, index), start)
+            held = builder.add(pixel_of(builder, sample, window, v), builder.mul(start, i64(v.strides[1])))
             for at, width in runs(builder, lanes, block):
                 from_ = element(builder, values, builder.add(held, builder.mul(at, i64(v.strides[1]))), kind)
                 listed_here = element(builder, places, builder.add(listed, at), type_of(index.dtype))
                 to = element(builder, whole, at, kind)
-                _scatter(builder, _strided(builder, kind, from_, v.strides[1], width), listed_here, index, to, x)
+                _scatter(builder, strided(builder, kind, from_, v.strides[1], width), listed_here, index, to, x)
 
 
 def _whole(builder: Kernel, image: Located, windows: int, *, written: bool) -> Ahead:
@@ -211,7 +209,7 @@ def _scatter(builder: Kernel, values: ir.Value, listed: ir.Value, index: Located
     builder.position_at_end(after)
 
 
-def _strided(builder: Kernel, kind: ir.Type, first: ir.Value, step: int, width: int) -> ir.Value:
+def strided(builder: Kernel, kind: ir.Type, first: ir.Value, step: int, width: int) -> ir.Value:
     """A vector of elements that lie so far apart."""
     if step == 1 or width == 1:
         return load(builder, first, vector(kind, width))
