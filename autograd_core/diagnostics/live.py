@@ -37,7 +37,7 @@ def live_tensors(device: Device) -> list[LiveTensor]:
     objects = gc.get_objects()
     tensors = [x for x in objects if isinstance(x, Tensor) and getattr(x, "device", None) is device]
     names = _parameter_names(objects)
-    described: dict[int, LiveTensor] = {}
+    described: dict[int, tuple[int, LiveTensor]] = {}
     keepers = _keepers(x for x in objects if type(x) is Node)
     gradients = {
         id(_memory(x.node.grad)): f"gradient of {names.get(id(x), 'a variable')}"
