@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from autograd_core.aval import BOOL
+
 
 class Arithmetic:
     """``xp.remainder`` and its kin as NumPy has them."""
@@ -68,6 +70,18 @@ class Arithmetic:
             raise TypeError("sign: booleans have no sign")
         return self._cupy.sign(x)
 
+    def logical_and(self, x1: Any, x2: Any) -> Any:
+        return self._cupy.logical_and(_truth(x1), _truth(x2))
+
+    def logical_or(self, x1: Any, x2: Any) -> Any:
+        return self._cupy.logical_or(_truth(x1), _truth(x2))
+
+    def logical_xor(self, x1: Any, x2: Any) -> Any:
+        return self._cupy.logical_xor(_truth(x1), _truth(x2))
+
+    def logical_not(self, x: Any) -> Any:
+        return self._cupy.logical_not(_truth(x))
+
     def log1p(self, x: Any) -> Any:
         """Of complex numbers too, small ones without loss: log|1 + x| from |1 + x|**2 - 1."""
         cupy = self._cupy
@@ -87,6 +101,11 @@ class Arithmetic:
         a, b = x.real, x.imag
         half = cupy.sin(0.5 * b)
         return _joined(cupy, cupy.expm1(a) * cupy.cos(b) - 2.0 * half * half, cupy.exp(a) * cupy.sin(b), x.dtype)
+
+
+def _truth(x: Any) -> Any:
+    """Complex numbers as booleans: CuPy's logical functions do not take them."""
+    return x != 0 if getattr(x, "dtype", BOOL).kind == "c" else x
 
 
 def _joined(cupy: Any, real: Any, imag: Any, dtype: Any) -> Any:
