@@ -167,6 +167,29 @@ def test_an_update_is_in_place_though_nobody_keeps_the_gradient() -> None:
     assert all((w.data != old).any() for w, old in zip(weights, before, strict=True))
 
 
+def test_a_state_that_its_product_does_not_read_is_the_end_of_the_product() -> None:
+    def make() -> Made:
+        kept = nn.Buffer(ag.zeros((40, 30)))
+        x, w = (ag.arange(n * 20, dtype="float32").reshape((n, 20)) * 0.01 for n in (40, 30))
+
+        def step() -> Any:
+            before = kept.sum()
+            kept.assign_(nn.functional.relu(nn.functional.linear(x, w)))
+            return before
+
+        return [kept], step
+
+    found, function = make()
+    step = ag.compile(function)
+    for _ in range(CALLS):
+        step()
+    assert names(step) == ["loop_sum", "product_40x30x20_max"]
+    assert len(step.latest.runner.in_place) == 1
+    expected, function = make()
+    function()
+    np.testing.assert_allclose(found[0].data, expected[0].data, rtol=1e-6)
+
+
 # ------------------------------------------------------------------------------------------ whole steps
 
 

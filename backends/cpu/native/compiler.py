@@ -79,8 +79,9 @@ def compile_graph(
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
 
     def accepts(unit: FusedUnit, sums: LoopUnit | None) -> bool:
-        # a product may keep partial sums where its result goes: no place for one that takes the old value's memory
-        return replaced.keys().isdisjoint(unit.outputs) and pays(unit, sums)
+        # a product may keep partial sums where its result goes: that cannot be the memory of a value that it reads
+        read = set(map(storage.root, unit.inputs))
+        return all(replaced.get(v) not in read for v in unit.outputs) and pays(unit, sums)
 
     units = joined_across(with_epilogues(fused, graph, sizes_of, accepts), fused.views, replaced)
     noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
