@@ -7,14 +7,11 @@ for each other, and nothing of memory fences or speed.
 from __future__ import annotations
 
 import ctypes
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import cuda_host
+import cuda_grid
 import numpy as np
 import pytest
 from fences import fenced
@@ -23,8 +20,6 @@ from autograd_core.backends.cuda.native import recurrent
 from autograd_core.backends.cuda.native.recurrent import Cut, Persistent, Recurrence
 from autograd_core.ops import _recurrences as formulas
 
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-ffp-contract=off"]
-GRID = Path(__file__).parent / "cuda_grid.h"
 ERRORS = {"fp32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product's factors, and a few steps long
 SMALL = Cut(units=16, rows=8, warps=2)
 
@@ -55,27 +50,14 @@ def name(case: Any) -> str:
 @cache
 def library() -> ctypes.CDLL:
     """All cases, compiled for the host."""
-    cuda_host.needs_compiler()
-    rendered = [recurrent.render(*case) for case in CASES]
-    functions = rendered[0].unit.removesuffix(rendered[0].text)
-    entries = [f"ENTRY_TOGETHER({p.entry})" for p in rendered]
-    text = "\n".join([f'#include "{GRID}"', functions, *(p.text for p in rendered), *entries])
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "kernels.cpp").write_text(text)
-        command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[:4000]
-        return ctypes.CDLL(f"{folder}/kernels.so")
+    return cuda_grid.compiled([recurrent.render(*case) for case in CASES])
 
 
 def launch(rendered: Persistent, arrays: dict[str, np.ndarray | None], order: int) -> dict[str, np.ndarray]:
     """What the arrays hold after one launch on copies of them, none of which may be left by a byte."""
     held = {n: None if arrays[n] is None else fenced(np.asarray(arrays[n])) for n in rendered.arguments}
     held["arrivals"] = fenced(np.zeros(rendered.arrivals, np.uint8))
-    pointers = [None if a is None else a.ctypes.data for a in held.values()]
-    function = getattr(library(), f"launch_{rendered.entry}")
-    places = (ctypes.c_void_p * len(pointers))(*pointers)
-    assert function(places, rendered.grid, rendered.block, rendered.shared, order) == 0
+    cuda_grid.run(library(), rendered, list(held.values()), order)
     return {n: a for n, a in held.items() if a is not None}
 
 

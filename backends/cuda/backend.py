@@ -25,6 +25,7 @@ from .indexing_kernels import kernels as indexing_kernels
 from .memory import described, out_of_memory, stats
 from .namespace import Formulas, Namespace
 from .queues import Queue
+from .recurrent_kernels import kernels as recurrent_kernels
 
 
 class CudaBackend:
@@ -136,6 +137,7 @@ class CudaBackend:
     def _kernels(self) -> dict[Primitive, Callable[..., Any]]:
         return {
             **indexing_kernels(self._cupy, self.queue, self._formulas),
+            **recurrent_kernels(self._cupy, self._formulas),
             power_p: self._power,
             transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),
         }

@@ -274,6 +274,7 @@ def getDeviceProperties(device: int) -> dict[str, Any]:
         "major": 9,
         "minor": 0,
         "multiProcessorCount": 4,
+        "sharedMemPerBlockOptin": 227 << 10,
         "totalGlobalMem": machine.device_memory,
     }
 

@@ -34,6 +34,11 @@ ARGUMENTS = {
 }
 
 
+def written(kind: str, way: str) -> tuple[str, ...]:
+    """The arguments that a launch writes, in order."""
+    return tuple(a.rstrip("*") for a in ARGUMENTS[kind, way].split() if a.endswith("*"))
+
+
 class Recurrence(NamedTuple):
     """A layer in one direction. kind: "lstm", "gru" or "rnn"; way: "forward" or "adjoint"; mode: of the products."""
 

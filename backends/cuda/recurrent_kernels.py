@@ -1,0 +1,151 @@
+"""Recurrent layers and their adjoints on the GPU: one launch for the steps, where the recurrent weights fit on chip.
+
+Elsewhere (float64, projections, sizes that make no whole tiles, matrices larger than all registers) the formulas run,
+one product a step. Not yet run on hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from autograd_core import context
+from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rnn_p, rnn_vjp_p
+from autograd_core.primitive import Primitive
+
+from .native import recurrent
+from .native.recurrent import Persistent, Recurrence, written
+
+OPTIONS = ("--std=c++17", "-default-device")
+PRIMITIVES = {
+    ("lstm", "forward"): lstm_p,
+    ("lstm", "adjoint"): lstm_vjp_p,
+    ("gru", "forward"): gru_p,
+    ("gru", "adjoint"): gru_vjp_p,
+    ("rnn", "forward"): rnn_p,
+    ("rnn", "adjoint"): rnn_vjp_p,
+}
+# What precedes the layer's own operands in those of an adjoint.
+BEFORE = {
+    "lstm": ("gy", "gh", "gc", "states", "gates", "cells"),
+    "gru": ("gy", "gh", "states", "gates", "inner"),
+    "rnn": ("gy", "gh", "states"),
+}
+
+
+class Launches:
+    """Launches by problem, for one device; each is compiled once."""
+
+    def __init__(self, cupy: Any, index: int):
+        self._cupy = cupy
+        properties = cupy.cuda.runtime.getDeviceProperties(index)
+        room = properties["multiProcessorCount"], properties["sharedMemPerBlockOptin"]
+
+        @lru_cache(256)
+        def found(problem: Recurrence) -> tuple[Persistent, Any] | None:
+            cut = recurrent.best_cut(problem, *room)
+            return None if cut is None else self._loaded(recurrent.render(problem, cut))
+
+        self.found = found
+
+    def _loaded(self, launch: Persistent) -> tuple[Persistent, Any]:
+        # launched cooperatively, blocks that do not all fit on the GPU are an error instead of waiting for ever
+        module = self._cupy.RawModule(code=launch.unit, options=OPTIONS, enable_cooperative_groups=True)
+        function = module.get_function(launch.entry)
+        function.max_dynamic_shared_size_bytes = launch.shared
+        return launch, function
+
+    def run(self, problem: Recurrence, arrays: dict[str, Any]) -> None:
+        """Enqueue the launch that was found, on arrays by its names for them; those that there are not are null."""
+        found = self.found(problem)
+        assert found is not None
+        launch, function = found
+        given = (arrays.get(name) for name in launch.arguments)
+        arrivals = self._cupy.zeros(launch.arrivals, "uint8")
+        arguments = (*(0 if x is None else x for x in given), arrivals)
+        function((launch.grid,), (launch.block,), arguments, shared_mem=launch.shared)
+
+
+class Recurrent:
+    """The kernel of one primitive: the launch where there is one, else the formula with ``xp``."""
+
+    def __init__(self, cupy: Any, xp: Any, launches: Callable[[int], Launches], kind: str, way: str):
+        self._cupy, self._xp, self._launches = cupy, xp, launches
+        self._kind, self._way = kind, way
+        self._formula = PRIMITIVES[kind, way].forward
+
+    def __call__(self, *operands: Any, has: tuple[str, ...], **options: Any) -> tuple[Any, ...]:
+        names = has if self._way == "forward" else (*BEFORE[self._kind], *has)
+        p = dict(zip(names, operands, strict=True))
+        problem = self._problem(p, **options)
+        launches = self._launches(operands[0].data.device_id)
+        if problem is None or launches.found(problem) is None:
+            return self._formula(self._xp, *operands, has=has, **options)
+        arrays = self._arrays(p)
+        if self._way == "forward":
+            arrays |= self._projected(p, problem.hidden)
+        else:
+            arrays |= self._results(arrays)
+        launches.run(problem, arrays)
+        return tuple(self._returned(arrays, 0 if problem.reverse else problem.steps - 1))
+
+    def _problem(self, p: dict[str, Any], reverse: bool, nonlinearity: str = "tanh") -> Recurrence | None:
+        """None where only the formulas know how."""
+        length, batch, _ = p["x"].shape
+        if p["x"].dtype.name != "float32" or "weight_hr" in p or not length or not batch:
+            return None
+        relu, mode = nonlinearity == "relu", context.current().math
+        return Recurrence(self._kind, self._way, length, batch, p["h0"].shape[-1], reverse, relu, mode)
+
+    def _arrays(self, p: dict[str, Any]) -> dict[str, Any]:
+        """Operands as a launch takes them, by its names for them."""
+        arrays = {name: self._cupy.ascontiguousarray(x) for name, x in p.items() if name not in ("x", "weight_ih")}
+        arrays["weight"] = arrays["weight_hh"]
+        if "bias_hh" in arrays:
+            arrays["bias"] = arrays["bias_hh"]
+        if "lengths" in arrays:
+            arrays["lengths"] = arrays["lengths"].astype("int32")
+        return arrays
+
+    def _projected(self, p: dict[str, Any], hidden: int) -> dict[str, Any]:
+        """The input's part of the gates, in whose place the launch leaves the gates, and room for the rest."""
+        length, batch, features = p["x"].shape
+        gates = self._cupy.matmul(p["x"].reshape(length * batch, features), p["weight_ih"].T)
+        bias = p.get("bias_ih" if self._kind == "gru" else "bias")
+        if bias is not None:
+            gates += bias
+        gates = gates.reshape(length, batch, -1)
+        if self._kind == "rnn":
+            return {"states": gates}
+        states, saved = (self._cupy.empty((length, batch, hidden), gates.dtype) for _ in range(2))
+        return {"gates": gates, "states": states, BEFORE[self._kind][-1]: saved}
+
+    def _results(self, arrays: dict[str, Any]) -> dict[str, Any]:
+        """Room for what an adjoint leaves."""
+        gates = arrays["states" if self._kind == "rnn" else "gates"]
+        like = {"dh0": arrays["h0"], "dc0": arrays.get("c0")}
+        return {name: self._cupy.empty_like(like.get(name, gates)) for name in written(self._kind, "adjoint")}
+
+    def _returned(self, arrays: dict[str, Any], last: int) -> Iterator[Any]:
+        """The primitive's results."""
+        if self._way == "adjoint":
+            yield from (arrays[name] for name in written(self._kind, "adjoint"))
+            return
+        yield arrays["states"]
+        yield arrays["states"][last].copy()
+        if self._kind == "lstm":
+            yield arrays["cells"][last].copy()
+        if self._kind != "rnn":
+            yield arrays["gates"]
+            yield arrays[BEFORE[self._kind][-1]]
+
+
+def kernels(cupy: Any, xp: Any) -> dict[Primitive, Callable[..., Any]]:
+    """xp: what formulas are run with."""
+
+    @lru_cache(None)
+    def launches(index: int) -> Launches:
+        return Launches(cupy, index)
+
+    return {primitive: Recurrent(cupy, xp, launches, *which) for which, primitive in PRIMITIVES.items()}

@@ -1,0 +1,119 @@
+"""Recurrent layers on CUDA devices: the launches' CUDA C run on the host, their calls made on the fake CuPy.
+
+Not yet run on hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import cuda_grid
+import fake_cupy
+import numpy as np
+import pytest
+from cuda_tools import fake_devices
+
+import autograd_core as ag
+from autograd_core import nn
+from autograd_core.backends.cuda.native import recurrent
+from autograd_core.backends.cuda.native.recurrent import Recurrence
+
+LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+SIZES = {"steps": 3, "batch": 5, "hidden": 32}
+GPU = {"multiprocessors": 4, "shared": 227 << 10}
+
+
+@pytest.fixture
+def machine() -> Iterator[fake_cupy.Machine]:
+    with fake_devices() as machine:
+        yield machine
+
+
+@cache
+def compiled(kind: str, mode: str) -> tuple[Any, list[recurrent.Persistent]]:
+    """The layer's launches, compiled for the host."""
+    launches = []
+    for way in ("forward", "adjoint"):
+        problem = Recurrence(kind, way, **SIZES, mode=mode)
+        cut = recurrent.best_cut(problem, **GPU)
+        assert cut is not None
+        launches.append(recurrent.render(problem, cut))
+    return cuda_grid.compiled(launches), launches
+
+
+def on_the_host(machine: fake_cupy.Machine, kind: str, mode: str = "fp32") -> list[str]:
+    """Have the fake run the layer's launches; their names."""
+    library, launches = compiled(kind, mode)
+    for launch in launches:
+
+        def body(grid: tuple, block: tuple, arguments: list[Any], launch: Any = launch) -> None:
+            assert (grid, block) == ((launch.grid,), (launch.block,))
+            cuda_grid.run(library, launch, [a if isinstance(a, np.ndarray) else None for a in arguments])
+
+        machine.bodies[launch.entry] = body
+    return [launch.entry for launch in launches]
+
+
+def gradients(layer: nn.Module, x: np.ndarray, device: str, lengths: Any = None) -> list[np.ndarray]:
+    """Results and gradients of a layer, whose weights are copied to the device."""
+    copy = type(layer)(7, SIZES["hidden"], bias=layer.bias)
+    copy.load_state_dict(layer.state_dict())
+    copy.to(device)
+    given = ag.tensor(x, device=device, requires_grad=True)
+    packed = given if lengths is None else nn.utils.rnn.pack_padded_sequence(given, lengths, enforce_sorted=False)
+    y, state = copy(packed)
+    y = y if lengths is None else nn.utils.rnn.pad_packed_sequence(y)[0]
+    ends = state if isinstance(state, tuple) else (state,)
+    loss = sum((v * v).sum() for v in (y, *ends))
+    loss.backward()
+    return [v.numpy() for v in (y, *ends, given.grad, *(p.grad for p in copy.parameters()))]
+
+
+@pytest.mark.parametrize(
+    ("bias", "lengths"), [(True, None), (False, None), (True, [3, 1, 2, 3, 2])], ids=["bias", "no-bias", "packed"]
+)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_and_their_gradients_are_those_of_the_cpu(
+    machine: fake_cupy.Machine, kind: str, bias: bool, lengths: list[int] | None
+) -> None:
+    names = on_the_host(machine, kind)
+    with ag.random.fork(0):
+        layer = LAYERS[kind](7, SIZES["hidden"], bias=bias)
+    x = np.random.default_rng(1).standard_normal((SIZES["steps"], SIZES["batch"], 7)).astype(np.float32)
+    for found, expected in zip(gradients(layer, x, "cuda", lengths), gradients(layer, x, "cpu", lengths), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert [machine.launches[name] for name in names] == [1, 1]
+
+
+def test_the_math_mode_chooses_the_launch(machine: fake_cupy.Machine) -> None:
+    names = on_the_host(machine, "gru", mode="tf32")
+    with ag.random.fork(0):
+        layer = nn.GRU(7, SIZES["hidden"])
+    x = np.random.default_rng(1).standard_normal((SIZES["steps"], SIZES["batch"], 7)).astype(np.float32)
+    with ag.math_mode("tf32"):
+        found = gradients(layer, x, "cuda")
+    np.testing.assert_allclose(found[0], gradients(layer, x, "cpu")[0], rtol=0, atol=5e-3)
+    assert [machine.launches[name] for name in names] == [1, 1]
+
+
+@pytest.mark.parametrize("hidden", [20, 1024], ids=["no-whole-tiles", "too-large"])
+def test_sizes_without_a_launch_go_by_the_formulas(machine: fake_cupy.Machine, hidden: int) -> None:
+    x = np.random.default_rng(1).standard_normal((2, 3, 4)).astype(np.float32)
+    weights = [np.full((hidden, n), 1e-3, np.float32) for n in (4, hidden)]
+    results = []
+    for device in ("cuda", "cpu"):
+        y, _ = nn.functional.rnn(*(ag.tensor(v, device=device) for v in (x, *weights)))
+        results.append(y.numpy())
+    np.testing.assert_allclose(*results, rtol=1e-5, atol=1e-6)
+    assert not any(name.startswith("rnn_") for name in machine.launches)
+
+
+def test_float64_goes_by_the_formulas(machine: fake_cupy.Machine) -> None:
+    x, w, u = (np.random.default_rng(i).standard_normal(s) for i, s in enumerate([(2, 3, 4), (32, 4), (32, 32)]))
+    results = [
+        nn.functional.rnn(*(ag.tensor(v, device=device) for v in (x, w, u)))[0].numpy() for device in ("cuda", "cpu")
+    ]
+    np.testing.assert_allclose(*results, rtol=1e-12)
+    assert not any(name.startswith("rnn_") for name in machine.launches)
