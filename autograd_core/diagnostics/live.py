@@ -47,29 +47,28 @@ def live_tensors(device: Device) -> list[LiveTensor]:
     for x in tensors:
         key = id(_memory(x))
         found = _described(x, names.get(id(x)), gradients.get(key), keepers.get(key))
-        known = described.get(key)
-        if known is None or (found.node, found.what != UNKNOWN) > (known.node, known.what != UNKNOWN):
+        if key not in described or found[0] > described[key][0]:
             described[key] = found
-    return sorted(described.values(), key=lambda tensor: -tensor.nbytes)
+    return sorted((tensor for _, tensor in described.values()), key=lambda tensor: -tensor.nbytes)
 
 
-UNKNOWN = "held by the program"
-
-
-def _described(x: Tensor, name: str | None, gradient: str | None, keeper: Node | None) -> LiveTensor:
-    memory = _memory(x)
-    nbytes = int(getattr(memory, "nbytes", x.nbytes))
+def _described(x: Tensor, name: str | None, gradient: str | None, keeper: Node | None) -> tuple[int, LiveTensor]:
+    """How much the description tells beside others of the same memory, and the description."""
     node: Any = x.node.node if type(x.node) is Piece else x.node
+    maker: Node | None = None
     if name is not None:
-        return LiveTensor(nbytes, x.shape, x.dtype, name, "", False)
-    if type(node) is Node:
-        return LiveTensor(nbytes, x.shape, x.dtype, f"result of {_op(node)}", _place(origin_of(node)), True)
-    if gradient is not None:
-        return LiveTensor(nbytes, x.shape, x.dtype, gradient, "", False)
-    if keeper is not None:
-        what = f"kept by {_op(keeper)} for its derivative"
-        return LiveTensor(nbytes, x.shape, x.dtype, what, _place(origin_of(keeper)), True)
-    return LiveTensor(nbytes, x.shape, x.dtype, "variable" if isinstance(node, Leaf) else UNKNOWN, "", False)
+        rank, what = 4, name
+    elif gradient is not None:
+        rank, what = 3, gradient
+    elif type(node) is Node:
+        rank, what, maker = 2, f"result of {_op(node)}", node
+    elif keeper is not None:
+        rank, what, maker = 1, f"kept by {_op(keeper)} for its derivative", keeper
+    else:
+        rank, what = 0, "variable" if isinstance(node, Leaf) else "held by the program"
+    nbytes = int(getattr(_memory(x), "nbytes", x.nbytes))
+    place = "" if maker is None else _place(origin_of(maker))
+    return rank, LiveTensor(nbytes, x.shape, x.dtype, what, place, maker is not None)
 
 
 def _memory(x: Tensor) -> Any:

@@ -24,6 +24,7 @@ from .availability import availability
 from .indexing_kernels import kernels as indexing_kernels
 from .memory import described, out_of_memory, stats
 from .namespace import Formulas, Namespace
+from .product_kernels import kernels as product_kernels
 from .queues import Queue
 from .recurrent_kernels import kernels as recurrent_kernels
 
@@ -137,6 +138,7 @@ class CudaBackend:
     def _kernels(self) -> dict[Primitive, Callable[..., Any]]:
         return {
             **indexing_kernels(self._cupy, self.queue, self._formulas),
+            **product_kernels(self._cupy, self.queue, self._formulas),
             **recurrent_kernels(self._cupy, self._formulas),
             power_p: self._power,
             transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),
@@ -166,7 +168,7 @@ class CudaBackend:
 
     def _queued(self, primitive: Primitive, run: Callable[..., Any]) -> Kernel:
         no_memory = self._cupy.cuda.memory.OutOfMemoryError
-        queue_of, placed_by = self.queue, primitive.device_param
+        queue_of, placed_by = self.queue, primitive.device_param or ""
 
         def kernel(*arrays: Any, **params: Any) -> Any:
             index = arrays[0].data.device_id if arrays else params[placed_by].index

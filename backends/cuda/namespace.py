@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -90,9 +91,7 @@ class LinearAlgebra:
 
     def _raising(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def run(a: Any, *others: Any) -> Any:
-            from cupyx import errstate
-
-            with errstate(linalg="raise"):
+            with import_module("cupyx").errstate(linalg="raise"):
                 self._queue(a.data.device_id).waits += 1  # CuPy waits for what the factorization reports
                 return function(a, *others)
 
