@@ -19,7 +19,7 @@ from .loops import Access, Accumulate, Index, Load, LoopKernel, Map, Reduce, Sta
 from .space import Affine, Coordinates, Cut, Place, Skewed, coordinates, element, row_major
 
 COPIED = 2  # a copy reads and writes
-VISITED = 0.75  # of turning around: what it takes to read an element from memory that would have been in a cache
+VISITED = 1.5  # times turning around: what it takes to read an element from memory that would have been in a cache
 NEAR = 8192  # points of some channels that fit into a second-level cache
 NARROW = 16  # neighbours that fill a vector
 
