@@ -70,14 +70,8 @@ HOMES: dict[Primitive, str] = {
             gru_p,
             gru_vjp_p,
         ),
-        "sorting_kernels": (argsort_p,),
-        "random": (
-            random_uniform_p,
-            random_normal_p,
-            random_bernoulli_p,
-            random_integers_p,
-            random_permutation_p,
-        ),
+        "sorting_kernels": (argsort_p, random_permutation_p),
+        "random": (random_uniform_p, random_normal_p, random_bernoulli_p, random_integers_p),
     }.items()
     for primitive in primitives
 }

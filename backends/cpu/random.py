@@ -14,13 +14,11 @@ from autograd_core.ops.random import (
     random_bernoulli_p,
     random_integers_p,
     random_normal_p,
-    random_permutation_p,
     random_uniform_p,
 )
 from autograd_core.primitive import Primitive
 
 from . import philox_kernels
-from .sorting_kernels import argsorted
 
 Shape = tuple[int, ...]
 
@@ -64,15 +62,9 @@ def _integers(key: np.ndarray, *, shape: Shape, low: int, high: int) -> np.ndarr
     return _filled(philox_kernels.fill_integers_long, key, shape, np.int64, *halves, offset)
 
 
-def _permutation(key: np.ndarray, *, n: int) -> np.ndarray:
-    words = _filled(philox_kernels.fill_random_words, key, (n,), np.uint64)
-    return argsorted(words, axis=0)
-
-
 KERNELS: dict[Primitive, Kernel] = {
     random_uniform_p: _uniform,
     random_normal_p: _normal,
     random_bernoulli_p: _bernoulli,
     random_integers_p: _integers,
-    random_permutation_p: _permutation,
 }

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from autograd_core.backend import Kernel
+from autograd_core.ops.random import random_permutation_p
 from autograd_core.ops.sorting import argsort_p
 from autograd_core.primitive import Primitive
 
+from . import philox_kernels
 from .native import eager
+from .random import FIRST_BLOCK
 
 MANY = 1 << 15  # elements, from which on a program saves milliseconds in each call
 
@@ -25,4 +28,10 @@ def argsorted(x: np.ndarray, *, axis: int, descending: bool = False) -> Any:
     return argsort_p.forward(np, x, **params)
 
 
-KERNELS: dict[Primitive, Kernel] = {argsort_p: argsorted}
+def _permutation(key: np.ndarray, *, n: int) -> Any:
+    words = np.empty(n, np.uint64)
+    philox_kernels.fill_random_words(words, key[0], key[1], FIRST_BLOCK)
+    return argsorted(words, axis=0)
+
+
+KERNELS: dict[Primitive, Kernel] = {argsort_p: argsorted, random_permutation_p: _permutation}
