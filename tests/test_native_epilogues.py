@@ -41,6 +41,10 @@ def two_results(x: Any, w: Any, b: Any) -> Any:
     return y, y * 2.0 + 1.0
 
 
+def scaled(x: Any, w: Any, scale: Any, power: Any, whole: Any) -> Any:
+    return (x @ w) * ag.exp(scale) + ag.abs(scale) ** power + (whole**3).astype(x.dtype)
+
+
 def fused(f: Any, *arrays: np.ndarray) -> tuple[FusedUnit, list[Any], Any]:
     found = captured(f, *arrays)
     graph = simplify(found.graph)
@@ -100,6 +104,16 @@ def test_what_is_long_is_a_loop_of_its_own() -> None:
         graph = simplify(found.graph)
         units = with_epilogues(schedule(graph, trace=trace), graph, sizes_of, pays)
         assert len(units) == 2
+
+
+@pytest.mark.parametrize("machine", LEVELS)
+@pytest.mark.parametrize("depth", [30, 1500])
+def test_what_is_the_same_for_all_elements_may_be_long(depth: int, machine: str) -> None:
+    x, w = (R.standard_normal(s).astype(np.float32) for s in ((17, depth), (depth, 33)))
+    numbers = np.array(0.3, np.float32), np.array(2.5, np.float32), np.array(3)
+    check(scaled, x, w, *numbers, machine=machine)
+    graph = simplify(captured(scaled, x, w, *numbers).graph)
+    assert len(with_epilogues(schedule(graph, trace=trace), graph, sizes_of, pays)) == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -20,10 +20,13 @@ from .convolution import Fusion
 from .emit import Kernel
 from .engine import KernelSpec
 from .gemm import MatrixLayout, Place, gemm
+from .loop_stages import LANE, ONCE, levels_of
 from .lowerings import FLOATS, Located, is_native
+from .machine import Machine
 from .statements import Point, Value, spread
 
-# A tile of the product repeats the code for each of its registers: what is long is better a loop of its own.
+# A tile of the product repeats the code for each of its registers: what is long is better a loop of its own. What
+# is the same for all elements is computed before.
 MOST_OPERATIONS = 8
 DEEP = 256  # terms of a sum
 _FUNCTIONS = """exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt
@@ -56,7 +59,8 @@ def pays(unit: FusedUnit, sums: LoopUnit | None) -> bool:
     Sums in a loop of their own read once more what was just stored, and what is loaded for every element arrives in
     time only where the product of each takes long.
     """
-    ops = [s.op for s in unit.kernel.body if isinstance(s, Map)]
+    levels = _levels(unit.kernel)
+    ops = [s.op for s, level in zip(unit.kernel.body, levels, strict=True) if isinstance(s, Map) and level != ONCE]
     if sums is not None or len(ops) > MOST_OPERATIONS or not _LONG.isdisjoint(ops):
         return False
     loads = [s.access for s in unit.kernel.body if isinstance(s, Load) and s.access.operand != unit.product]
@@ -78,20 +82,26 @@ def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[K
     (m, k), n = a.shape, b.shape[1]
     dtype = np.dtype(kernel.operands[product])
     last = _in_place_of_product(kernel, product)
+    levels = _levels(kernel)
+    once: dict[int, Value] = {}  # single numbers, which the function that is being written has from the start
     others = [i for i in range(len(kernel.operands)) if i not in (product, last)]
     order = others if last is None else [last, *others]
 
-    def computed(builder: Kernel, place: Place, register: ir.Value) -> ir.Value:
+    def pointers(builder: Kernel) -> list[ir.Value]:
         own = dict(zip(order, builder.operands[2:], strict=False))
         own[product] = builder.operands[0]  # nothing addresses it
+        return [own[i] for i in range(len(kernel.operands))]
+
+    def computed(builder: Kernel, place: Place, register: ir.Value) -> ir.Value:
         lanes = place.register.count if isinstance(place.register, ir.VectorType) else 1
-        pointers = [own[i] for i in range(len(kernel.operands))]
         along = 1 if lanes > 1 else None
         at = (place.row, place.column)
-        point = Point(builder, pointers, kernel.operands, at, along=along, lanes=lanes, valid=place.valid)
-        values: dict[int, Value] = {}
+        point = Point(builder, pointers(builder), kernel.operands, at, along=along, lanes=lanes, valid=place.valid)
+        values = dict(once)
         result = register
         for position, statement in enumerate(kernel.body):
+            if position in values:
+                continue
             if isinstance(statement, Load) and statement.access.operand == product:
                 values[position] = Value(register, dtype)
             elif isinstance(statement, Store) and statement.access.operand == last:
@@ -119,7 +129,21 @@ def product_with_epilogue(unit: FusedUnit, inputs: Sequence[Located]) -> tuple[K
         key=(kernel, product),
         name=name,
     )
-    return spec, order
+
+    def emit(builder: Kernel, machine: Machine) -> None:
+        point = Point(builder, pointers(builder), kernel.operands, (None, None))
+        once.clear()
+        for position, statement in enumerate(kernel.body):
+            if levels[position] == ONCE and not isinstance(statement, Store):
+                once[position] = point.value(statement, once)
+        spec.emit(builder, machine)
+
+    return spec._replace(emit=emit), order
+
+
+def _levels(kernel: LoopKernel) -> tuple[int, ...]:
+    """Which statements are the same for all elements (ONCE)."""
+    return levels_of(kernel, (), range(len(kernel.outer) + len(kernel.inner)), LANE)
 
 
 def fusion_of(unit: FusedUnit) -> Fusion:
