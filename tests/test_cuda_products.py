@@ -32,7 +32,6 @@ class HostArray(np.ndarray):
 class Xp:
     """The functions of CuPy's namespace that products use."""
 
-    broadcast_shapes = staticmethod(np.broadcast_shapes)
     matmul = staticmethod(np.matmul)
 
     @staticmethod

@@ -12,6 +12,8 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import cublaslt
 from .cublaslt import DATA_TYPES, CublasLt, Layout, Multiplication
 
@@ -90,7 +92,7 @@ class Products:
             return xp.matmul(a, b, out=out)
         batch = a.shape[:-2]
         if batch != b.shape[:-2]:
-            batch = xp.broadcast_shapes(batch, b.shape[:-2])
+            batch = np.broadcast_shapes(batch, b.shape[:-2])
             a = xp.broadcast_to(a, (*batch, *a.shape[-2:]))
             b = xp.broadcast_to(b, (*batch, *b.shape[-2:]))
         y = xp.empty((*batch, a.shape[-2], b.shape[-1]), a.dtype) if out is None else out

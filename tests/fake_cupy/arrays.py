@@ -283,6 +283,7 @@ def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
     made = object.__new__(ndarray)
     made._host, made.base = host, None
     made.data = MemoryPointer(machine.allocate(host.nbytes))
+    made.data.mem.address = host.ctypes.data
     poison(host)
     return made
 

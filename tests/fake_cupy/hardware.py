@@ -67,7 +67,12 @@ class Queue:
 
 
 class Memory:
-    """One allocation on a device; returns to its pool when nothing refers to it any more."""
+    """One allocation on a device; returns to its pool when nothing refers to it any more.
+
+    address: of the host's memory that stands for it, so that a stand-in for a C library can reach it.
+    """
+
+    address = 0
 
     def __init__(self, machine: Machine, device_id: int, nbytes: int, queue: Queue):
         self.device_id = device_id

@@ -196,7 +196,7 @@ class MemoryPointer:
 
     @property
     def ptr(self) -> int:
-        return id(self.mem) + self.offset
+        return self.mem.address + self.offset
 
 
 class MemoryPool:

@@ -1,0 +1,40 @@
+"""Matrix products on the GPU by cuBLASLt where it is installed, in the math mode that is asked for; else by CuPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from autograd_core import context
+from autograd_core.errors import BackendUnavailableError
+from autograd_core.ops.linear_algebra import linear_p, matmul_p
+from autograd_core.primitive import Primitive
+
+from .cublaslt import load
+from .products import Products
+from .queues import Queue
+
+WORKSPACE = 32 << 20  # bytes: what cuBLAS itself takes on Hopper
+MULTIPLIED = ("float32", "float64", "complex64", "complex128")  # what half precision is computed in is among them
+
+
+def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive, Callable[..., Any]]:
+    """xp: what formulas are run with."""
+
+    @lru_cache(None)
+    def products(index: int) -> Products | None:
+        try:
+            library = load()
+        except BackendUnavailableError:
+            return None
+        return Products(library, lambda count: cupy.empty(count, "uint8"), WORKSPACE)
+
+    def matmul(x1: Any, x2: Any) -> Any:
+        index = x1.data.device_id
+        found = products(index) if x1.dtype.name in MULTIPLIED else None
+        if found is None:
+            return xp.matmul(x1, x2)
+        return found.multiply(cupy, x1, x2, stream=queue(index).stream.ptr, mode=context.current().math)
+
+    return {matmul_p: matmul, linear_p: lambda x1, x2: matmul(x1, x2.T)}
