@@ -61,6 +61,21 @@ def test_attention_and_its_gradients_are_those_of_the_formula(number, level):
     check(attention_vjp_p, [g, y, sums, *arrays], {**params, "wanted": wanted}, level=level, threads=threads, **near)
 
 
+@pytest.mark.parametrize("wrong", ["q", "k", "v"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_keys_that_no_query_sees_get_no_gradient_whatever_the_others_are(wrong, level):
+    rng = np.random.default_rng(0)
+    given = {name: rng.standard_normal((2, n, 3)).astype("float32") for name, n in (("q", 4), ("k", 21), ("v", 21))}
+    given[wrong][0, 1, 0] = np.nan
+    params = {"has": tuple(given), "scale": 0.3, "causal": True, "keep_scale": 1.0}
+    y, sums = formula(attention_p, list(given.values()), params)
+    g = rng.standard_normal(y.shape).astype("float32")
+    near = {"rtol": NEAR["float32"], "atol": NEAR["float32"]}
+    check(attention_p, list(given.values()), params, level=level, **near)
+    arrays = [g, y, sums, *given.values()]
+    check(attention_vjp_p, arrays, {**params, "wanted": ("q", "k", "v")}, level=level, **near)
+
+
 def test_operands_of_any_strides_are_copied():
     rng = np.random.default_rng(0)
     given = operands(rng, CASES[0], "float32")

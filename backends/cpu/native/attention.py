@@ -167,7 +167,7 @@ def _emit_backward(builder: Kernel, machine: Machine, *, problem: Problem, wante
         run.enter(matrix)
         run.pack("k", p.features)
         run.pack("v", p.width)
-        if blocks == 1:
+        if blocks == 1 and not p.some_unseen:
             _backward_block(run, i64(0), p.rows, added=False)
         else:
             _backward_blocks(run, matrix, blocks)

@@ -61,6 +61,11 @@ class Problem(NamedTuple):
         return prod(self.lead)
 
     @property
+    def some_unseen(self) -> bool:
+        """Whether there are keys that no query of some block looks at."""
+        return self.causal and self.block < self.keys
+
+    @property
     def block(self) -> int:
         """Queries at a time: all, or as many as divide them evenly."""
         if self.rows <= MOST_ROWS:
@@ -166,7 +171,7 @@ class Attention:
     def scores(self, start: ir.Value, rows: int) -> None:
         """Scores of ``rows`` queries from ``start`` on, minus infinity where they may not look."""
         p = self.problem
-        if p.causal and p.rows > p.block:
+        if p.some_unseen:
             self.seen = smaller(self.builder, self.builder.add(start, i64(rows)), i64(p.keys))
 
         def finish(b: Kernel, row: ir.Value, column: ir.Value, count: int, value: ir.Value) -> None:
