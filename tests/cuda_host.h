@@ -2,8 +2,9 @@
 //
 // Every CUDA thread is a fiber with a stack of its own. It runs until it waits at a barrier: __syncthreads, at which all
 // threads of the block must arrive, or a shuffle, at which all lanes of its warp must. Threads that wait at different
-// places, or that end where others wait, are an error. Blocks and threads run in ascending, descending or mixed order,
-// so that what needs a barrier and has none goes wrong in one of them. Shared memory holds nonsense when a block starts.
+// places, or that end where others wait, are an error. Blocks and threads run in ascending, descending or mixed order;
+// in ascending order all threads go on side by side, in others each warp as far as it can before the next one moves. So
+// what needs a barrier and has none goes wrong in one of them. Shared memory holds nonsense when a block starts.
 
 #include <math.h>
 #include <setjmp.h>
@@ -141,21 +142,33 @@ static bool released(int first, int count, State state)
     return true;
 }
 
+static bool turn(int first, int count, int order)  // whether any of these threads could go on
+{
+    bool moved = false;
+    for (int i = 0; i < count; i++) {
+        current = first + place(i, count, order);
+        const State state = fibers[current].state;
+        if (state != NEW && state != READY) continue;
+        threadIdx.x = current;
+        resume(state == NEW);
+        moved = true;
+    }
+    return moved;
+}
+
 static void run_block(int threads, int order)
 {
+    const int warps = threads / WARP;
     for (int i = 0; i < threads; i++) {
         fibers[i].state = NEW;
         fibers[i].phase = 0;
     }
     for (;;) {
         bool moved = false, all_done = true;
-        for (int i = 0; i < threads; i++) {
-            current = place(i, threads, order);
-            const State state = fibers[current].state;
-            if (state != NEW && state != READY) continue;
-            threadIdx.x = current;
-            resume(state == NEW);
-            moved = true;
+        if (order == 0) moved = turn(0, threads, order);
+        for (int i = 0; i < warps && order; i++) {
+            const int first = place(i, warps, order) * WARP;
+            while (turn(first, WARP, order) || released(first, WARP, AT_SHUFFLE)) moved = true;
         }
         for (int i = 0; i < threads; i++) all_done &= fibers[i].state == DONE;
         if (all_done) return;

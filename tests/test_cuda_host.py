@@ -42,6 +42,20 @@ def test_a_missing_barrier_shows_in_some_order() -> None:
     assert any(each.tolist() != list(range(63, -1, -1)) for each in found)
 
 
+def test_a_warp_that_runs_ahead_shows_that_memory_is_still_read() -> None:
+    body = """__shared__ int shared[2];
+    int sum = 0;
+    for (int i = 0; i < 3; i++) {
+        if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = i;
+        __syncthreads();
+        sum += __shfl_xor_sync(0xffffffffu, shared[1 - threadIdx.x / 32], 1);
+        {barrier}
+    }
+    a0[threadIdx.x] = sum;"""
+    assert all((found == 3).all() for found in run(body.replace("{barrier}", "__syncthreads();")))
+    assert not all((found == 3).all() for found in run(body.replace("{barrier}", "")))
+
+
 @pytest.mark.parametrize(
     "body",
     [

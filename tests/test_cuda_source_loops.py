@@ -100,6 +100,17 @@ def test_strided_operands_are_read_and_written_where_they_lie() -> None:
     checks.run()
 
 
+def test_rows_that_end_within_a_pack() -> None:
+    checks = Checks()
+    body = (Load(at(0, 8, 1), F4), Map("neg", (0,), F4), Store(at(1, 8, 1), 1))
+    source, _ = checks.add(LoopKernel((), (5, 6), body, (F4, F4), (1,)), [random(40), random(40)])
+    assert "load<4>" in source.text  # two of the second pack of a row are not there
+    body = (Load(at(0, 24, 8, 1), F4), Reduce("sum", 0, F4), Map("sub", (0, 1), F4), Store(at(1, 24, 8, 1), 2))
+    source, _ = checks.add(LoopKernel((4,), (3, 6), body, (F4, F4), (1,)), [random(96), random(96)])
+    assert "load<2>" in source.text
+    checks.run()
+
+
 @pytest.mark.parametrize("dtype", [F4, F8, BOOL], ids=str)
 def test_tiles_are_turned(dtype: np.dtype) -> None:
     checks = Checks()

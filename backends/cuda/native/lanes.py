@@ -29,8 +29,9 @@ def width_of(found: Form, vector: int, misaligned: Collection[int]) -> int:
     size = max(found.operands[a.operand].itemsize for a in accesses)
     width = min(MOST, max(1, vector // size))
     while width > 1:
-        rows = len(found.inner) == 1 or found.sizes[last] % width == 0
-        if rows and width <= found.sizes[last] and all(_fits(found, a, width) for a in accesses):
+        # points of a row are counted through all inner dimensions: a pack may not reach from one run into the next
+        whole = not found.reduces or len(found.inner) == 1 or found.sizes[last] % width == 0
+        if whole and width <= found.sizes[last] and all(_fits(found, a, width) for a in accesses):
             break
         width //= 2
     return width
