@@ -53,16 +53,16 @@ LARGEST = 2**31  # places are counted in 32 bits
 class _Layout(NamedTuple):
     """A thread's workspace for a line: keys and their places, both twice, and a count for each digit."""
 
-    count: int
+    length: int
     key_bytes: int
 
     @property
     def keys(self) -> int:
-        return rounded_up(self.count * self.key_bytes, CACHE_LINE)
+        return rounded_up(self.length * self.key_bytes, CACHE_LINE)
 
     @property
     def places(self) -> int:
-        return rounded_up(self.count * 4, CACHE_LINE)
+        return rounded_up(self.length * 4, CACHE_LINE)
 
     @property
     def bytes(self) -> int:
@@ -73,7 +73,7 @@ class _Line:
     """The workspace of one line at ``base``, and its sorting."""
 
     def __init__(self, builder: Kernel, base: ir.Value, layout: _Layout):
-        self.builder, self.count = builder, layout.count
+        self.builder, self.count = builder, layout.length
         self.kind = I64 if layout.key_bytes == 8 else I32
         starts = [0, layout.keys, 2 * layout.keys, 2 * layout.keys + layout.places, 2 * (layout.keys + layout.places)]
         parts = [element(builder, base, start, I8) for start in starts]
@@ -217,7 +217,7 @@ def _argsort(equation: Equation, inputs: Sequence[Located], outputs: Sequence[Lo
         2,
         partial(_emit_argsort, x=x, axis=axis, descending=descending, layout=layout),
         WORKERS * layout.bytes,
-        flops=size * (x.dtype.itemsize if layout.count > INSERTED else layout.count // 4 + 1),
+        flops=size * (x.dtype.itemsize if layout.length > INSERTED else layout.length // 4 + 1),
         bytes=size * (x.dtype.itemsize + 8),
         parts=WORKERS,
         part=layout.bytes,
@@ -237,8 +237,8 @@ def _emit_argsort(
         at = coordinates(b, job, shape)
         source = element(b, b.operands[0], distance(b, at, strides[0]), kind)
         target = element(b, b.operands[1], distance(b, at, strides[1]), I64)
-        short = layout.count <= INSERTED
-        with loop(b, 0, layout.count) as i:
+        short = layout.length <= INSERTED
+        with loop(b, 0, layout.length) as i:
             value = load(b, element(b, source, b.mul(i, i64(x.strides[axis])), kind), kind)
             (line.insert if short else line.put)(i, key_of(b, value, x.dtype, descending))
         places = line.places if short else line.sorted_places(x.dtype.itemsize)
@@ -265,10 +265,10 @@ def _permutation(equation: Equation, inputs: Sequence[Located], outputs: Sequenc
 def _emit_permutation(builder: Kernel, machine: Machine, *, layout: _Layout) -> None:
     """All threads draw the keys, one sorts them."""
     b, line = builder, _Line(builder, builder.scratch, layout)
-    fill(b, machine, line.keys, WORD, layout.count, np.dtype(np.uint64))
+    fill(b, machine, line.keys, WORD, layout.length, np.dtype(np.uint64))
     b.barrier()
     with b.if_then(b.icmp_signed("==", b.index, i64(0))):
-        with loop(b, 0, layout.count) as i:
+        with loop(b, 0, layout.length) as i:
             store(b, b.trunc(i, I32), element(b, line.places, i, I32))
         line.write(line.sorted_places(8), b.operands[1], 1)
 
