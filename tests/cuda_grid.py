@@ -10,11 +10,9 @@ from pathlib import Path
 
 import cuda_host
 import numpy as np
+from cuda_code import FLAGS, GRID
 
 from autograd_core.backends.cuda.native.recurrent import Persistent
-
-HEADER = Path(__file__).parent / "cuda_grid.h"
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-ffp-contract=off"]
 
 
 def compiled(launches: Sequence[Persistent]) -> ctypes.CDLL:
@@ -22,7 +20,7 @@ def compiled(launches: Sequence[Persistent]) -> ctypes.CDLL:
     cuda_host.needs_compiler()
     functions = launches[0].unit.removesuffix(launches[0].text)
     entries = [f"ENTRY_TOGETHER({launch.entry})" for launch in launches]
-    text = "\n".join([f'#include "{HEADER}"', functions, *(launch.text for launch in launches), *entries])
+    text = "\n".join([f'#include "{GRID}"', functions, *(launch.text for launch in launches), *entries])
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kernels.cpp").write_text(text)
         command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import cuda_code
 import fake_cupy
 
 import autograd_core as ag
@@ -24,6 +25,7 @@ def is_usable(device: str) -> bool:
 def fake_devices() -> Iterator[fake_cupy.Machine]:
     """Devices "cuda" and "cuda:1" of the fake, whatever this machine has."""
     with fake_cupy.installed() as machine, _registered_anew():
+        machine.host_code = cuda_code.body
         yield machine
 
 

@@ -296,7 +296,20 @@ def test_linear_algebra_tells_what_went_wrong_if_it_is_asked_to(cp: ModuleType, 
     assert machine.synchronizations == {"linalg.inv": 1}
 
 
+def test_raw_kernels_run_as_compiled_for_the_host(cp: ModuleType, machine: fake_cupy.Machine) -> None:
+    code = """
+        extern "C" __global__ void doubled(const float *x, float *y)
+        {
+            y[blockIdx.x * 32 + threadIdx.x] = 2 * x[blockIdx.x * 32 + threadIdx.x];
+        }
+    """
+    x, y = cp.arange(64, dtype="float32"), cp.empty(64, "float32")
+    cp.RawModule(code=code).get_function("doubled")((2,), (32,), (x, y))
+    assert y.tolist() == list(range(0, 128, 2))
+
+
 def test_raw_kernels_run_what_is_put_in_their_place(cp: ModuleType, machine: fake_cupy.Machine) -> None:
+    machine.host_code = None
     kernel = cp.RawModule(code="...").get_function("doubled")
     x, y = cp.ones(4, "float32"), cp.empty(4, "float32")
     with pytest.raises(NotImplementedError, match="'doubled'"):

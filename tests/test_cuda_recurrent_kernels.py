@@ -6,10 +6,8 @@ Not yet run on hardware.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-import cuda_grid
 import fake_cupy
 import numpy as np
 import pytest
@@ -31,29 +29,15 @@ def machine() -> Iterator[fake_cupy.Machine]:
         yield machine
 
 
-@cache
-def compiled(kind: str, mode: str) -> tuple[Any, list[recurrent.Persistent]]:
-    """The layer's launches, compiled for the host."""
-    launches = []
+def entries(kind: str, mode: str = "fp32") -> list[str]:
+    """The names of the launches that a layer of ``SIZES`` takes."""
+    found = []
     for way in ("forward", "adjoint"):
         problem = Recurrence(kind, way, **SIZES, mode=mode)
         cut = recurrent.best_cut(problem, **GPU)
         assert cut is not None
-        launches.append(recurrent.render(problem, cut))
-    return cuda_grid.compiled(launches), launches
-
-
-def on_the_host(machine: fake_cupy.Machine, kind: str, mode: str = "fp32") -> list[str]:
-    """Have the fake run the layer's launches; their names."""
-    library, launches = compiled(kind, mode)
-    for launch in launches:
-
-        def body(grid: tuple, block: tuple, arguments: list[Any], launch: Any = launch) -> None:
-            assert (grid, block) == ((launch.grid,), (launch.block,))
-            cuda_grid.run(library, launch, [a if isinstance(a, np.ndarray) else None for a in arguments])
-
-        machine.bodies[launch.entry] = body
-    return [launch.entry for launch in launches]
+        found.append(recurrent.render(problem, cut).entry)
+    return found
 
 
 def gradients(layer: nn.Module, x: np.ndarray, device: str, lengths: Any = None) -> list[np.ndarray]:
@@ -78,7 +62,7 @@ def gradients(layer: nn.Module, x: np.ndarray, device: str, lengths: Any = None)
 def test_layers_and_their_gradients_are_those_of_the_cpu(
     machine: fake_cupy.Machine, kind: str, bias: bool, lengths: list[int] | None
 ) -> None:
-    names = on_the_host(machine, kind)
+    names = entries(kind)
     with ag.random.fork(0):
         layer = LAYERS[kind](7, SIZES["hidden"], bias=bias)
     x = np.random.default_rng(1).standard_normal((SIZES["steps"], SIZES["batch"], 7)).astype(np.float32)
@@ -88,7 +72,7 @@ def test_layers_and_their_gradients_are_those_of_the_cpu(
 
 
 def test_the_math_mode_chooses_the_launch(machine: fake_cupy.Machine) -> None:
-    names = on_the_host(machine, "gru", mode="tf32")
+    names = entries("gru", mode="tf32")
     with ag.random.fork(0):
         layer = nn.GRU(7, SIZES["hidden"])
     x = np.random.default_rng(1).standard_normal((SIZES["steps"], SIZES["batch"], 7)).astype(np.float32)

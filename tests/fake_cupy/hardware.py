@@ -136,8 +136,10 @@ class Machine:
 
     launches: by name; work: the streams that it went to; copies: "to device", "to host", "between devices";
     synchronizations: by what made the host wait; bodies: what a raw kernel of that name does, as
-    ``body(grid, block, arrays_and_scalars)``.
+    ``body(grid, block, arrays_and_scalars)``; host_code: makes that of a raw kernel and the settings of its launch.
     """
+
+    host_code: Callable[[Any, dict[str, Any]], Callable[..., None]] | None = None
 
     def __init__(self) -> None:
         self.local = Local()
@@ -156,6 +158,7 @@ class Machine:
         self.local.streams = {}
         self.linalg_errors = "ignore"
         self.bodies.clear()
+        self.host_code = None
         self.forget()
 
     def forget(self) -> None:

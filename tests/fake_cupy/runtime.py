@@ -283,10 +283,12 @@ def getDeviceProperties(device: int) -> dict[str, Any]:
 
 
 class RawKernel:
-    """A kernel from source: a launch is counted; what it does is put into ``machine.bodies`` under its name."""
+    """A kernel from source: a launch is counted, and does what ``machine.bodies`` has under its name, or what
+    ``machine.host_code`` makes of its code.
+    """
 
     def __init__(self, code: str, name: str, options: tuple[str, ...] = (), **settings: Any):
-        self.code, self.name, self.options = code, name, options
+        self.code, self.name, self.options, self.settings = code, name, options, settings
 
     def __call__(self, grid: tuple, block: tuple, args: tuple, **settings: Any) -> None:
         arrays = [a for a in args if hasattr(a, "_host")]
@@ -294,6 +296,8 @@ class RawKernel:
             if not hasattr(a, "_host") and not isinstance(a, (int, float, complex, np.generic)):
                 raise TypeError(f"Unsupported type {type(a)}")
         body = machine.bodies.get(self.name)
+        if body is None and machine.host_code is not None:
+            body = machine.host_code(self, settings)
         if body is None:
             raise NotImplementedError(f"the fake does not run CUDA C: put what {self.name!r} does into machine.bodies")
         hosts = [a._host if hasattr(a, "_host") else a for a in args]
@@ -308,7 +312,7 @@ class RawModule:
     ):
         if (code is None) == (path is None):
             raise TypeError("exactly one of `code` and `path` must be given")
-        self.code, self.file_path, self.options = code, path, options
+        self.code, self.file_path, self.options, self.settings = code, path, options, settings
 
     def get_function(self, name: str) -> RawKernel:
-        return RawKernel(self.code or "", name, self.options)
+        return RawKernel(self.code or "", name, self.options, **self.settings)
