@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from types import ModuleType
 
+import cuda_code
 import fake_cupy
 import numpy as np
 import pytest
@@ -303,13 +304,13 @@ def test_raw_kernels_run_as_compiled_for_the_host(cp: ModuleType, machine: fake_
             y[blockIdx.x * 32 + threadIdx.x] = 2 * x[blockIdx.x * 32 + threadIdx.x];
         }
     """
+    machine.host_code = cuda_code.body
     x, y = cp.arange(64, dtype="float32"), cp.empty(64, "float32")
     cp.RawModule(code=code).get_function("doubled")((2,), (32,), (x, y))
     assert y.tolist() == list(range(0, 128, 2))
 
 
 def test_raw_kernels_run_what_is_put_in_their_place(cp: ModuleType, machine: fake_cupy.Machine) -> None:
-    machine.host_code = None
     kernel = cp.RawModule(code="...").get_function("doubled")
     x, y = cp.ones(4, "float32"), cp.empty(4, "float32")
     with pytest.raises(NotImplementedError, match="'doubled'"):
