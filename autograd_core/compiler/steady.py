@@ -43,14 +43,16 @@ LOOPED = _in_a_loop()
 class Steady:
     """Where the last call left everything, so that the next can find it there and go on in place.
 
-    held: tensors with their arrays, which are updated in place, or only read. lent: variables that are only read, with
-    weak references to their arrays: whoever updates them must not take us for somebody who would see it. gradients: of
-    leaves, written in place. moving: inputs that each call brings along. handed: effects that each call carries out.
+    updated: variables, written in place. lent: variables that are only read. Of both there are weak references to their
+    arrays: whoever else updates them must not take us for somebody who would see it. held: other tensors with their
+    arrays, which are read. gradients: of leaves, written in place. moving: inputs that each call brings along. handed:
+    effects that each call carries out.
     """
 
     def __init__(self, variant: Variant, runner: Any):
         self._variant, self._runner = variant, runner
-        self._updated: list[tuple[Any, Any]] = []
+        self._updated: list[Any] = []
+        self._updated_arrays: list[Any] = []
         self._places: list[int] = []  # of these, then of gradients: which output is written there
         self._held: list[tuple[Any, Any]] = []
         self._lent: list[Any] = []
@@ -88,23 +90,23 @@ class Steady:
             following += var is not None
         places = Counter(runner.place(k) for k, _ in numbered if k is not None)
         for k, effect in numbered:
-            pair: tuple[Any, Any]
             if k is None or places[runner.place(k)] > 1:
                 self._handed.append((k, effect))
                 continue
             if type(effect) is Assign and k in runner.in_place and id(effect.tensor) in outer:
-                pair = (effect.tensor, effect.tensor.data)
-                self._updated.append(pair)
+                array = effect.tensor.data
+                self._updated.append(effect.tensor)
+                self._updated_arrays.append(ref(array))
             elif _is_kept(effect, added_to) and runner.keeps(k):
                 leaf: Any = effect.tensor.node
                 if leaf.grad is None:
                     return None
-                pair = (leaf.grad, leaf.grad.data)
-                self._gradients.append((pair, leaf))
+                array = leaf.grad.data
+                self._gradients.append(((leaf.grad, array), leaf))
             else:
                 self._handed.append((k, effect))
                 continue
-            if runner.output(k) is not pair[1]:
+            if runner.output(k) is not array:
                 return None
             kept[type(effect) is SetGrad].append(k)
         self._places = [*kept[0], *kept[1]]
@@ -113,7 +115,7 @@ class Steady:
     def _sort_sources(self) -> bool:
         """False if an input is not what the runner read last."""
         variant, runner = self._variant, self._runner
-        updated = {id(x) for x, _ in self._updated}
+        updated = set(map(id, self._updated))
         handed = {id(effect.tensor) for _, effect in self._handed if type(effect) is Assign}
         for i, source in enumerate(variant.sources):
             x = source.tensor if type(source) is Outer else None
@@ -136,9 +138,12 @@ class Steady:
         variant, runner = self._variant, self._runner
         with runner.lock:
             reading = list(map(_array_of, self._lent))  # holds them while the program runs
+            writing = list(map(_array_of, self._updated))
             if not all(map(is_, reading, [array() for array in self._lent_arrays])):
                 return None
-            if not self._is_undisturbed() and not self._part():
+            if not all(map(is_, writing, [array() for array in self._updated_arrays])):
+                return None
+            if not self._is_undisturbed(writing) and not self._part(writing):
                 return None
             # only now: to draw a random key is an effect
             runner.repeat([(i, variant.value(source, leaves)) for i, source in self._moving])
@@ -151,8 +156,11 @@ class Steady:
                 effect.carry_out(value, leaves)
             return [Tensor(runner.output(k), variant.device) for k in range(variant.count)]
 
-    def _is_undisturbed(self) -> bool:
-        """Whether tensors hold what the last call left there, and nobody else has what is to be written over."""
+    def _is_undisturbed(self, writing: Sequence[Any]) -> bool:
+        """Whether tensors hold what the last call left there, and nobody else has what is to be written over.
+
+        writing: the arrays of the updated variables.
+        """
         if self._parted:
             return False
         for tensor, array in self._held:
@@ -161,25 +169,25 @@ class Steady:
         for tensor in self._replaced:
             if tensor.data.shape != tensor.shape or tensor.data.dtype != tensor.dtype:
                 return False
-        for tensor, array in self._updated:  # who may have it: the tensor, and the runner
-            if tensor.data is not array or getrefcount(array) > LOOPED + 2:
+        for array in writing:  # who may have it: the variable
+            if getrefcount(array) > LOOPED + 1:
                 return False
         for (gradient, array), leaf in self._gradients:
             if getrefcount(array) > LOOPED + 2 or getrefcount(gradient) > LOOPED + (leaf.grad is gradient):
                 return False
         return True
 
-    def _part(self) -> bool:
+    def _part(self, writing: Sequence[Any]) -> bool:
         """Have what others hold written elsewhere; False if tensors hold other arrays than the last call left there."""
         if self._parted:  # and never moved, since there was an error
             return False
-        if any(tensor.data is not array for tensor, array in (*self._held, *self._updated)):
+        if any(tensor.data is not array for tensor, array in self._held):
             return False
         if any(x.data.shape != x.shape or x.data.dtype != x.dtype for x in self._replaced):
             return False
         found = []
-        for i, (_, array) in enumerate(self._updated):
-            if getrefcount(array) > LOOPED + 2:
+        for i, array in enumerate(writing):
+            if getrefcount(array) > LOOPED + 1:
                 found.append(i)
         for i, ((gradient, array), leaf) in enumerate(self._gradients, len(self._updated)):
             if getrefcount(array) > LOOPED + 2 or getrefcount(gradient) > LOOPED + (leaf.grad is gradient):
@@ -194,9 +202,8 @@ class Steady:
         for i in self._parted:
             array = self._runner.output(self._places[i])
             if i < count:
-                tensor = self._updated[i][0]
-                tensor.data = array
-                self._updated[i] = (tensor, array)
+                self._updated[i].data = array
+                self._updated_arrays[i] = ref(array)
             else:
                 _, leaf = self._gradients[i - count]
                 self._gradients[i - count] = ((Tensor(array, self._variant.device), array), leaf)

@@ -117,7 +117,8 @@ class NativeRunner:
         self._updated = {outputs[k].base: i for k, i in updates.items()}
         self._base_of = {i: base for base, i in self._inputs}
         self._updates_of = {self._base_of[i]: base for base, i in self._updated.items()}
-        # what variables hold is not kept alive here, so that others can tell that they may update it in place
+        # What variables hold is not kept alive here, neither what they held before a call nor what they hold since: so
+        # others can tell that they may update it in place.
         self._loose: dict[int, Any] = {self._base_of[i]: None for i in variables}
 
     def _set(self, base: int, array: np.ndarray) -> None:
@@ -131,6 +132,7 @@ class NativeRunner:
             results = [self._result(o) for o in self._outputs]
             for base in self._forgotten:
                 self._arrays[base] = None
+            self._let_go(self._updated)
             return results
 
     def keeps(self, k: int) -> bool:
@@ -151,6 +153,7 @@ class NativeRunner:
         self._lie_in_place(self._updated.items())
         places = {self._outputs[k].base for k in kept}
         self._fresh = [base for base in self._made if base not in places]
+        self._spare = {base: array for base, array in self._spare.items() if base not in places}
 
     def repeat(self, given: Sequence[tuple[int, np.ndarray]]) -> None:
         """Run once more on the arrays of the last call, but for those ``given`` as (input, array).
@@ -173,13 +176,14 @@ class NativeRunner:
         for k in outputs:
             base = self._outputs[k].base
             if base in self._updated:  # the input stays where it is
-                self._arrays[self._base_of[self._updated[base]]] = self._arrays[base]
+                self._arrays[self._base_of[self._updated[base]]] = self._held(base)
             self._renew(base)
 
     def join(self, outputs: Iterable[int]) -> None:
         """After it, when variables have these outputs: where they replace inputs, the next run reads them there."""
-        bases = [self._outputs[k].base for k in outputs]
-        self._lie_in_place((base, self._updated[base]) for base in bases if base in self._updated)
+        bases = [base for base in (self._outputs[k].base for k in outputs) if base in self._updated]
+        self._lie_in_place((base, self._updated[base]) for base in bases)
+        self._let_go(bases)
 
     def output(self, k: int) -> np.ndarray:
         """Output k of the last run."""
@@ -229,8 +233,10 @@ class NativeRunner:
             i = self._updated.get(base)
             if i is None:
                 mine = arrays[base] is not None and sys.getrefcount(arrays[base]) <= ALONE
-            else:  # the variable has it, and so has the list of inputs
-                mine = arrays[base] is inputs[i] and sys.getrefcount(arrays[base]) <= ALONE + 2
+            else:  # the variable has it, besides the list of inputs
+                mine = sys.getrefcount(inputs[i]) <= ALONE + 1 and _is_fit(inputs[i], self._avals[base])
+                if mine:
+                    self._set(base, inputs[i])
             if not mine:
                 self._renew(base)
         for base, i in self._inputs:
@@ -246,6 +252,14 @@ class NativeRunner:
             own = self._base_of[i]
             self._arrays[own] = self._loose[own] = None
             self._table[own] = self._table[base]
+
+    def _let_go(self, bases: Iterable[int]) -> None:
+        """The variables have these outputs."""
+        for base in bases:
+            array = self._arrays[base]
+            if array is not None:
+                self._loose[base] = ref(array)
+                self._arrays[base] = None
 
     def _host(self, call: HostCall) -> None:
         tensors = [Tensor(self._view(operand, located), self.device) for operand, located in call.inputs]
@@ -272,7 +286,7 @@ class NativeRunner:
         array = self._arrays[base]
         if array is None and self._loose.get(base) is not None:
             return self._loose[base]()
-        return self._arrays[self._updates_of[base]] if array is None and base in self._updates_of else array
+        return self._held(self._updates_of[base]) if array is None and base in self._updates_of else array
 
     def _result(self, output: Output) -> np.ndarray:
         array = self._held(output.base)
@@ -302,7 +316,7 @@ class NativeRunner:
             for base, i in self._inputs:
                 if inputs[base] is None and present is not None:
                     inputs[base] = present.get(i)
-            held = [self._arrays[base] for base in self._made if base not in self._forgotten]
+            held = [self._held(base) for base in self._made if base not in self._forgotten]
             if any(x is None for x in (*inputs.values(), *held)):
                 return None
             with self._aside(inputs):
@@ -319,11 +333,12 @@ class NativeRunner:
     def _aside(self, inputs: Mapping[int, np.ndarray]) -> Iterator[None]:
         """Have outputs written to copies, also those that take the place of inputs: nobody sees these runs."""
         arrays, table = list(self._arrays), list(self._table)
-        copies = {id(arrays[base]): arrays[base].copy() for base in self._made if base not in self._forgotten}
+        made = {base: self._held(base) for base in self._made if base not in self._forgotten}
+        copies = {id(array): array.copy() for array in made.values()}
         try:
             for base in self._made:
                 aval = self._avals[base]
-                self._set(base, copies[id(arrays[base])] if base not in self._forgotten else np.empty(*aval))
+                self._set(base, copies[id(made[base])] if base in made else np.empty(*aval))
             for base, array in inputs.items():
                 self._set(base, copies.get(id(array), np.asarray(array, order="C")))
             yield
@@ -347,6 +362,12 @@ class NativeRunner:
         start = perf_counter()
         run()
         return perf_counter() - start
+
+
+def _is_fit(array: np.ndarray, aval: Aval) -> bool:
+    """Whether an output may be written there, if nobody else has the array: its memory is its own."""
+    flags = array.flags
+    return bool(flags.carray and flags.owndata) and array.shape == aval.shape and array.dtype == aval.dtype
 
 
 def _early(segments: Sequence[Any]) -> set[int]:
