@@ -146,20 +146,28 @@ def plans(draw: Any) -> Plan:
     return Plan(recipe, variables, effects)
 
 
+def shaken(x: np.ndarray) -> np.ndarray:
+    """Every number moved by one unit in its last place, up or down: what rounding does to it, more or less."""
+    if x.dtype.kind != "f":
+        return x.copy()
+    return np.nextafter(x, np.where(np.arange(x.size).reshape(x.shape) % 2, np.inf, -np.inf).astype(x.dtype))
+
+
 @settings(max_examples=40)
 @given(plans(), st.booleans())
 def test_steps(plan: Plan, hold: bool) -> None:
     """hold: whether somebody keeps the values and gradients of each step, which then must stay as they were."""
     sides = []
-    for compiled in (False, True):
-        variables = {i: nn.Parameter(plan.recipe.inputs[i].copy()) for i in plan.variables}
+    for kind in ("shaken", "eager", "compiled"):
+        inputs = [shaken(x) if kind == "shaken" else x for x in plan.recipe.inputs]
+        variables = {i: nn.Parameter(inputs[i].copy()) for i in plan.variables}
         step = plan.step(variables)
-        sides.append((variables, ag.compile(step) if compiled else step, ag.random.Generator(SEED)))
+        sides.append((inputs, variables, ag.compile(step) if kind == "compiled" else step, ag.random.Generator(SEED)))
     kept: list[tuple[Any, np.ndarray]] = []
     for call in range(6):
         seen = []
-        for variables, step, generator in sides:
-            arguments = [ag.tensor(x) for i, x in enumerate(plan.recipe.inputs) if i not in plan.variables]
+        for inputs, variables, step, generator in sides:
+            arguments = [ag.tensor(x) for i, x in enumerate(inputs) if i not in plan.variables]
             with ag.random.fork(generator):
                 results, loss = step(*arguments)
             gradients = [w.grad for w in variables.values()]
@@ -167,20 +175,24 @@ def test_steps(plan: Plan, hold: bool) -> None:
             seen.append([None if y is None else y.numpy().copy() for y in left])
             if hold:
                 kept += [(y, a) for y, a in zip(left, seen[-1], strict=True) if y is not None]
-        for k, (z, y) in enumerate(zip(*seen, strict=True)):
+        for k, (x, z, y) in enumerate(zip(*seen, strict=True)):
             what = f"call {call}, {k} of {len(seen[0])}: {plan.effects} after{plan.recipe!r}"
             assert (y is None) == (z is None), what
             if y is not None:
                 assert (y.shape, y.dtype) == (z.shape, z.dtype), what
-                np.testing.assert_allclose(y, z, **limits(z, plan.recipe.single), err_msg=what)
-        assert sides[0][2].call == sides[1][2].call
+                np.testing.assert_allclose(y, z, **limits(z, x, plan.recipe.single), err_msg=what)
+        assert sides[1][-1].call == sides[2][-1].call
     for y, values in kept:
         np.testing.assert_array_equal(y.numpy(), values)
 
 
-def limits(z: np.ndarray, single: bool) -> dict[str, float]:
-    """As ``tolerances``, but ten times as wide for float32: a step goes on from what the last one left."""
+def limits(z: np.ndarray, x: np.ndarray, single: bool) -> dict[str, float]:
+    """As ``tolerances``, but ten times as wide for float32, since a step goes on from what the last one left; and some
+    times what one unit in the inputs' last places makes of the eager result, where a program is chaotic."""
     if z.dtype.kind != "f":
         return {"rtol": 0.0, "atol": 0.0}
     rounding = 1e-4 if single else 1e-10
-    return {"rtol": rounding, "atol": rounding * float(np.abs(z[np.isfinite(z)]).max(initial=1.0))}
+    with np.errstate(invalid="ignore"):
+        moved = np.abs(z.astype(np.float64) - x)
+    largest = float(np.abs(z[np.isfinite(z)]).max(initial=1.0))
+    return {"rtol": rounding, "atol": rounding * largest + 8.0 * float(moved[np.isfinite(moved)].max(initial=0.0))}
