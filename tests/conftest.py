@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(Path(_own_folder), ignore_errors=True)
 
 
-ON_ANY_DEVICE = ("test_ops",)  # the modules whose tests run on the device that ``--device`` names
+ON_ANY_DEVICE = re.compile(r"test_ops|test_(nn|optim)(_\w+)?")  # modules of tests that ``--device`` runs
 _devices = ExitStack()
 _SAID = pytest.StashKey[str]()
 
@@ -44,10 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if device:
         import cuda_tools
 
+        config.stash[_SAID] = f"the default device is {device}"
         if not cuda_tools.is_usable(device):
             _devices.enter_context(cuda_tools.fake_devices())
-            device += " of the fake CuPy, not on hardware"
-        config.stash[_SAID] = f"operations run on {device}"
+            config.stash[_SAID] = f"the default device is {device} of the fake CuPy, not on hardware"
+        import autograd_core as ag
+
+        _devices.enter_context(ag.default_device(device))  # for what modules make as they are collected, too
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -59,19 +63,6 @@ def pytest_unconfigure() -> None:
     _devices.close()
 
 
-@pytest.fixture(autouse=True)
-def chosen_device(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The device of ``--device`` is the default one."""
-    device = request.config.getoption("--device")
-    if not device:
-        yield
-        return
-    import autograd_core as ag
-
-    with ag.default_device(device):
-        yield
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``--device``, the tests that run on any device, alone.
 
@@ -81,9 +72,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.config.pluginmanager.hasplugin("xdist") and item.path.stem in ("test_ops", "test_ops_page"):
             item.add_marker(pytest.mark.xdist_group("op table"))
     if config.getoption("--device"):
-        others = [item for item in items if item.path.stem not in ON_ANY_DEVICE]
+        others = [item for item in items if not ON_ANY_DEVICE.fullmatch(item.path.stem)]
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item.path.stem in ON_ANY_DEVICE]
+        items[:] = [item for item in items if ON_ANY_DEVICE.fullmatch(item.path.stem)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
