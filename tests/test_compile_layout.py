@@ -134,6 +134,14 @@ def test_a_pooling_over_everything() -> None:
     assert {v.shape for v in plan.layouts} == {(2, 6, 6, 7), (2, 5, 4, 5)}
 
 
+def test_a_pooling_of_a_part_lies_as_it_is_written_down() -> None:
+    def f(x: Any, w1: Any, w2: Any) -> Any:
+        return F.conv2d(F.max_pool2d(F.relu(F.conv2d(x, w1))[:, :, 1:], 2), w2)
+
+    _, plan = laid_out(f, f32(2, 3, 12, 12), W1, W2)
+    assert not any(v.shape == (2, 6, 4, 5) for v in plan.layouts)
+
+
 def test_what_is_flattened_as_well_is_copied() -> None:
     def f(x: Any, w1: Any, w2: Any, w3: Any, d: Any) -> Any:
         y = F.relu(F.conv2d(x, w1, padding=1))

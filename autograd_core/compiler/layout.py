@@ -116,11 +116,13 @@ class _Choice:
                 self._turned += [v for v in operands if v is not None]
             else:
                 alike.append(operands)
-                self._apart += [(v, leader) for v in apart for leader in operands[:1] if leader is not None]
+                known.update(apart if None in operands else ())
+                self._apart += [(v, leader) for v in apart for leader in operands if leader is not None]
         while more := {v for g in alike if None in g or not known.isdisjoint(g) for v in g} - known - {None}:
             known.update(v for v in more if v is not None)
         self.pinned = known
-        for group in (*loops, *alike):
+        groups: list[Sequence[Var | None]] = [*loops, *alike]
+        for group in groups:
             free = [v for v in group if v is not None and v not in known]
             for a, b in pairwise(free):
                 first, second = self._root(a), self._root(b)
@@ -239,7 +241,8 @@ class _Rewriting:
 
     def _views(self) -> tuple[dict[Var, View], dict[Var, Var]]:
         """The views in the new memory, and for the values that some of them need plane after plane their copies."""
-        views, copied = {}, {}
+        views: dict[Var, View] = {}
+        copied: dict[Var, Var] = {}
         for v, view in self.plan.views.items():
             base = view.base
             if base in self.layouts:

@@ -312,6 +312,8 @@ def _opaque(
             inputs[i] = copy
         found = lowering(equation, [storage.located(v) for v in inputs], outputs)
     if found is None or isinstance(found, Copies):
+        if not all(x.contiguous for x in outputs):
+            raise AssertionError(f"no kernel writes the results of {equation!r} where they lie")
         return [Host(equation)]
     operands = tuple((results if is_output else inputs)[i] for is_output, i in found.operands)
     writes = tuple(p for p, (is_output, _) in enumerate(found.operands) if is_output)
