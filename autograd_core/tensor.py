@@ -335,6 +335,10 @@ class Variable(Tensor):
 
     __slots__ = ()
 
+    def with_node(self, node: AnyNode | None) -> Tensor:
+        context.current().interpreter.base.reading(self)
+        return Tensor(self.data, self.device, node)
+
     def snapshot(self) -> Tensor:
         return Tensor(self.data, self.device, self.node)
 

@@ -300,3 +300,33 @@ def test_a_counter_beside_arrays_counts_once_a_call(device) -> None:
         expected = expected + i * expected.sum(axis=1, keepdims=True)
     assert count.item() == 6
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [
+        lambda f, w: ag.grad(f)(w),
+        lambda f, w: ag.vjp(f, w)[1](ag.ones(()))[0],
+        lambda f, w: ag.jvp(f, (w,), (ag.ones(3),))[1] * ag.ones(3),
+        lambda f, w: ag.grad(ag.checkpoint(f))(w),
+    ],
+    ids=["grad", "vjp", "jvp", "checkpoint"],
+)
+def test_steps_whose_parameters_are_arguments_of_transforms(gradient) -> None:
+    def made():
+        w = nn.Parameter(np.ones(3, np.float32))
+
+        def step(x: ag.Tensor) -> ag.Tensor:
+            g = gradient(lambda v: (v * x).square().sum(), w)
+            w.assign_(w - 0.1 * g)
+            return g
+
+        return w, step
+
+    (w, eager), (u, step) = made(), made()
+    compiled = ag.compile(step)
+    x = ag.tensor([0.5, 1.0, -2.0])
+    for _ in range(5):
+        np.testing.assert_allclose(compiled(x).numpy(), eager(x).numpy(), rtol=1e-6)
+        np.testing.assert_allclose(u.numpy(), w.numpy(), rtol=1e-6)
+    assert compiled.report() is not None, "it was never compiled"

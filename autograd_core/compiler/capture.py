@@ -344,6 +344,9 @@ class Capture(Eager):
         else:
             self._meet(tensor).cleared = True
 
+    def reading(self, variable: Tensor) -> None:
+        self.var_of(variable)  # an input now: what is made of it would be a tensor from outside, another in each call
+
     def looking_at(self, x: Tensor, counts: bool = False) -> None:
         if type(x.data) is Symbol and x.data.var in self.constants:
             return

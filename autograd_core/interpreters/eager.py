@@ -108,6 +108,9 @@ class Eager:
         """``ask`` of the values of ``x``: raises for values that are wrong, or answers what they decide."""
         return ask(x.numpy())
 
+    def reading(self, variable: Tensor) -> None:
+        """Another tensor is about to be made that holds the value of ``variable``."""
+
     def assigning(self, variable: Tensor) -> None:
         """``variable`` is about to get another value, or another gradient."""
 
