@@ -229,6 +229,26 @@ def test_what_changes_along_some_dimensions_is_written_once_for_each_of_their_po
     check(kernel, [random(5, 40), random(5), random(5, 40), random(5), random(1)])
 
 
+def test_what_is_costly_and_the_same_everywhere_is_computed_by_one_thread() -> None:
+    body = (
+        Load(at(0, 1), F4),
+        Load(at(1, 0), F4),
+        Map("exp", (1,), F4),
+        Constant(2, F4),
+        Map("mul", (2, 3), F4),
+        Map("mul", (0, 4), F4),
+        Store(at(2, 1), 5),
+        Store(at(3, 0), 2),
+    )
+    checks = Checks()
+    kernel = LoopKernel((), (1000,), body, (F4,) * 4, (2, 3))
+    source, _ = checks.add(kernel, [random(1000), random(1), random(1000), random(1)])
+    assert source.text.count("expf") == 1
+    assert "once4" in source.text
+    assert source.text.index("if (threadIdx.x == 0)") < source.text.index("expf") < source.text.index("once4 = x4")
+    checks.run()
+
+
 def test_positions_beyond_32_bits() -> None:
     step = 2**31
     body = (Load(at(0, step, 1), F4), Store(at(1, 4, 1), 0))

@@ -88,13 +88,14 @@ def test_few_long_rows_are_split(kind: str) -> None:
             Store(at(2, *strides), 2),
             Store(at(3, 1, 0), 3),
             Accumulate("max" if dtype != BOOL else "any", 2, at(4, 0, 0), True),
-            Accumulate("min" if dtype != BOOL else "all", 3, at(5, 0, 0), False),
+            Accumulate("sum" if dtype != BOOL else "all", 3, at(5, 0, 0), False),
+            Accumulate("sum" if dtype != BOOL else "all", 1, at(6, 0, 0), False),
         )
-        kernel = LoopKernel(shape[:1], shape[1:], body, (dtype,) * 6, (1, 2, 3, 4, 5))
+        kernel = LoopKernel(shape[:1], shape[1:], body, (dtype,) * 7, (1, 2, 3, 4, 5, 6))
         assert team(kernel, TINY)[2] > 1
         arrays = [sample(kind, shape[0] * shape[1], dtype=dtype), np.zeros(shape[0], dtype)]
         arrays += [np.zeros(shape[0] * shape[1], dtype), np.zeros(shape[0], dtype)]
-        sources = checks.add(kernel, [*arrays, np.zeros(1, dtype), np.zeros(1, dtype)], rtol=1e-4, atol=2e-3)
+        sources = checks.add(kernel, [*arrays, *(np.zeros(1, dtype) for _ in range(3))], rtol=1e-4, atol=2e-3)
         assert len(sources[0].launches) == 4  # a launch for each stage, and the last for totals
     checks.run((0, 5))
 
@@ -118,6 +119,20 @@ def test_softmax() -> None:
         checks.add(softmax(rows, columns), [sample("sum", rows, columns), np.zeros((rows, columns), F4)])
         checks.add(softmax(rows, columns, place=0), [sample("sum", rows, columns)])
     checks.run()
+
+
+def test_what_is_written_in_place_is_read_by_all_stages_before() -> None:
+    body = (
+        Load(at(0, 70, 1), F4),
+        Map("neg", (0,), F4),
+        Store(at(0, 70, 1), 1),
+        Reduce("sum", 0, F4),
+        Map("sub", (0, 3), F4),
+        Store(at(1, 70, 1), 4),
+    )
+    kernel = LoopKernel((9,), (70,), body, (F4, F4), (0, 1))
+    for sizes in (SMALL, SMALL._replace(kept=0)):
+        check(kernel, [sample("sum", 9, 70), sample("sum", 9, 70)], sizes=sizes)
 
 
 def test_a_row_is_read_once_where_threads_can_keep_it() -> None:
