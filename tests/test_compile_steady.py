@@ -236,6 +236,19 @@ def test_programs_for_several_shapes_share_variables(make: Callable[[], Step], r
     assert sum(stayed) >= len(stayed) / 2  # of the compiled run: both programs write the same arrays
 
 
+def test_a_report_of_a_step_whose_variables_have_other_arrays_now(repeats: list[bool]) -> None:
+    model, step = plain_sgd()
+    run = ag.compile(step)
+    for _ in range(CALLS):
+        run(draw(4, 2, 6, 6))
+    for p in model.parameters():
+        p.assign_(p.detach() * 2.0)
+    before = {name: np.array(x) for name, x in model.state_dict().items()}
+    assert len(list(run.report())) > 0
+    for name, x in model.state_dict().items():
+        np.testing.assert_array_equal(x, before[name])
+
+
 @pytest.mark.parametrize("array", [np.zeros(3, np.float32), np.zeros(4, np.int8)], ids=["shape", "dtype"])
 def test_a_variable_that_holds_another_kind_of_array_is_refused(array: np.ndarray, repeats: list[bool]) -> None:
     w = nn.Buffer(ag.zeros((4,)))

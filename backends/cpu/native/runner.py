@@ -198,11 +198,15 @@ class NativeRunner:
         self.segments, self.arena, self._threads = layout
         self._set(0, _aligned(self.arena))
 
+    def _fit(self) -> None:
+        """Have workspaces for the whole team, which may have grown."""
+        if TEAM.size > self._threads:
+            self._use(self._lay(TEAM.size))
+        self._version = TEAM.version
+
     def _run(self) -> None:
-        if self._version != TEAM.version:  # workspaces are for as many threads as there were
-            if TEAM.size > self._threads:
-                self._use(self._lay(TEAM.size))
-            self._version = TEAM.version
+        if self._version != TEAM.version:
+            self._fit()
         for segment in self.segments:
             if type(segment) is Program:
                 code = segment.run(self._address)
@@ -316,10 +320,14 @@ class NativeRunner:
             for base, i in self._inputs:
                 if inputs[base] is None and present is not None:
                     inputs[base] = present.get(i)
-            held = [self._held(base) for base in self._made if base not in self._forgotten]
-            if any(x is None for x in (*inputs.values(), *held)):
+            written = {base: self._held(base) for base in self._made if base not in self._forgotten}
+            for base, i in self._updated.items():
+                if base in written and written[base] is None:
+                    written[base] = inputs[self._base_of[i]]
+            if any(x is None for x in (*inputs.values(), *written.values())):
                 return None
-            with self._aside(inputs):
+            self._fit()
+            with self._aside(inputs, written):
                 end = perf_counter() + REPORTS_FOR
                 runs = [(self._timed(self._run), self._profiled())]
                 while len(runs) < REPORT_RUNS and perf_counter() < end:
@@ -330,15 +338,14 @@ class NativeRunner:
         return Report(self.name, rows, seconds, arena=self.arena, threads=threads, peak=peak(threads), build=self.build)
 
     @contextmanager
-    def _aside(self, inputs: Mapping[int, np.ndarray]) -> Iterator[None]:
+    def _aside(self, inputs: Mapping[int, np.ndarray], written: Mapping[int, np.ndarray]) -> Iterator[None]:
         """Have outputs written to copies, also those that take the place of inputs: nobody sees these runs."""
         arrays, table = list(self._arrays), list(self._table)
-        made = {base: self._held(base) for base in self._made if base not in self._forgotten}
-        copies = {id(array): array.copy() for array in made.values()}
+        copies = {id(array): array.copy() for array in written.values()}
         try:
             for base in self._made:
                 aval = self._avals[base]
-                self._set(base, copies[id(made[base])] if base in made else np.empty(*aval))
+                self._set(base, copies[id(written[base])] if base in written else np.empty(*aval))
             for base, array in inputs.items():
                 self._set(base, copies.get(id(array), np.asarray(array, order="C")))
             yield
