@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
@@ -114,6 +115,22 @@ def test_all_work_goes_to_one_stream_of_each_device(machine: fake_cupy.Machine) 
         assert x.grad.device == device
     assert device_of(machine) == [(0, True), (1, True)]
     assert len(machine.work) == 2
+
+
+def test_threads_share_the_stream_of_a_device(machine: fake_cupy.Machine) -> None:
+    x = ag.ones((8, 8), device="cuda:1")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: (x * float(k)).sum().item(), range(16)))
+    assert found == [64.0 * k for k in range(16)]
+    assert device_of(machine) == [(1, True)]
+
+
+def test_compiled_functions_run_on_the_second_device(machine: fake_cupy.Machine) -> None:
+    run = ag.compile(lambda x: (x * 2.0).tanh().sum())
+    x = ag.ones((4, 4), device="cuda:1")
+    assert [run(x).device == "cuda:1" for _ in range(4)] == [True] * 4
+    assert run(x).item() == pytest.approx(16 * np.tanh(2.0), rel=1e-6)
+    assert device_of(machine) == [(1, True)]
 
 
 def test_the_host_waits_only_where_it_must(machine: fake_cupy.Machine) -> None:

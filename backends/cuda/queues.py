@@ -1,8 +1,7 @@
 """One device and the one stream that all of our work on it goes to.
 
 The stream does not wait for CUDA's null stream, on which other code's CuPy calls run unless it says otherwise: where
-an array comes from or goes to other code, ``after_current`` and ``before_current`` put the work in order, on the
-device, without making the host wait.
+an array comes from other code, ``after_current`` puts the work in order, on the device, without making the host wait.
 """
 
 from __future__ import annotations
@@ -51,10 +50,3 @@ class Queue:
             current = self._cuda.get_current_stream()
             if current != self.stream:
                 self.stream.wait_event(current.record())
-
-    def before_current(self) -> None:
-        """What the current stream is given from now on comes after our work."""
-        with self.device:
-            current = self._cuda.get_current_stream()
-            if current != self.stream:
-                current.wait_event(self.stream.record())

@@ -1,6 +1,6 @@
 """Writes names.json: what an installed CuPy offers, by name and parameter. No driver is needed.
 
-python tests/fake_cupy/generate.py          # in an environment with CuPy, which need not be the project's own
+python tests/fake_cupy/generate.py          # in an environment with CuPy and ml_dtypes (for bfloat16)
 """
 
 from __future__ import annotations
