@@ -94,14 +94,15 @@ def form(kernel: LoopKernel) -> Form:
     varies = _varies(kernel.body, len(kernel.outer))
     body: list[Any] = []
     for s in kernel.body:
-        if isinstance(s, Accumulate) and (s.over_inner or not any(s.access.strides[d] for d in inner)):
+        if not isinstance(s, Accumulate):
+            body.append(s)
+        elif s.over_inner or not any(s.access.strides[d] for d in inner):
             once = () if s.over_inner else tuple(d for d in inner if (*kernel.outer, *kernel.inner)[d] > 1)
             if not set(once).isdisjoint(varies[s.arg]):
                 raise ValueError(f"{s} has one place for values that change along the inner points")
-            s = Total(s.kind, s.arg, s.access, once)
-        elif isinstance(s, Accumulate):
-            s = PerPoint(s.kind, s.arg, s.access)
-        body.append(s)
+            body.append(Total(s.kind, s.arg, s.access, once))
+        else:
+            body.append(PerPoint(s.kind, s.arg, s.access))
     per_point = any(isinstance(s, PerPoint) for s in body)
     found = _made(kernel.outer, kernel.inner, body, kernel)
     if per_point and not reduces:

@@ -36,7 +36,7 @@ def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
     width = 1 if across else width_of(found, sizes.vector, misaligned)
     packs = -(-found.points // width)
     team = _across_team(packs, sizes) if across else _row_team(found.rows, packs, sizes)
-    groups = -(-found.rows // team.count)
+    groups = -(-found.rows // team.rows)
     splits, chunk = 1, packs * width
     if not per_point and 0 < groups < sizes.few and found.points >= sizes.long:
         if not across:
@@ -46,7 +46,7 @@ def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
         chunk = -(-packs * width // (splits * step)) * step
         splits = -(-packs * width // chunk)
     made = _made(found, team, width, splits, chunk, sizes.kept)
-    if per_point and not made.unrolled and team.count > 1:  # sums in memory are those of a block's only team
+    if per_point and not made.unrolled and team.rows > 1:  # sums in memory are those of a block's only team
         made = _made(found, Team("block", sizes.threads, 1), width, splits, chunk, sizes.kept)
     return made
 

@@ -39,7 +39,7 @@ class _Rows:
 
     def source(self) -> Source:
         team, found = self.plan.team, self.form
-        groups = -(-found.rows // team.count)
+        groups = -(-found.rows // team.rows)
         per_point = [p for p, s in enumerate(found.body) if isinstance(s, PerPoint)]
         totals = [p for p, s in enumerate(found.body) if isinstance(s, Total)]
         if self.plan.splits > 1:
@@ -66,8 +66,8 @@ class _Rows:
             self._start(sums)
             self._declare_columns(per_point)
             with w.block(
-                f"for ({self.head.index} first = ({self.head.index})blockIdx.x * {team.count}; first < {found.rows}; "
-                f"first += ({self.head.index})gridDim.x * {team.count})"
+                f"for ({self.head.index} first = ({self.head.index})blockIdx.x * {team.rows}; first < {found.rows}; "
+                f"first += ({self.head.index})gridDim.x * {team.rows})"
             ):
                 self._row()
                 for stage in range(self.count):
@@ -93,7 +93,7 @@ class _Rows:
             with self.head.entry(w, name, team.threads, regions=[*sums.regions, *(f"part{p}" for p in before + now)]):
                 self._start(sums)
                 w.line(f"const int split = blockIdx.x % {splits};")
-                w.line(f"const {self.head.index} first = ({self.head.index})(blockIdx.x / {splits}) * {team.count};")
+                w.line(f"const {self.head.index} first = ({self.head.index})(blockIdx.x / {splits}) * {team.rows};")
                 self._row()
                 for p in before:
                     self._combine_parts(p)
@@ -123,7 +123,7 @@ class _Rows:
     @property
     def _partly(self) -> bool:
         """Whether the last group has fewer rows than teams."""
-        return self.form.rows % self.plan.team.count != 0
+        return self.form.rows % self.plan.team.rows != 0
 
     def _row(self) -> None:
         w, found, index = self.w, self.form, self.head.index
@@ -245,9 +245,9 @@ class _Rows:
             return
         for p in per_point:
             kind, points, team = c_type(found.dtype(p)), found.points, plan_.team
-            if team.count > 1:
+            if team.rows > 1:
                 w.line(f"__shared__ {kind} columns{p}[{points}];")
-                with w.loop("i", team.count):
+                with w.loop("i", team.rows):
                     w.line("__syncthreads();")
                     with w.block("if (team == i)"), self._own_points():
                         so_far = self.lanes.combined(p, f"columns{p}[at]", f"column{p}[k][v]")

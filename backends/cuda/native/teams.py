@@ -1,6 +1,7 @@
 """Threads that share a row: some lanes of a warp, a whole block, or one thread in each of a block's warps.
 
-A block has ``count`` teams of ``lanes`` threads. A thread's ``team`` and ``lane`` are variables of the kernel.
+A block has ``rows`` teams of ``lanes`` threads, and takes as many rows at once. A thread's ``team`` and ``lane`` are
+variables of the kernel.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ WARP = 32
 class Team(NamedTuple):
     kind: str  # "warp", "block" or "across"
     lanes: int
-    count: int
+    rows: int
 
     @property
     def threads(self) -> int:
-        return self.lanes * self.count
+        return self.lanes * self.rows
 
     @property
     def lane(self) -> str:
