@@ -72,6 +72,7 @@ def table() -> dict[Operation, Callable[..., np.ndarray]]:
     enter(INTEGERS, NUMERIC | {"rint": np.copy})  # NumPy's own makes them floats
     enter(FLOATS, FLOATING)
     enter(INTEGERS, SHIFTS | BITWISE)
+    enter(INTEGERS, {"signbit": np.signbit}, "bool")
     enter(("bool",), ARITHMETIC | BITWISE)
     return found
 

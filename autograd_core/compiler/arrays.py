@@ -286,12 +286,10 @@ def elementwise(x: Expressions, name: str, *operands: Any) -> Array:
     elif nodes[0].dtype.kind in "iu":
         if name in ("floor_divide", "remainder", "fmod") and not _is_divisor(nodes[1]):
             raise Inexpressible(f"{name} of integers: a divisor can be 0")
-        if name in ("power", "reciprocal", "sqrt"):
+        if name in ("power", "reciprocal"):
             raise Inexpressible(f"{name} of integers")
         if name in ("isnan", "isinf", "isfinite"):
             return Array(x, x.broadcast(x.constant(name == "isfinite", BOOL), nodes[0].shape))
-        if name == "signbit":
-            return elementwise(x, "less", operands[0], 0)
     return Array(x, x.map(op, nodes, out))
 
 

@@ -41,9 +41,7 @@ class Arithmetic:
     def number(self, value: Any) -> ir.Value:
         return value if isinstance(value, ir.Value) else constant(self.kind, float(value))
 
-    def integer(self, value: Any) -> ir.Value:
-        if isinstance(value, ir.Value):
-            return value
+    def integer(self, value: int) -> ir.Value:
         width = self.format.integer.width
         return constant(self.integers, (value + (1 << width - 1)) % (1 << width) - (1 << width - 1))
 

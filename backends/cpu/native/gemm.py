@@ -59,12 +59,6 @@ class Place(NamedTuple):
     batch: tuple[ir.Value, ...]
     register: ir.Type
 
-    @property
-    def mask(self) -> ir.Constant | None:
-        """None where all lanes are columns of C."""
-        lanes = self.register.count if isinstance(self.register, ir.VectorType) else 1
-        return None if self.valid >= lanes else lane_mask(self.valid, lanes)
-
     def load(self, builder: ir.IRBuilder, pointer: ir.Value) -> ir.Value:
         """The lanes from neighbouring elements, 0 past the last column."""
         return load_first(builder, pointer, self.valid, self.register)
