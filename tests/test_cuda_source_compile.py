@@ -168,6 +168,16 @@ def test_a_layer_norms_gradient_is_one_pass_over_its_rows(architecture: str) -> 
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("columns", [16384, 32768, 65536])
+def test_what_registers_cannot_hold_is_read_again_and_not_spilled(columns: int, architecture: str) -> None:
+    (softly,) = compiled(loop_kernel(softmax(4096, columns), "softmax").unit, architecture).values()
+    assert softly.spilled == 0
+    assert softly.moves("ld", 4) == {16384: 4, 32768: 8, 65536: 3 * 2}[columns]  # of loops, twice the body
+    gradient = compiled(loop_kernel(layer_norm_gradient(4096, columns), "gradient").unit, architecture)["gradient"]
+    assert gradient.spilled <= SPILLED
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_loss_of_classes_and_its_gradient_are_one_pass_over_the_scores(architecture: str) -> None:
     """Lowered from the public function: the scores of a row are read once, and their gradient is written once."""
 

@@ -15,11 +15,13 @@ from .teams import WARP, Team
 from .totals import bytes_of
 
 PACKS = 4  # that a thread should take of a row
+LARGE = 512  # threads of a block, from which each has few registers
 TEXT = 3000  # statements of unrolled loops beyond which loops stay loops
 
 
 class Plan(NamedTuple):
-    """width: neighbours of a pack. splits: parts of a row, of ``chunk`` points. rounds: packs of a thread in one."""
+    """width: neighbours of a pack. splits: parts of a row, of ``chunk`` points. rounds: packs of a thread in one.
+    columns: whether registers hold what is summed for each inner point."""
 
     team: Team
     width: int
@@ -27,7 +29,12 @@ class Plan(NamedTuple):
     chunk: int
     rounds: int
     stages: Stages
-    unrolled: bool
+    columns: bool
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether what registers hold needs loops without a counter; others would read ahead more than fits."""
+        return self.columns or bool(self.stages.kept)
 
 
 def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
@@ -46,7 +53,7 @@ def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
         chunk = -(-packs * width // (splits * step)) * step
         splits = -(-packs * width // chunk)
     made = _made(found, team, width, splits, chunk, sizes.kept)
-    if per_point and not made.unrolled and team.rows > 1:  # sums in memory are those of a block's only team
+    if per_point and not made.columns and team.rows > 1:  # sums in memory are those of a block's only team
         made = _made(found, Team("block", sizes.threads, 1), width, splits, chunk, sizes.kept)
     return made
 
@@ -54,10 +61,12 @@ def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
 def _made(found: Form, team: Team, width: int, splits: int, chunk: int, kept: int) -> Plan:
     rounds = -(-chunk // (team.lanes * width))
     held = rounds * width
-    short = held * len(found.body) <= TEXT
-    room = kept // held if splits == 1 and short and held else 0
-    room -= bytes_of(found, [p for p, s in enumerate(found.body) if isinstance(s, PerPoint)])
-    return Plan(team, width, splits, chunk, rounds, stages(found, max(0, room)), short and room >= 0)
+    short = 0 < held * len(found.body) <= TEXT
+    sums = bytes_of(found, [p for p, s in enumerate(found.body) if isinstance(s, PerPoint)])
+    kept = kept // 4 if sums and team.threads > LARGE else kept
+    columns = short and 0 < held * sums <= kept
+    room = kept // held - sums * columns if short and splits == 1 else 0
+    return Plan(team, width, splits, chunk, rounds, stages(found, max(0, room)), columns)
 
 
 def _across(found: Form) -> bool:

@@ -26,6 +26,9 @@ def rows(kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned: C
     return _Rows(kernel, found, name, sizes, misaligned).source()
 
 
+AHEAD = 8  # numbers that a thread reads before it uses the first, where registers hold no row
+
+
 class _Rows:
     def __init__(self, kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned: Collection[int]):
         self.form, self.name, self.sizes = found, name, sizes
@@ -192,7 +195,7 @@ class _Rows:
         conditions = [] if exact else [f"point < {points}"]
         conditions += ["active"] if self._partly else []
         with ExitStack() as inside:
-            unroll = plan_.rounds if plan_.unrolled else min(4, plan_.rounds)
+            unroll = plan_.rounds if plan_.unrolled else min(max(1, AHEAD // plan_.width), plan_.rounds)
             inside.enter_context(w.loop("k", plan_.rounds, unroll=unroll))
             start = f"split * ({index}){plan_.chunk} + " if plan_.splits > 1 else ""
             k = "k" if index == "int" else f"({index})k"
@@ -218,7 +221,7 @@ class _Rows:
             self.w.line(f"total{p} = {self.lanes.combined(p, f'total{p}', value)};")
         else:
             lane = "v" if self.plan.width > 1 else "0"
-            if self.plan.unrolled:
+            if self.plan.columns:
                 self.w.line(f"column{p}[k][{lane}] = {self.lanes.combined(p, f'column{p}[k][{lane}]', value)};")
                 return
             # a row of partial results that is this team's alone
@@ -231,7 +234,7 @@ class _Rows:
         w, found, plan_ = self.w, self.form, self.plan
         for p in per_point:
             kind = c_type(found.dtype(p))
-            if not plan_.unrolled:
+            if not plan_.columns:
                 w.line(f"{kind} *const column{p} = partial{p} + ({self.head.index})blockIdx.x * {found.points};")
                 continue
             w.line(f"{kind} column{p}[{plan_.rounds}][{plan_.width}];")
@@ -241,7 +244,7 @@ class _Rows:
     def _finish_columns(self, per_point: Sequence[int]) -> None:
         """The partial results of a block: those of its teams one after the other, or its only team's."""
         w, found, plan_ = self.w, self.form, self.plan
-        if not plan_.unrolled:
+        if not plan_.columns:
             return
         for p in per_point:
             kind, points, team = c_type(found.dtype(p)), found.points, plan_.team
