@@ -10,7 +10,6 @@ kernel is computed by the device's ordinary kernel, a ``host call``, between two
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
@@ -23,29 +22,27 @@ from autograd_core.backend import Device
 from autograd_core.compiler.capture import trace
 from autograd_core.compiler.epilogue import FusedUnit, with_epilogues
 from autograd_core.compiler.expand import expand
-from autograd_core.compiler.fuse import LoopUnit, OpaqueUnit, View, schedule
+from autograd_core.compiler.fuse import LoopUnit, schedule
 from autograd_core.compiler.horizontal import AnyUnit, SegmentedUnit, joined_across
 from autograd_core.compiler.ir import Equation, Graph, Var
 from autograd_core.compiler.layout import with_layouts
 from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
 from autograd_core.compiler.maxima import in_windows
-from autograd_core.compiler.plan import Unit, plan
 from autograd_core.compiler.report import Build
 from autograd_core.compiler.simplify import simplify
 from autograd_core.compiler.space import row_major
+from autograd_core.compiler.steps import Host, Note, noted_of, overwrites, overwrites_of_segments
+from autograd_core.compiler.storage import ARENA, Located, Operand, Storage
 
 from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
 from .gather import checked
 from .images import images_of
-from .listing import Note
 from .loops import loop_kernel
-from .lowerings import Copies, Located, Lowering, is_native, lower, lower_convolution
-from .program import Call, Operand, Program, assemble, is_serial, is_short
+from .lowerings import Copies, Lowering, is_native, lower, lower_convolution
+from .program import Call, Program, assemble, is_serial, is_short
 from .runner import HostCall, Layout, NativeRunner, Output
 from .segments import lengths_of, segmented_kernel
 from .team import TEAM
-
-ARENA = 0  # the table's first entry
 
 
 class Native(NamedTuple):
@@ -61,12 +58,6 @@ class Native(NamedTuple):
     spans: tuple[tuple[int, int], ...] = ()
 
 
-class Host(NamedTuple):
-    """An equation that the device's ordinary kernel computes."""
-
-    equation: Equation
-
-
 def compile_graph(
     graph: Graph, device: Device, name: str, updates: Mapping[int, int], variables: Collection[int]
 ) -> NativeRunner:
@@ -75,7 +66,7 @@ def compile_graph(
     tracer = partial(trace, device=device)
     graph = simplify(in_windows(expand(simplify(graph), trace=tracer, is_native=is_native)))
     fused = with_layouts(schedule(graph, trace=tracer, is_native=is_native), graph, images_of)
-    storage = _Storage(graph, fused.views, fused.layouts)
+    storage = Storage(graph, fused.views, fused.layouts)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
 
     def accepts(unit: FusedUnit, sums: LoopUnit | None) -> bool:
@@ -84,10 +75,10 @@ def compile_graph(
         return all(replaced.get(v) not in read for v in unit.outputs) and pays(unit, sums)
 
     units = joined_across(with_epilogues(fused, graph, sizes_of, accepts), fused.views, replaced)
-    noted = [(step, _note(step, unit)) for unit in units for step in _lowered(unit, storage)]
+    noted = [(step, noted_of(step, unit)) for unit in units for step in _lowered(unit, storage)]
     steps = _failing_once(noted)
-    storage.find_homes(steps)
-    safe = _safe(updates, graph, steps, storage)
+    storage.find_homes([v for step in steps if isinstance(step, Host) for v in step.equation.outputs])
+    safe = storage.safe_updates(updates, steps)
     aliases = {
         _require(storage.base(graph.outputs[k])): _require(storage.base(graph.inputs[i])) for k, i in safe.items()
     }
@@ -129,95 +120,10 @@ def _failing_once(noted: Sequence[tuple[Native | Host, Note]]) -> list[Native | 
     return steps
 
 
-def _note(step: Native | Host, unit: AnyUnit) -> Note:
-    origins: tuple[Equation, ...] = (unit.equation,) if isinstance(unit, OpaqueUnit | FusedUnit) else ()
-    origins += () if isinstance(unit, OpaqueUnit) else unit.origins
-    return Note(tuple(_read(step)), tuple(_written(step)), origins)
-
-
-class _Storage:
-    """Where values lie: which other value's memory holds them, and where that memory is."""
-
-    def __init__(self, graph: Graph, views: Mapping[Var, View], layouts: Mapping[Var, tuple[int, ...]]):
-        self.graph = graph
-        self.views = dict(views)
-        self._layouts = layouts
-        self.arena = 0
-        self.table: list[tuple[str, Any]] = [("arena", None)]
-        self._bases: dict[Var, int] = {}
-        self._offsets: dict[Any, int] = {}
-        self.scratch: list[int | None] = []
-        for i, v in enumerate(graph.inputs):
-            self._base(v, "input", i)
-        for v, array in graph.constants.items():
-            self.constant(v, np.asarray(array, order="C"))
-
-    def constant(self, v: Var, array: np.ndarray) -> None:
-        self._base(v, "constant", array)
-
-    def _base(self, v: Var, kind: str, what: Any) -> None:
-        if v not in self._bases:
-            self._bases[v] = len(self.table)
-            self.table.append((kind, what))
-
-    def root(self, v: Var) -> Var:
-        return self.views[v].base if v in self.views else v
-
-    def located(self, v: Var) -> Located:
-        if v in self.views:
-            view = self.views[v]
-            return Located(v.shape, np.dtype(v.dtype), tuple(view.strides), view.offset)
-        return Located(v.shape, np.dtype(v.dtype), self._layouts.get(v) or row_major(v.shape))
-
-    def find_homes(self, steps: Sequence[Native | Host]) -> None:
-        """Which values lie in arrays of their own; the others in the arena."""
-        for v in self.graph.outputs:
-            self._base(self.root(v), "output", self.root(v))
-        for step in steps:
-            if isinstance(step, Host):
-                for v in step.equation.outputs:
-                    self._base(v, "host", v)
-
-    def place(self, steps: Sequence[Native | Host], workspaces: Sequence[int]) -> None:
-        """Give every value in the arena its place, and every step its workspace of so many bytes."""
-        units = [self._unit(step, size) for step, size in zip(steps, workspaces, strict=True)]
-        values = {v for u in units for v in (*u.reads, *u.writes)}
-        elsewhere = {v for v in values if v in self._bases}
-        found = plan(units, {v: _bytes(v) for v in values if isinstance(v, Var)}, elsewhere=elsewhere)
-        self._offsets, self.arena, self.scratch = found.offsets, found.size, list(found.scratch)
-
-    def _unit(self, step: Native | Host, workspace: int) -> Unit:
-        if isinstance(step, Host):
-            return Unit(self._roots(step.equation.inputs), tuple(step.equation.outputs))
-        written = self._roots([step.operands[i] for i in step.writes])
-        read = self._roots([v for i, v in enumerate(step.operands) if i not in step.writes])
-        return Unit(read, written, workspace)
-
-    def _roots(self, values: Iterable[Var]) -> tuple[Var, ...]:
-        """Whose memory holds these. Without elements there is nothing to hold, and no kernel that writes it."""
-        return tuple(v for v in map(self.root, values) if v.aval.size)
-
-    def operand(self, v: Var, *, start: bool) -> Operand:
-        """Where ``v`` lies; ``start``: where the array begins that holds it, since kernels of loops know the rest."""
-        root = self.root(v)
-        offset = 0 if start or v not in self.views else self.views[v].offset * np.dtype(v.dtype).itemsize
-        base = self._bases.get(root)
-        if base is None:
-            return Operand(ARENA, self._offsets.get(root, 0) + offset, _bytes(root) - offset)
-        return Operand(base, offset, _bytes(root) - offset)
-
-    def base(self, v: Var) -> int | None:
-        return self._bases.get(v)
-
-
-def _bytes(v: Var) -> int:
-    return v.aval.size * np.dtype(v.dtype).itemsize
-
-
 # ----------------------------------------------------------------------------------------------- kernels
 
 
-def _lowered(unit: AnyUnit, storage: _Storage) -> Iterable[Native | Host]:
+def _lowered(unit: AnyUnit, storage: Storage) -> Iterable[Native | Host]:
     if isinstance(unit, LoopUnit):
         return [_loop(unit.kernel, unit.operands)]
     if isinstance(unit, SegmentedUnit):
@@ -231,33 +137,27 @@ def _lowered(unit: AnyUnit, storage: _Storage) -> Iterable[Native | Host]:
 
 def _loop(kernel: LoopKernel, operands: Sequence[Var]) -> Native:
     spec = loop_kernel(kernel, _name(kernel))
-    return Native(spec, tuple(operands), kernel.outputs, _overwrites(kernel, operands))
+    return Native(spec, tuple(operands), kernel.outputs, overwrites(kernel, operands))
 
 
-def _segments(unit: SegmentedUnit, storage: _Storage) -> Native:
+def _segments(unit: SegmentedUnit, storage: Storage) -> Native:
     lengths = lengths_of([s.length for s in unit.segments])
     told = Var(Aval(lengths.shape, lengths.dtype))
     storage.constant(told, lengths)
     operands, spans, writes = [told], [(0, lengths.nbytes)], list[int]()
-    pairs: list[tuple[Var, Var]] = []
     for s in unit.segments:
         writes += [len(operands) + i for i in unit.kernel.outputs]
         operands += s.operands
         spans += map(partial(_span, s.length), unit.kernel.operands, s.offsets, unit.wholes)
-        begins = dict(zip(s.operands, s.offsets, strict=True))
-        pairs += [(w, r) for w, r in _overwrites(unit.kernel, s.operands) if begins[w] == begins[r]]
-    # what another segment touches too may not change before that one is done
-    touched = Counter(v for s in unit.segments for v in set(s.operands))
-    overwrites = frozenset(pair for pair in pairs if all(touched[v] == 1 for v in pair))
     spec = segmented_kernel(unit.kernel, [s.length for s in unit.segments], _name(unit.kernel, "segments"))
-    return Native(spec, tuple(operands), tuple(writes), overwrites, tuple(spans))
+    return Native(spec, tuple(operands), tuple(writes), overwrites_of_segments(unit), tuple(spans))
 
 
 def _span(length: int, dtype: np.dtype, offset: int, is_array: bool) -> tuple[int, int]:
     return offset * dtype.itemsize, (length if is_array else 1) * dtype.itemsize
 
 
-def _with_epilogue(unit: FusedUnit, storage: _Storage) -> Native:
+def _with_epilogue(unit: FusedUnit, storage: Storage) -> Native:
     inputs = unit.equation.inputs
     spec, order = product_with_epilogue(unit, [storage.located(v) for v in inputs])
     operands = (*inputs, *(unit.operands[i] for i in order))
@@ -271,34 +171,8 @@ def _name(kernel: LoopKernel, kind: str = "loop") -> str:
     return f"{kind}_{told}"
 
 
-def _overwrites(kernel: LoopKernel, operands: Sequence[Var]) -> frozenset[tuple[Var, Var]]:
-    """What such a kernel may write over what it reads: each element is read, once, before it is written."""
-    if any(isinstance(s, Reduce) for s in kernel.body):
-        return frozenset()  # a stage reads again what an earlier one has read, and threads may share a row
-    sizes = kernel.outer + kernel.inner
-
-    def once(access: Access) -> bool:
-        return all(stride != 0 for stride, size in zip(access.strides, sizes, strict=True) if size > 1)
-
-    reads, writes = dict[int, set[Access]](), dict[int, set[Access]]()
-    last_read, first_write = dict[int, int](), dict[int, int]()
-    for position, s in enumerate(kernel.body):
-        if isinstance(s, Load):
-            reads.setdefault(s.access.operand, set()).add(s.access._replace(operand=0))
-            last_read[s.access.operand] = position
-        elif isinstance(s, Store):
-            writes.setdefault(s.access.operand, set()).add(s.access._replace(operand=0))
-            first_write.setdefault(s.access.operand, position)
-    return frozenset(
-        (operands[w], operands[r])
-        for w, written in writes.items()
-        for r, read in reads.items()
-        if len(written) == 1 and read == written and all(map(once, written)) and last_read[r] < first_write[w]
-    )
-
-
 def _opaque(
-    equation: Equation, storage: _Storage, results: Sequence[Var] = (), lowering: Lowering = lower
+    equation: Equation, storage: Storage, results: Sequence[Var] = (), lowering: Lowering = lower
 ) -> Iterable[Native | Host]:
     """The equation's kernel, and copies of operands that do not lie well. results: what is left, if not its outputs."""
     inputs, outputs = list(equation.inputs), [storage.located(v) for v in equation.outputs]
@@ -344,7 +218,7 @@ def _runs(steps: Sequence[Native | Host]) -> list[list[tuple[int, Native | Host]
 
 
 def _segment(
-    run: Sequence[tuple[int, Native | Host]], storage: _Storage, aliases: Mapping[int, int], threads: int
+    run: Sequence[tuple[int, Native | Host]], storage: Storage, aliases: Mapping[int, int], threads: int
 ) -> Program | HostCall:
     first = run[0][1]
     if isinstance(first, Host):
@@ -358,7 +232,7 @@ def _segment(
     return assemble(calls, threads=threads, aliases=aliases)
 
 
-def _workspaces(run: Sequence[tuple[int, Native | Host]], storage: _Storage, threads: int) -> list[int]:
+def _workspaces(run: Sequence[tuple[int, Native | Host]], storage: Storage, threads: int) -> list[int]:
     """How many bytes each step needs: some run on one thread, whatever the team."""
     if isinstance(run[0][1], Host):
         return [0]
@@ -367,7 +241,7 @@ def _workspaces(run: Sequence[tuple[int, Native | Host]], storage: _Storage, thr
     return [call.spec.workspace(1 if alone or is_serial(call) else threads) for call in calls]
 
 
-def _calls(run: Sequence[tuple[int, Native | Host]], storage: _Storage) -> list[Call]:
+def _calls(run: Sequence[tuple[int, Native | Host]], storage: Storage) -> list[Call]:
     """The steps with their operands where they lie as far as is known, without workspace."""
     calls = []
     for _, step in run:
@@ -392,41 +266,6 @@ def _require(base: int | None) -> int:
     return base
 
 
-def _output(v: Var, storage: _Storage) -> Output:
+def _output(v: Var, storage: Storage) -> Output:
     root, located = storage.root(v), storage.located(v)
     return Output(_require(storage.base(root)), root.aval, None if v is root else located)
-
-
-def _safe(
-    updates: Mapping[int, int], graph: Graph, steps: Sequence[Native | Host], storage: _Storage
-) -> dict[int, int]:
-    """The updates that may be written over what they replace: nobody reads the old value later."""
-    safe = {}
-    writers = {v: n for n, s in reversed([*enumerate(steps)]) for v in _written(s)}
-    readers: dict[Var, list[int]] = {}
-    for n, s in enumerate(steps):
-        for v in _read(s):
-            readers.setdefault(storage.root(v), []).append(n)
-    results = {storage.root(v) for v in graph.outputs}
-    for k, i in updates.items():
-        new, old = graph.outputs[k], graph.inputs[i]
-        if new in storage.views or new is old or storage.base(new) is None:
-            continue
-        writer = writers.get(new)
-        if writer is None:
-            continue
-        step = steps[writer]
-        alone = isinstance(step, Native) and (new, old) in step.overwrites
-        if old not in results and all(n < writer or (n == writer and alone) for n in readers.get(old, ())):
-            safe[k] = i
-    return safe
-
-
-def _written(step: Native | Host) -> Sequence[Var]:
-    return step.equation.outputs if isinstance(step, Host) else [step.operands[i] for i in step.writes]
-
-
-def _read(step: Native | Host) -> Sequence[Var]:
-    if isinstance(step, Host):
-        return step.equation.inputs
-    return [v for i, v in enumerate(step.operands) if i not in step.writes]

@@ -5,25 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from autograd_core.compiler.ir import Equation
-from autograd_core.compiler.space import row_major
+from autograd_core.compiler.storage import Located
 
 from .engine import KernelSpec
-
-
-class Located(NamedTuple):
-    """An operand: where its elements lie, counted in elements from the start of the array that holds it."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    strides: tuple[int, ...]
-    offset: int = 0
-
-    @property
-    def contiguous(self) -> bool:
-        return all(s == t for n, s, t in zip(self.shape, self.strides, row_major(self.shape), strict=True) if n != 1)
 
 
 class Lowered(NamedTuple):

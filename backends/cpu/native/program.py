@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from autograd_core.compiler.storage import Operand
+
 from . import runtime as rt
 from .engine import KernelSpec, library
 from .machine import MOST_THREADS, Machine, host
@@ -24,14 +26,6 @@ ALONE_BELOW = 40.0  # microseconds on one thread, by ``estimate``: what waking a
 SERIAL_BELOW = 0.5  # about two barriers
 FLOPS_PER_MICROSECOND = 30e3  # a third of what one core's vector units do
 BYTES_PER_MICROSECOND = 20e3
-
-
-class Operand(NamedTuple):
-    """``bytes`` bytes from ``offset`` on, in what entry ``base`` of the table points to."""
-
-    base: int
-    offset: int
-    bytes: int
 
 
 class Call(NamedTuple):

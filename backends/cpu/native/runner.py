@@ -21,14 +21,15 @@ from autograd_core.compiler.ir import Equation, Graph
 from autograd_core.compiler.report import Build, KernelReport, Report
 from autograd_core.compiler.runner import Part
 from autograd_core.compiler.steady import ALONE
+from autograd_core.compiler.steps import Note
+from autograd_core.compiler.storage import Located, Operand
 from autograd_core.interpreters.eager import EAGER
 from autograd_core.tensor import Tensor
 
 from .failures import failure
-from .listing import Note, listing, step_names
-from .lowerings import Located
+from .listing import listing, step_names
 from .peak import peak
-from .program import Call, Operand, Program, pointers
+from .program import Call, Program, pointers
 from .team import TEAM
 
 REPORT_RUNS, REPORTS_FOR = 5, 0.3  # how often a report measures, unless that takes more seconds
