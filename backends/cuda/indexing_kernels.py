@@ -68,6 +68,8 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
         before, after = v.shape[:axis], v.shape[axis + indices.ndim :]
         outer, inner = prod(before), prod(after)
         rows = known.checked(indices, length).reshape(-1)
+        if v.dtype.char in "fdFD":
+            return xp.add.sums(v, rows, outer, length, inner).reshape(*before, length, *after)
         if outer != 1:
             rows = (cupy.arange(outer)[:, None] * length + rows).reshape(-1)
         if inner != 1:

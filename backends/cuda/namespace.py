@@ -11,11 +11,12 @@ from autograd_core.aval import BOOL
 
 from .arithmetic import Arithmetic
 from .queues import Queue
+from .sums_by_index import SumsByIndex
 
 # What CuPy finds out to be singular or indefinite if it is told to look, and what it makes something of NaN.
 SINGULAR = frozenset({"inv", "cholesky", "solve"})
 FINITE = frozenset({"svd", "eigh", "eigvalsh", "eig", "eigvals", "qr"})
-ADDED_BY_ATOMICS = "iIlLqQfd"  # the dtypes that cupy.add.at takes, but for float16, whose sums would be coarse
+ADDED_BY_ATOMICS = "iIlLqQ"  # sums of whole numbers are the same in any order
 
 
 class Formulas(Arithmetic):
@@ -49,21 +50,20 @@ class Add:
 
     def __init__(self, cupy: Any):
         self._cupy = cupy
+        self.sums = SumsByIndex(cupy)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._cupy.add(*args, **kwargs)
 
     def at(self, a: Any, indices: Any, b: Any) -> None:
-        """``a[indices] += b`` with every repetition added, for a flat ``a``. By atomics: in no order that is known."""
-        if a.dtype.kind == "c":
-            part = a.real.dtype
-            pairs = self._cupy.ascontiguousarray(b).view(part).reshape(*b.shape, 2)
-            self._cupy.add.at(a.view(part).reshape(*a.shape, 2), indices, pairs)
-        elif a.dtype.char in ADDED_BY_ATOMICS:
+        """``a[indices] += b`` with every repetition added, for a flat ``a``. Whole numbers by atomics."""
+        if a.dtype.char in ADDED_BY_ATOMICS:
             self._cupy.add.at(a, indices, b)
+        elif a.dtype.char in "fdFD":
+            a += self.sums(b, indices.reshape(-1), 1, a.size, 1)
         else:
             wide = a.astype("float32" if a.dtype.kind not in "biu" else "int32")
-            self._cupy.add.at(wide, indices, b.astype(wide.dtype))
+            self.at(wide, indices, b.astype(wide.dtype))
             a[...] = wide.astype(a.dtype)
 
 

@@ -35,7 +35,7 @@ WAITING = frozenset(
         "array2string",
     ]
 )
-# cuBLAS and cuSOLVER refuse to work on a stream that is captured; Thrust, which sorts, waits for its stream.
+# cuBLAS and cuSOLVER refuse to work on a stream that is captured; whether Thrust's sorts can be is not known.
 NOT_CAPTURED = {
     "cuBLAS": frozenset(["matmul", "dot", "vdot", "inner", "outer", "tensordot", "einsum", "kron"]),
     "Thrust": {
