@@ -137,6 +137,16 @@ def test_memory_that_nobody_wrote_holds_no_numbers(cp: ModuleType) -> None:
     assert np.isnan(cp.empty(3).get()).all()
 
 
+def test_another_fake_inside_leaves_the_machine_as_it_was(cp: ModuleType, machine: fake_cupy.Machine) -> None:
+    machine.bodies["kernel"] = print
+    x = cp.ones(3)
+    with fake_cupy.installed() as inner:
+        assert inner is machine
+        assert (machine.bodies, machine.allocations) == ({}, 0)
+    assert (list(machine.bodies), machine.allocations) == (["kernel"], 1)
+    assert x.tolist() == [1, 1, 1]
+
+
 # Streams and devices ---------------------------------------------------------------------------------------------
 
 

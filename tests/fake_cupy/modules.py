@@ -100,6 +100,9 @@ def build() -> dict[str, ModuleType]:
         memory=memory,
         get_current_stream=runtime.get_current_stream,
         get_device_id=runtime.getDevice,
+        get_elapsed_time=runtime.get_elapsed_time,
+        alloc=runtime.alloc,
+        using_allocator=runtime.using_allocator,
         **{
             name: getattr(runtime, name)
             for name in ("Device", "Stream", "Event", "Graph", "MemoryPool", "MemoryPointer")
@@ -127,7 +130,8 @@ def build() -> dict[str, ModuleType]:
 
 @contextmanager
 def installed() -> Iterator[Machine]:
-    """``import cupy`` gives the fake inside; the machine starts anew."""
+    """``import cupy`` gives the fake inside; the machine starts anew, and is afterwards what it was before."""
+    was = {**vars(machine), "bodies": dict(machine.bodies)}, dict(vars(machine.local))
     machine.reset()
     made = build()
     before = {name: sys.modules.get(name) for name in {*made, *(n for n in sys.modules if n.split(".")[0] == "cupy")}}
@@ -141,3 +145,5 @@ def installed() -> Iterator[Machine]:
             sys.modules.pop(name, None)
             if module is not None:
                 sys.modules[name] = module
+        vars(machine).update(was[0])
+        vars(machine.local).update(was[1])
