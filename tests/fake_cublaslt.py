@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_byte, c_int32, c_int64, c_uint64
+from functools import partial
 from itertools import count
 from typing import Any
 
 import numpy as np
+from fake_cupy.hardware import Node, machine
 from ml_dtypes import bfloat16
 
 from autograd_core.backends.cuda import cublaslt
@@ -141,12 +143,21 @@ class FakeCublasLt:
         if size:
             require(size == WORKSPACE and workspace and not workspace % 16, "no workspace")
             ctypes.memset(workspace, 0xA5, size)  # it must be ours to write
-        kind = layouts[0]["described"][0]
         scale = DTYPES[described["described"][1]]
         factors = [np.frombuffer(_bytes(p, scale.itemsize), scale)[0] for p in (alpha, beta)]
-        x, y, out = (_matrices(p, layout, DTYPES[kind]) for p, layout in zip((a, b, d), layouts, strict=True))
-        x = x.mT if described.get(3) else x
-        y = y.mT if described.get(4) else y
+        transposed = described.get(3), described.get(4)
+        run = partial(self._run, layouts, transposed, scale, factors, (a, b, d))
+        captured = machine.queue.capture
+        if captured is None:
+            run()
+        else:
+            captured.append(Node("cublasLtMatmul", run, []))
+
+    def _run(self, layouts: Any, transposed: Any, scale: Any, factors: Any, addresses: Any) -> None:
+        kind = layouts[0]["described"][0]
+        x, y, out = (_matrices(p, layout, DTYPES[kind]) for p, layout in zip(addresses, layouts, strict=True))
+        x = x.mT if transposed[0] else x
+        y = y.mT if transposed[1] else y
         result = factors[0] * (x.astype(scale) @ y.astype(scale))
         out[...] = result + factors[1] * out.astype(scale) if factors[1] else result
         self.multiplied += 1

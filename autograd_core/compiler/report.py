@@ -52,6 +52,8 @@ class Report:
 
     math = "fp32"
     others: tuple[Report, ...] = ()  # of what transforms made of the function
+    where = ""  # what it ran on, if not threads
+    remarks: tuple[str, ...] = ()  # on how it runs
 
     def __init__(
         self,
@@ -110,13 +112,14 @@ class Report:
             parts.append(counted(len(self.rows) - native, "host call"))
         lines = [
             f"{self.name}: {' and '.join(parts) or 'nothing to run'} in {_time(self.seconds)}, "
-            f"{self.outside:.0%} of it outside them; {counted(self.threads, 'thread')}, {self.math}"
+            f"{self.outside:.0%} of it outside them; {self.where or counted(self.threads, 'thread')}, {self.math}"
         ]
         if self.build is not None:
             lines.append(
                 f"compiled in {self.build.seconds:.2f} s, {self.build.cached} of {self.build.kernels} different "
                 f"kernels from the cache; arena of {_size(self.arena)}"
             )
+        lines += self.remarks
         if self.peak is not None:
             rates = ", ".join(f"{rate / 1e9:.0f} GFLOP/s in {dtype}" for dtype, rate in self.peak.flops.items())
             lines.append(f"the peak of {counted(self.threads, 'thread')}: {rates}; {self.peak.bytes / 1e9:.0f} GB/s")

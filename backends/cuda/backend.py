@@ -6,10 +6,10 @@ that the host has to see, and ``synchronize``. Not yet run on hardware: proved o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +21,17 @@ from autograd_core.ops.casting import transfer_p
 from autograd_core.primitive import Primitive
 
 from .availability import availability
+from .compiler import compile_graph
 from .indexing_kernels import kernels as indexing_kernels
 from .memory import described, out_of_memory, stats
 from .namespace import Formulas, Namespace
 from .product_kernels import kernels as product_kernels
 from .queues import Queue
 from .recurrent_kernels import kernels as recurrent_kernels
+
+if TYPE_CHECKING:
+    from autograd_core.compiler.ir import Graph
+    from autograd_core.compiler.runner import Runner
 
 
 class CudaBackend:
@@ -165,6 +170,13 @@ class CudaBackend:
                 return None
             run = partial(primitive.forward, self._formulas)
         return self._queued(primitive, run)
+
+    def compile(
+        self, graph: Graph, device: Device, name: str, updates: Mapping[int, int], variables: Collection[int]
+    ) -> Runner | None:
+        """CUDA C and library calls for a captured graph, enqueued as one CUDA graph where they can be."""
+        queue = self.queue(device.index)
+        return compile_graph(self._cupy, queue, self._kernels, graph, device, name, updates, variables)
 
     def _queued(self, primitive: Primitive, run: Callable[..., Any]) -> Kernel:
         no_memory = self._cupy.cuda.memory.OutOfMemoryError

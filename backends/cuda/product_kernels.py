@@ -30,11 +30,16 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
             return None
         return Products(library, lambda count: cupy.empty(count, "uint8"), WORKSPACE)
 
-    def matmul(x1: Any, x2: Any) -> Any:
+    def matmul(x1: Any, x2: Any, out: Any = None) -> Any:
+        """out: rows without gaps, where the product is to lie."""
         index = x1.data.device_id
         found = products(index) if x1.dtype.name in MULTIPLIED else None
-        if found is None:
-            return xp.matmul(x1, x2)
-        return found.multiply(cupy, x1, x2, stream=queue(index).stream.ptr, mode=context.current().math)
+        if found is not None:
+            return found.multiply(cupy, x1, x2, stream=queue(index).stream.ptr, mode=context.current().math, out=out)
+        y = xp.matmul(x1, x2)
+        if out is None:
+            return y
+        out[...] = y
+        return out
 
-    return {matmul_p: matmul, linear_p: lambda x1, x2: matmul(x1, x2.T)}
+    return {matmul_p: matmul, linear_p: lambda x1, x2, out=None: matmul(x1, x2.T, out)}

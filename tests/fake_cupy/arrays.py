@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from . import functions, ufuncs
+from . import functions, runtime, ufuncs
 from .facts import CLASSES, check_arguments
 from .hardware import machine, poison
 from .runtime import Device, MemoryPointer, Stream, get_current_stream
@@ -41,8 +42,14 @@ class ndarray:
     __array_priority__ = 100
 
     def __init__(self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"):
-        made = empty(shape, dtype, order)
-        self._host, self.data, self.base = made._host, made.data, None
+        self.base = None
+        if memptr is None:
+            made = empty(shape, dtype, order)
+            self._host, self.data = made._host, made.data
+            return
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        self._host = np.ndarray(shape, supported(dtype), memptr.mem.buffer, memptr.offset, strides, order)
+        self.data = memptr
 
     # -------------------------------------------------------------------------------- description
 
@@ -279,11 +286,11 @@ def supported(dtype: Any) -> np.dtype:
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
     """Memory of the pool, holding no numbers."""
-    host = np.empty(shape, supported(dtype), "C" if order in ("K", "A", None) else order)
+    shape, dtype = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape), supported(dtype)
     made = object.__new__(ndarray)
-    made._host, made.base = host, None
-    made.data = MemoryPointer(machine.allocate(host.nbytes))
-    made.data.mem.address = host.ctypes.data
+    made.base, made.data = None, runtime.alloc(math.prod(shape) * dtype.itemsize)
+    host = np.ndarray(shape, dtype, made.data.mem.buffer, order="C" if order in ("K", "A", None) else order)
+    made._host = host
     poison(host)
     return made
 

@@ -69,15 +69,15 @@ class Queue:
 class Memory:
     """One allocation on a device; returns to its pool when nothing refers to it any more.
 
-    address: of the host's memory that stands for it, so that a stand-in for a C library can reach it.
+    buffer: the host's memory that stands for it; address: where that is, for stand-ins of C libraries.
     """
-
-    address = 0
 
     def __init__(self, machine: Machine, device_id: int, nbytes: int, queue: Queue):
         self.device_id = device_id
         self.size = nbytes
         self.queue = queue
+        self.buffer = np.empty(nbytes, np.uint8)
+        self.address: int = self.buffer.ctypes.data
         self.written: tuple[Queue, int] | None = None
         self.read: dict[Queue, int] = {}
         weakref.finalize(self, _freed, machine.used, machine.cached, device_id, nbytes).atexit = False
@@ -128,6 +128,7 @@ class Local(threading.local):
     def __init__(self) -> None:
         self.device = 0
         self.streams: dict[int, Any] = {}
+        self.allocator: Callable[[int], Any] | None = None  # the default pool's, if there is none
         self.entered: list[Any] = []  # what was current before each device and stream that was entered
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -158,6 +160,16 @@ class Event:
             machine.synchronize(self.point[0], "Event.synchronize")
 
 
+def get_elapsed_time(start_event: Event, end_event: Event) -> float:
+    """A microsecond, in milliseconds, for each piece of work between two events that the host has waited for."""
+    for event in (start_event, end_event):
+        if event.point is None or not event.done:
+            raise CUDARuntimeError("cudaErrorNotReady", "device not ready")
+    assert start_event.point is not None
+    assert end_event.point is not None
+    return (end_event.point[1] - start_event.point[1]) * 1e-3
+
+
 class Graph:
     """Captured work, run again on the same memory."""
 
@@ -190,6 +202,9 @@ class MemoryPointer:
         self.mem = mem
         self.offset = offset
 
+    def __add__(self, other: int) -> MemoryPointer:
+        return MemoryPointer(self.mem, self.offset + other)
+
     @property
     def device_id(self) -> int:
         return self.mem.device_id
@@ -200,7 +215,16 @@ class MemoryPointer:
 
 
 class MemoryPool:
-    """The default pool: by device, with a limit."""
+    """The default pool: by device, with a limit. What another one has given, it keeps as long as it is there."""
+
+    def __init__(self, allocator: Any = None):
+        self._given: list[Memory] = []
+
+    def malloc(self, size: int) -> MemoryPointer:
+        found = MemoryPointer(machine.allocate(size))
+        if self is not DEFAULT_POOL:
+            self._given.append(found.mem)
+        return found
 
     def used_bytes(self) -> int:
         return machine.used[machine.local.device]
@@ -223,6 +247,23 @@ class MemoryPool:
 
 
 DEFAULT_POOL = MemoryPool()
+
+
+def alloc(size: int) -> MemoryPointer:
+    """Memory from the current allocator."""
+    return (machine.local.allocator or DEFAULT_POOL.malloc)(size)
+
+
+@contextmanager
+def using_allocator(allocator: Any = None) -> Iterator[None]:
+    """Memory comes from there inside, in this thread."""
+    before, machine.local.allocator = machine.local.allocator, allocator
+    try:
+        yield
+    finally:
+        machine.local.allocator = before
+
+
 _PINNED: list[tuple[int, int]] = []
 
 

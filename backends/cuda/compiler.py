@@ -1,0 +1,178 @@
+"""From a captured graph to what runs on a GPU: units, storage, launches.
+
+    simplify -> expand -> schedule (loop kernels, opaque equations, views) -> storage -> steps -> CapturedRunner
+
+A loop kernel becomes CUDA C, and so do random draws and elementwise kernels over many arrays; a matrix product is
+cuBLASLt's, written where its result is to lie. What is left the device's ordinary kernels compute: a ``kernel call``,
+enqueued like the rest, whose result is copied to its place. Not yet run on hardware.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autograd_core.aval import Aval
+from autograd_core.backend import Device
+from autograd_core.compiler.capture import trace
+from autograd_core.compiler.expand import expand
+from autograd_core.compiler.fuse import LoopUnit, schedule
+from autograd_core.compiler.horizontal import AnyUnit, SegmentedUnit, joined_across
+from autograd_core.compiler.ir import Equation, Graph, Var
+from autograd_core.compiler.loops import Accumulate, LoopKernel, Map, Reduce
+from autograd_core.compiler.simplify import simplify
+from autograd_core.compiler.steps import Host, noted_of, overwrites_of_segments, written
+from autograd_core.compiler.storage import Storage
+from autograd_core.ops.arithmetic import power_p
+from autograd_core.ops.casting import transfer_p
+from autograd_core.ops.linear_algebra import linear_p, matmul_p
+from autograd_core.primitive import Primitive
+
+from .native import Source, loop_kernel, random_draw, segments
+from .runner import CapturedRunner, Plan
+
+log = logging.getLogger("autograd_core.compile")
+PRODUCTS = (matmul_p, linear_p)
+MULTIPLE = 256  # bytes: what places in the arena, and workspaces, begin at multiples of
+FUSED = (power_p, transfer_p)  # they have kernels, but run better as part of loops
+
+
+class Generated(NamedTuple):
+    """CUDA C and the values it works on. segments: of a kernel over many arrays, whose one argument is their table."""
+
+    source: Source
+    operands: tuple[Var, ...]
+    writes: tuple[int, ...]
+    overwrites: frozenset[tuple[Var, Var]] = frozenset()
+    segments: SegmentedUnit | None = None
+    flops: int = 0
+
+    @property
+    def name(self) -> str:
+        """As in its code; a kernel of several launches has numbers behind it there."""
+        return _entry_name(self)
+
+
+class Product(NamedTuple):
+    """A matrix product, and where its result goes."""
+
+    equation: Equation
+    operands: tuple[Var, ...]
+    writes: tuple[int, ...] = (2,)
+    overwrites: frozenset[tuple[Var, Var]] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.equation.primitive.name
+
+    @property
+    def flops(self) -> int:
+        """A multiplication and an addition for every term."""
+        return 2 * self.operands[2].aval.size * self.operands[0].shape[-1]
+
+
+def compile_graph(
+    cupy: Any,
+    queue: Any,
+    kernels: Mapping[Primitive, Callable[..., Any]],
+    graph: Graph,
+    device: Device,
+    name: str,
+    updates: Mapping[int, int],
+    variables: Collection[int],
+) -> CapturedRunner | None:
+    """A runner for ``graph``; None where a kernel cannot be rendered. kernels: of the device's own, by primitive.
+
+    The other arguments are those of ``autograd_core.compiler.runner.runner_for``.
+    """
+    start = perf_counter()
+
+    def on_host(g: Graph) -> Graph:
+        return g.replace(constants={v: _host_array(a, device) for v, a in g.constants.items()})
+
+    def tracer(f: Callable[..., Any], avals: Sequence[Aval]) -> Graph:
+        return on_host(trace(f, avals, device=device))
+
+    def is_native(e: Equation) -> bool:
+        return e.primitive in PRODUCTS or (e.primitive in kernels and e.primitive not in FUSED) or _is_draw(e)
+
+    graph = simplify(expand(simplify(on_host(graph)), trace=tracer, is_native=is_native))
+    fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=lambda e, i, view: not _is_draw(e))
+    storage = Storage(graph, fused.views, {}, multiple=MULTIPLE)
+    replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
+    units = joined_across(fused.units, fused.views, replaced)
+    try:
+        steps = [_step(unit) for unit in units]
+    except (TypeError, ValueError) as error:
+        log.info("%s: not compiled for %s: %s", name, device, error)
+        return None
+    storage.find_homes()
+    early = _early(steps, storage)
+    safe = {k: i for k, i in storage.safe_updates(updates, steps).items() if graph.outputs[k] not in early}
+    storage.place(steps, [s.source.workspace if isinstance(s, Generated) else 0 for s in steps])
+    notes = [noted_of(step, unit) for step, unit in zip(steps, units, strict=True)]
+    plan = Plan(graph, steps, notes, storage, safe, frozenset(variables))
+    return CapturedRunner(cupy, queue, kernels, device, name, plan, started=start)
+
+
+def _host_array(array: Any, device: Device) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else device.backend.to_numpy(array)
+
+
+def _is_draw(e: Equation) -> bool:
+    return random_draw(e, "draw") is not None
+
+
+def _step(unit: AnyUnit) -> Generated | Product | Host:
+    if isinstance(unit, LoopUnit):
+        kernel, operands = unit.kernel, unit.operands
+        source = loop_kernel(kernel, _name(kernel))
+        pairs = frozenset((operands[w], operands[r]) for w, r in source.shared)
+        return Generated(source, tuple(operands), kernel.outputs, pairs, flops=_flops(kernel))
+    if isinstance(unit, SegmentedUnit):
+        return _segmented(unit)
+    e = unit.equation
+    if e.primitive in PRODUCTS:
+        return Product(e, (*e.inputs, e.outputs[0]))
+    source = random_draw(e, e.primitive.name)
+    if source is not None:
+        return Generated(source, (*e.inputs, e.outputs[0]), (len(e.inputs),))
+    return Host(e)
+
+
+def _segmented(unit: SegmentedUnit) -> Generated:
+    source = segments(unit.kernel, [s.length for s in unit.segments], _name(unit.kernel, "segments"))
+    count = len(unit.kernel.operands)
+    operands = tuple(v for s in unit.segments for v in s.operands)
+    writes = tuple(count * n + i for n in range(len(unit.segments)) for i in unit.kernel.outputs)
+    flops = _flops(unit.kernel) * sum(s.length for s in unit.segments)
+    return Generated(source, operands, writes, overwrites_of_segments(unit), unit, flops)
+
+
+def _name(kernel: LoopKernel, kind: str = "loop") -> str:
+    kinds = [s.op for s in kernel.body if isinstance(s, Map)]
+    kinds += [s.kind for s in kernel.body if isinstance(s, Reduce | Accumulate)]
+    told = "_".join(dict.fromkeys(kinds))[:60] or "copy"
+    return f"{kind}_{told}"
+
+
+def _flops(kernel: LoopKernel) -> int:
+    """Scalar operations at all points."""
+    points = int(np.prod(kernel.outer + kernel.inner, dtype=np.int64))
+    return points * sum(isinstance(s, Map | Reduce | Accumulate) for s in kernel.body)
+
+
+def _entry_name(step: Generated) -> str:
+    launches = step.source.launches
+    first = launches[0].entry if launches else "nothing"
+    return first if len(launches) < 2 else first.rstrip("0123456789").rstrip("_")
+
+
+def _early(steps: Sequence[Any], storage: Storage) -> frozenset[Var]:
+    """What is written before, or by, a step that can raise an error: who sees it would see half a step."""
+    last = max((n for n, step in enumerate(steps) if isinstance(step, Host)), default=-1)
+    return frozenset(storage.root(v) for step in steps[: last + 1] for v in written(step))
