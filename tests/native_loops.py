@@ -12,7 +12,7 @@ from fences import fenced
 
 from autograd_core.backends.cpu.native import engine, machine
 from autograd_core.backends.cpu.native.engine import compiled
-from autograd_core.backends.cpu.native.loops import loop_kernel
+from autograd_core.backends.cpu.native.loops.kernel import loop_kernel
 from autograd_core.compiler.evaluate import evaluate
 from autograd_core.compiler.loops import Access, LoopKernel
 

@@ -8,7 +8,8 @@ from functools import cache
 
 import numpy as np
 
-from autograd_core.backends.cpu.native import emit, engine, machine, vector_math
+from autograd_core.backends.cpu.native import emit, engine, machine
+from autograd_core.backends.cpu.native.elementary import vector_math
 from autograd_core.backends.cpu.native.engine import KernelSpec
 
 LEVELS = ("host", "avx2", "scalar")

@@ -10,12 +10,11 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from autograd_core.backends.cpu.native import convolution as native
-from autograd_core.backends.cpu.native import convolution_correlation as correlation
-from autograd_core.backends.cpu.native import convolution_sums as sums
-from autograd_core.backends.cpu.native import convolution_weight as weights
 from autograd_core.backends.cpu.native import emit, engine
-from autograd_core.backends.cpu.native.convolution_shape import planar
+from autograd_core.backends.cpu.native.convolution import convolution as native
+from autograd_core.backends.cpu.native.convolution import correlation, sums
+from autograd_core.backends.cpu.native.convolution import weight as weights
+from autograd_core.backends.cpu.native.convolution.shape import planar
 from autograd_core.backends.cpu.native.machine import limited
 from autograd_core.ops import convolution as ops
 from autograd_core.ops._windows import Windows, windows

@@ -13,10 +13,18 @@ import pytest
 pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
 from autograd_core.backends.cpu.native import emit, engine, machine
-from autograd_core.backends.cpu.native.blocking import choose, depth_of
-from autograd_core.backends.cpu.native.gemm import BatchDimension, MatrixLayout, gemm
-from autograd_core.backends.cpu.native.packing import transposed
-from autograd_core.backends.cpu.native.tile import Segment, TileShape, accumulate, largest, repeated, tile, zeros
+from autograd_core.backends.cpu.native.products.blocking import choose, depth_of
+from autograd_core.backends.cpu.native.products.gemm import BatchDimension, MatrixLayout, gemm
+from autograd_core.backends.cpu.native.products.packing import transposed
+from autograd_core.backends.cpu.native.products.tile import (
+    Segment,
+    TileShape,
+    accumulate,
+    largest,
+    repeated,
+    tile,
+    zeros,
+)
 
 LEVELS = ("host", "avx2", "scalar")
 FLOATS = ("float32", "float64")

@@ -9,7 +9,7 @@ pytest.importorskip("llvmlite", reason="loop kernels are machine code made by ll
 
 from native_loops import BOOL, F4, F8, I4, I8, at, check
 
-from autograd_core.backends.cpu.native.loop_plan import plan
+from autograd_core.backends.cpu.native.loops.plan import plan
 from autograd_core.compiler.loops import Accumulate, Constant, Index, Load, LoopKernel, Map, Reduce, Store
 
 LEVELS = ("host", "avx2", "scalar")

@@ -11,7 +11,7 @@ pytest.importorskip("llvmlite", reason="loop kernels are machine code made by ll
 from loop_drawings import Drawing
 from native_loops import check
 
-from autograd_core.backends.cpu.native import loop_plan
+from autograd_core.backends.cpu.native.loops import plan as loop_plan
 
 
 @settings(max_examples=80, deadline=None)

@@ -19,8 +19,8 @@ from autograd_core import nn, optim
 from autograd_core.aval import Aval
 from autograd_core.backends.cpu.native import engine, machine
 from autograd_core.backends.cpu.native.located import Copies, Located, Lowered
-from autograd_core.backends.cpu.native.recurrent import cut_rows
-from autograd_core.backends.cpu.native.recurrent_lowering import LOWERINGS
+from autograd_core.backends.cpu.native.sequences.kernels import cut_rows
+from autograd_core.backends.cpu.native.sequences.lowering import LOWERINGS
 from autograd_core.compiler.ir import Equation, Var
 from autograd_core.ops import _recurrences, recurrent
 from autograd_core.primitive import General

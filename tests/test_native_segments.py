@@ -10,9 +10,9 @@ import pytest
 from native_loops import BOOL, F4, F8, I4, fenced, one_code
 
 from autograd_core.backends.cpu.native import engine, machine
-from autograd_core.backends.cpu.native.loops import loop_kernel
+from autograd_core.backends.cpu.native.loops.kernel import loop_kernel
+from autograd_core.backends.cpu.native.loops.segments import SHARE, lengths_of, segmented_kernel
 from autograd_core.backends.cpu.native.program import Call, Operand, assemble, pointers
-from autograd_core.backends.cpu.native.segments import SHARE, lengths_of, segmented_kernel
 from autograd_core.compiler.horizontal import flattened
 from autograd_core.compiler.loops import Access, Constant, Load, LoopKernel, Map, Store
 

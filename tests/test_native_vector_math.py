@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from native_vectors import LEVELS, code, run
 
 from autograd_core.backends.cpu.native import machine
-from autograd_core.backends.cpu.native.vector_math import STATED_ERROR
+from autograd_core.backends.cpu.native.elementary.vector_math import STATED_ERROR
 
 FLOATS = ("float32", "float64")
 BINARY = ("pow", "hypot", "atan2")

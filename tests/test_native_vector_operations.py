@@ -12,7 +12,7 @@ pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 
 from native_vectors import LEVELS, Operation, code, run
 
-from autograd_core.backends.cpu.native.vector_math import STATED_ERROR
+from autograd_core.backends.cpu.native.elementary.vector_math import STATED_ERROR
 from autograd_core.compiler.loops import SCALAR_OPS
 
 FLOATS = ("float32", "float64")

@@ -35,13 +35,13 @@ from autograd_core.compiler.steps import Host, Note, noted_of, overwrites, overw
 from autograd_core.compiler.storage import ARENA, Located, Operand, Storage
 
 from .epilogues import fusion_of, is_convolution, pays, product_with_epilogue, sizes_of
-from .gather import checked
 from .images import images_of
-from .loops import loop_kernel
+from .indexing.gather import checked
+from .loops.kernel import loop_kernel
+from .loops.segments import lengths_of, segmented_kernel
 from .lowerings import Copies, Lowering, is_native, lower, lower_convolution
 from .program import Call, Program, assemble, is_serial, is_short
 from .runner import HostCall, Layout, NativeRunner, Output
-from .segments import lengths_of, segmented_kernel
 from .team import TEAM
 
 

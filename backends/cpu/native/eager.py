@@ -22,9 +22,9 @@ from autograd_core.ops._windows import Windows
 from autograd_core.ops.convolution import convolution_weight_p
 from autograd_core.primitive import Primitive
 
-from .convolution_weight import convolution_weight
+from .convolution.image_layout import Layout
+from .convolution.weight import convolution_weight
 from .engine import KernelSpec
-from .image_layout import Layout
 from .located import Copies, Located, Lowered
 from .lowerings import LOWERINGS, convolution_lowering
 from .program import Call, Operand, Program, assemble, pointers

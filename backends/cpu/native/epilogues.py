@@ -16,14 +16,14 @@ from autograd_core.compiler.space import row_major
 from autograd_core.ops.convolution import convolution_bias_p, convolution_p
 from autograd_core.ops.products import linear_p, matmul_p
 
-from .convolution import Fusion
+from .convolution.convolution import Fusion
 from .emit import Kernel
 from .engine import KernelSpec
-from .gemm import MatrixLayout, Place, gemm
-from .loop_stages import LANE, ONCE, levels_of
+from .loops.stages import LANE, ONCE, levels_of
+from .loops.statements import Point, Value, spread
 from .lowerings import FLOATS, Located, is_native
 from .machine import Machine
-from .statements import Point, Value, spread
+from .products.gemm import MatrixLayout, Place, gemm
 
 # A tile of the product repeats the code for each of its registers: what is long is better a loop of its own. What
 # is the same for all elements is computed before.

@@ -92,7 +92,7 @@ def _hash_of(folders: Sequence[Path]) -> str | None:
     """Of the sources in these folders; None if one is not there, or has changed since it was loaded."""
     found = sha256()
     for folder in folders:
-        paths = sorted(folder.glob("*.py"))
+        paths = sorted(folder.rglob("*.py"))
         if not paths:  # no sources: a frozen application
             return None
         for path in paths:
@@ -103,7 +103,7 @@ def _hash_of(folders: Sequence[Path]) -> str | None:
                 return None
             if max(status.st_mtime, status.st_ctime) > LOADED:
                 return None
-            found.update(f"{path.name} {len(content)}\n".encode() + content)
+            found.update(f"{path.relative_to(folder)} {len(content)}\n".encode() + content)
     return found.hexdigest()
 
 

@@ -17,23 +17,23 @@ from autograd_core.ops.convolution import convolution_bias_p, convolution_input_
 from autograd_core.ops.products import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
-from .alignments import LOWERINGS as ALIGNMENTS
-from .attention import LOWERINGS as ATTENTION
-from .convolution import Fusion, convolution, convolution_input, supports
-from .convolution_weight import convolution_weight
+from .attention.attention import LOWERINGS as ATTENTION
+from .convolution.convolution import Fusion, convolution, convolution_input, supports
+from .convolution.weight import convolution_weight
 from .engine import KernelSpec
-from .folding import LOWERINGS as FOLDING
-from .gather import LOWERINGS as GATHER
-from .gemm import BatchDimension, MatrixLayout, gemm
+from .indexing.gather import LOWERINGS as GATHER
+from .indexing.placing import LOWERINGS as PLACING
+from .indexing.searching import LOWERINGS as SEARCHING
+from .indexing.sorting import LOWERINGS as SORTING
 from .located import Copies, Located, Lowered, Lowering
-from .placing import LOWERINGS as PLACING
-from .pooling import LOWERINGS as POOLING
+from .products.gemm import BatchDimension, MatrixLayout, gemm
 from .random_bits import LOWERINGS as RANDOM
-from .recurrent_lowering import LOWERINGS as RECURRENT
-from .resampling import LOWERINGS as RESAMPLING
-from .scans import LOWERINGS as SCANS
-from .searching import LOWERINGS as SEARCHING
-from .sorting import LOWERINGS as SORTING
+from .sequences.alignments import LOWERINGS as ALIGNMENTS
+from .sequences.lowering import LOWERINGS as RECURRENT
+from .sequences.scans import LOWERINGS as SCANS
+from .windows.folding import LOWERINGS as FOLDING
+from .windows.pooling import LOWERINGS as POOLING
+from .windows.resampling import LOWERINGS as RESAMPLING
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

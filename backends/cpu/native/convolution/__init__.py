@@ -1,0 +1,1 @@
+"""Convolution and its gradients, direct and by Winograd's algorithm."""

@@ -1,0 +1,1 @@
+"""Elements picked, put and ordered: by indices, by steps, by value."""

@@ -1,0 +1,1 @@
+"""Loop kernels (``autograd_core.compiler.loops``) as LLVM code."""

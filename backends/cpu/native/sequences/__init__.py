@@ -1,0 +1,1 @@
+"""Recurrent layers and other walks along whole sequences, and their adjoints."""

@@ -1,0 +1,1 @@
+"""Sliding windows: pooling, unfolding, resampling."""
