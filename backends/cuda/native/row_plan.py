@@ -16,6 +16,7 @@ from .totals import bytes_of
 
 PACKS = 4  # that a thread should take of a row
 LARGE = 512  # threads of a block, from which each has few registers
+SERIAL = 4  # points that each lane should have, before there are more lanes
 TEXT = 3000  # statements of unrolled loops beyond which loops stay loops
 
 
@@ -42,10 +43,11 @@ def plan(found: Form, sizes: Sizes, misaligned: Collection[int]) -> Plan:
     across = not per_point and _across(found)
     width = 1 if across else width_of(found, sizes.vector, misaligned)
     packs = -(-found.points // width)
-    team = _across_team(packs, sizes) if across else _row_team(found.rows, packs, sizes)
+    team = _across_team(found.rows, packs, sizes) if across else _row_team(found.rows, packs, sizes)
     groups = -(-found.rows // team.rows)
     splits, chunk = 1, packs * width
-    if not per_point and 0 < groups < sizes.few and found.points >= sizes.long:
+    long = sizes.long // 4 if across else sizes.long  # a column is read in smaller pieces, and seldom in stages
+    if not per_point and 0 < groups < sizes.few and found.points >= long:
         if not across:
             team, groups = Team("block", sizes.threads, 1), found.rows
         step = team.lanes * width
@@ -80,8 +82,12 @@ def _across(found: Form) -> bool:
     return rows > points or (rows == points and found.points < WARP // 2 <= found.outer[-1])
 
 
-def _across_team(points: int, sizes: Sizes) -> Team:
-    return Team("across", min(sizes.threads // WARP, _power(points)), WARP)
+def _across_team(rows: int, points: int, sizes: Sizes) -> Team:
+    """Of as many warps as a block has, and of more where few blocks have long ways to go."""
+    lanes = min(sizes.threads // WARP, _power(points))
+    while 2 * lanes * WARP <= sizes.row_threads and points >= 2 * SERIAL * lanes and rows < WARP * 2 * sizes.few:
+        lanes *= 2
+    return Team("across", lanes, WARP)
 
 
 def _row_team(rows: int, packs: int, sizes: Sizes) -> Team:
