@@ -20,7 +20,8 @@ MULTIPLIED = ("float32", "float64", "complex64", "complex128")  # what half prec
 
 
 def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive, Callable[..., Any]]:
-    """xp: what formulas are run with."""
+    """xp: what formulas are run with; they multiply in the same way from now on."""
+    plain = xp.matmul
 
     @lru_cache(None)
     def products(index: int) -> Products | None:
@@ -33,13 +34,15 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
     def matmul(x1: Any, x2: Any, out: Any = None) -> Any:
         """out: rows without gaps, where the product is to lie."""
         index = x1.data.device_id
-        found = products(index) if x1.dtype.name in MULTIPLIED else None
+        are_matrices = min(x1.ndim, x2.ndim) > 1 and x1.dtype == x2.dtype and x1.dtype.name in MULTIPLIED
+        found = products(index) if are_matrices else None
         if found is not None:
             return found.multiply(cupy, x1, x2, stream=queue(index).stream.ptr, mode=context.current().math, out=out)
-        y = xp.matmul(x1, x2)
+        y = plain(x1, x2)
         if out is None:
             return y
         out[...] = y
         return out
 
+    xp.matmul = matmul
     return {matmul_p: matmul, linear_p: lambda x1, x2, out=None: matmul(x1, x2.T, out)}

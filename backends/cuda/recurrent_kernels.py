@@ -111,7 +111,7 @@ class Recurrent:
     def _projected(self, p: dict[str, Any], hidden: int) -> dict[str, Any]:
         """The input's part of the gates, in whose place the launch leaves the gates, and room for the rest."""
         length, batch, features = p["x"].shape
-        gates = self._cupy.matmul(p["x"].reshape(length * batch, features), p["weight_ih"].T)
+        gates = self._xp.matmul(p["x"].reshape(length * batch, features), p["weight_ih"].T)
         bias = p.get("bias_ih" if self._kind == "gru" else "bias")
         if bias is not None:
             gates += bias
