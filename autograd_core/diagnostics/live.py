@@ -35,14 +35,14 @@ class LiveTensor(NamedTuple):
 def live_tensors(device: Device) -> list[LiveTensor]:
     """What is alive on ``device``, each piece of memory once, largest first."""
     objects = gc.get_objects()
-    tensors = [x for x in objects if isinstance(x, Tensor) and getattr(x, "device", None) is device]
+    tensors = [x for x in objects if isinstance(x, Tensor) and getattr(x, "device", None) is device and _has_value(x)]
     names = _parameter_names(objects)
     described: dict[int, tuple[int, LiveTensor]] = {}
     keepers = _keepers(x for x in objects if type(x) is Node)
     gradients = {
         id(_memory(x.node.grad)): f"gradient of {names.get(id(x), 'a variable')}"
         for x in tensors
-        if isinstance(x.node, Leaf) and x.node.grad is not None
+        if isinstance(x.node, Leaf) and x.node.grad is not None and _has_value(x.node.grad)
     }
     for x in tensors:
         key = id(_memory(x))
@@ -69,6 +69,11 @@ def _described(x: Tensor, name: str | None, gradient: str | None, keeper: Node |
     nbytes = int(getattr(_memory(x), "nbytes", x.nbytes))
     place = "" if maker is None else _place(origin_of(maker))
     return rank, LiveTensor(nbytes, x.shape, x.dtype, what, place, maker is not None)
+
+
+def _has_value(x: Tensor) -> bool:
+    """Not what a function that is being captured makes."""
+    return isinstance(x.data, x.device.backend.array_types)
 
 
 def _memory(x: Tensor) -> Any:

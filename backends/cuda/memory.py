@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from autograd_core.backend import Device
@@ -21,6 +22,17 @@ def stats(cupy: Any) -> MemoryStats:
     pool = cupy.get_default_memory_pool()
     free, total = cupy.cuda.runtime.memGetInfo()
     return MemoryStats(pool.used_bytes(), pool.total_bytes(), pool.get_limit(), free, total)
+
+
+@contextmanager
+def memory_for(cupy: Any, device: Device, what: str) -> Iterator[None]:
+    """What is done inside is told by that name when CuPy finds no memory for it."""
+    try:
+        yield
+        return
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        refused = error
+    raise out_of_memory(cupy, device, what, refused) from None
 
 
 def out_of_memory(

@@ -6,6 +6,9 @@ an array comes from other code, ``after_current`` puts the work in order, on the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import local
 from typing import Any
 
 
@@ -20,8 +23,29 @@ class Queue:
         self.device = cupy.cuda.Device(index)
         self.waits = 0
         self._cuda = cupy.cuda
+        self._captured = local()
         with self.device:
-            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self._stream = cupy.cuda.Stream(non_blocking=True)
+
+    @property
+    def stream(self) -> Any:
+        """Where this thread's work goes."""
+        return getattr(self._captured, "stream", None) or self._stream
+
+    @contextmanager
+    def captured(self) -> Iterator[Any]:
+        """This thread's work goes to another stream inside, to be captured there; that of others goes on meanwhile."""
+        with self.device:
+            stream = self._cuda.Stream(non_blocking=True)
+            stream.wait_event(self._stream.record())
+        self._captured.stream = stream
+        try:
+            with self:
+                yield stream
+        finally:
+            self._captured.stream = None
+            with self.device:
+                self._stream.wait_event(stream.record())
 
     def __enter__(self) -> Queue:
         self.device.__enter__()

@@ -39,6 +39,7 @@ from autograd_core.interpreters.eager import EAGER
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
 
+from .memory import memory_for
 from .native import OPTIONS, table
 
 log = logging.getLogger("autograd_core.compile")
@@ -93,7 +94,7 @@ class CapturedRunner:
         self.lock = Lock()
         self.refused = ""
         table = self._storage.table
-        with queue:
+        with memory_for(cupy, device, name), queue:
             self._pool = cupy.cuda.MemoryPool()
             self._fixed: list[Any] = [None] * len(table)
             self._fixed[0] = cupy.empty(max(self._storage.arena, 1), "uint8")
@@ -136,7 +137,7 @@ class CapturedRunner:
     # ------------------------------------------------------------------------------------ a call
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
-        with self.lock, self._queue:
+        with self.lock, memory_for(self._cupy, self.device, self.name), self._queue:
             arrays = self._bound(inputs)
             self._run(arrays)
             return self._handed(arrays, inputs)
@@ -233,20 +234,20 @@ class CapturedRunner:
 
     def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> Any:
         """The step as a CUDA graph; None, and ``refused``, where something does not take part."""
-        stream = self._queue.stream
-        stream.begin_capture()
-        try:
-            self._enqueue(arrays, tables)
-        except Exception as error:  # whatever it is, it comes again when the step runs for good, or it was the capture
-            self.refused = f"{self._at} ({error})"
-        try:
-            graph = stream.end_capture()
-        except RuntimeError as error:  # CUDA ends what was refused with an error of its own
-            self.refused = self.refused or f"{self._at} ({error})"
+        with self._queue.captured() as stream:
+            stream.begin_capture()
+            try:
+                self._enqueue(arrays, tables)
+            except Exception as error:  # if it was not the capture, it comes again when the step runs for good
+                self.refused = f"{self._at} ({error})"
+            try:
+                graph = stream.end_capture()
+            except RuntimeError as error:  # CUDA ends what was refused with an error of its own
+                self.refused = self.refused or f"{self._at} ({error})"
         if self.refused:
             log.warning("%s: enqueued op by op, since a CUDA graph cannot have %s", self.name, self.refused)
             return None
-        graph.upload(stream)
+        graph.upload(self._queue.stream)
         return graph
 
     def _enqueue(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
