@@ -10,14 +10,14 @@ knows addresses alone, so all that it works on must stay where it is:
 - results are in two arrays that take turns, with a graph for each: who is given one may hold it during the next call.
   Whoever holds more than two is given copies.
 
-Not yet run on hardware.
+What refuses to be captured is enqueued by itself, between two graphs. Not yet run on hardware.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby, pairwise
 from sys import getrefcount
 from threading import Lock
 from time import perf_counter
@@ -60,12 +60,15 @@ class Plan(NamedTuple):
 
 
 class _Binding:
-    """Arrays that a step has run on. tables: of segments, by step; graph: the capture, once there is one."""
+    """Arrays that a step has run on. tables: of segments, by step. pieces: graphs, and numbers of steps between them;
+    None as long as nothing is captured. operands: of these steps.
+    """
 
     def __init__(self, arrays: Sequence[Any], math: str, tables: dict[int, Any]):
         self.held_by_others = [ref(a) for a in arrays]
         self.math, self.tables = math, tables
-        self.graph: Any = None
+        self.pieces: list[Any] | None = None
+        self.operands: dict[Var, Any] = {}
 
     def fits(self, arrays: Sequence[Any], math: str) -> bool:
         return math == self.math and all(r() is a for r, a in zip(self.held_by_others, arrays, strict=True))
@@ -74,7 +77,7 @@ class _Binding:
 class CapturedRunner:
     """Runs one graph. Inputs are arrays of the avals that the graph states; outputs are arrays nobody else holds.
 
-    refused: the operation that cannot be captured, and why; "" as long as none is known.
+    refused: why steps cannot be captured, by number.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class CapturedRunner:
         self.device, self.name, self.graph = device, name, plan.graph
         self._plan, self._storage = plan, plan.storage
         self.lock = Lock()
-        self.refused = ""
+        self.refused: dict[int, str] = {}
         table = self._storage.table
         with memory_for(cupy, device, name), queue:
             self._pool = cupy.cuda.MemoryPool()
@@ -121,7 +124,7 @@ class CapturedRunner:
         self._seen: dict[int, Any] = {}
         self._moving: set[int] = set()
         self._bindings: list[_Binding] = []  # the one used last at the end
-        self._at = ""  # what is being enqueued
+        self._at = 0  # the step that is being enqueued
         self.build = Build(perf_counter() - started, len(codes), 0)
 
     def _used_constants(self) -> set[int]:
@@ -221,68 +224,90 @@ class CapturedRunner:
         if found is None:
             found = _Binding(baked, math, self._tables(arrays))
             self._bindings = [*self._bindings[1 - GRAPHS :], found]
-            self._enqueue(arrays, found.tables)
+            self._enqueue(arrays, found.tables, range(len(self._plan.steps)))
             return
         self._bindings.remove(found)
         self._bindings.append(found)
-        if found.graph is None and not self.refused:
-            found.graph = self._captured(arrays, found.tables)
-        if found.graph is None:
-            self._enqueue(arrays, found.tables)
-        else:
-            found.graph.launch(self._queue.stream)
+        while found.pieces is None:  # once more for each step that refuses
+            found.pieces = self._captured(arrays, found.tables)
+        for piece in found.pieces:
+            if type(piece) is int:
+                self._enqueue(arrays, found.tables, [piece], found.operands)
+            else:
+                piece.launch(self._queue.stream)
 
-    def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> Any:
-        """The step as a CUDA graph; None, and ``refused``, where something does not take part."""
+    def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[Any] | None:
+        """CUDA graphs with the numbers of the steps between them; None where another step turns out to refuse."""
+        pieces: list[Any] = []
+        for alone, some in groupby(range(len(self._plan.steps)), key=self.refused.__contains__):
+            steps = [*some]
+            if alone:
+                pieces += steps
+                continue
+            graph = self._graph(steps, arrays, tables)
+            if graph is None:
+                return None
+            pieces.append(graph)
+        return pieces
+
+    def _graph(self, steps: Sequence[int], arrays: Sequence[Any], tables: Mapping[int, Any]) -> Any:
+        refused: dict[int, str] = {}
         with self._queue.captured() as stream:
             stream.begin_capture()
             try:
-                self._enqueue(arrays, tables)
+                self._enqueue(arrays, tables, steps)
             except Exception as error:  # if it was not the capture, it comes again when the step runs for good
-                self.refused = f"{self._at} ({error})"
+                refused[self._at] = str(error)
             try:
                 graph = stream.end_capture()
             except RuntimeError as error:  # CUDA ends what was refused with an error of its own
-                self.refused = self.refused or f"{self._at} ({error})"
-        if self.refused:
-            log.warning("%s: enqueued op by op, since a CUDA graph cannot have %s", self.name, self.refused)
-            return None
-        graph.upload(self._queue.stream)
-        return graph
+                refused = refused or dict.fromkeys(steps, str(error))
+        if not refused:
+            graph.upload(self._queue.stream)
+            return graph
+        self.refused |= refused
+        log.warning("%s: enqueued by itself, since a CUDA graph cannot have it: %s", self.name, self._told(refused))
+        return None
 
-    def _enqueue(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
+    def _told(self, refused: Mapping[int, str]) -> str:
+        names = self._names()
+        return "; ".join(dict.fromkeys(f"{names[n]} ({reason})" for n, reason in refused.items()))
+
+    def _enqueue(
+        self,
+        arrays: Sequence[Any],
+        tables: Mapping[int, Any],
+        steps: Iterable[int],
+        operands: dict[Var, Any] | None = None,
+    ) -> None:
+        """Have the steps with these numbers computed. operands: those of kernel calls that are known, and kept."""
         with self._cupy.cuda.using_allocator(self._pool.malloc):
-            for n in range(len(self._plan.steps)):
-                self._enqueue_step(n, arrays, tables)
+            for n in steps:
+                self._at = n
+                step = self._plan.steps[n]
+                if type(step) is Host:
+                    self._call_kernel(step, arrays, {} if operands is None else operands)
+                elif hasattr(step, "equation"):
+                    a, b, y = (self._array(v, arrays) for v in step.operands)
+                    self._kernels[step.equation.primitive](a, b, out=y)
+                else:
+                    self._launch(n, arrays, tables)
 
-    def _enqueue_step(self, n: int, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
-        step = self._plan.steps[n]
-        if type(step) is Host:
-            self._at = step.equation.primitive.name
-            self._call_kernel(step, arrays)
-            return
-        self._at = step.name
-        if not self._launches[n]:
-            if hasattr(step, "equation"):
-                operands = [self._array(v, arrays) for v in step.operands]
-                self._kernels[step.equation.primitive](*operands[:2], out=operands[2])
-            return
-        if n in tables:
-            arguments = [tables[n]]
-        else:
-            arguments = [self._whole(v, arrays) for v in step.operands]
-            scratch = self._storage.scratch[n]
-            if scratch is not None:
-                size = step.source.workspace
-                arguments.append(self._cupy.ndarray((size,), "uint8", arrays[0].data + scratch))
+    def _launch(self, n: int, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
+        step, scratch = self._plan.steps[n], self._storage.scratch[n]
+        arguments = [tables[n]] if n in tables else [self._whole(v, arrays) for v in step.operands]
+        if scratch is not None:
+            arguments.append(self._cupy.ndarray((step.source.workspace,), "uint8", arrays[0].data + scratch))
         for function, launch in self._launches[n]:
             function((launch.grid,), (launch.block,), tuple(arguments))
 
-    def _call_kernel(self, step: Host, arrays: Sequence[Any]) -> None:
+    def _call_kernel(self, step: Host, arrays: Sequence[Any], known: dict[Var, Any]) -> None:
         e = step.equation
-        tensors = [Tensor(self._array(v, arrays), self.device) for v in e.inputs]
+        for v in e.inputs:
+            if v not in known:
+                known[v] = self._array(v, arrays)
         with context.scope(interpreter=EAGER, recording=False, tape=None, observer=None):
-            y = EAGER.run(e.primitive, tensors, e.params)
+            y = EAGER.run(e.primitive, [Tensor(known[v], self.device) for v in e.inputs], e.params)
         for v, tensor in zip(e.outputs, y if type(y) is tuple else (y,), strict=True):
             if v.aval.size:
                 self._array(v, arrays)[...] = tensor.data
@@ -330,8 +355,10 @@ class CapturedRunner:
 
     @property
     def captured(self) -> int:
-        """How many CUDA graphs there are."""
-        return sum(b.graph is not None for b in self._bindings)
+        """How many CUDA graphs a call is, 0 as long as nothing is captured."""
+        return max(
+            (sum(type(p) is not int for p in b.pieces) for b in self._bindings if b.pieces is not None), default=0
+        )
 
     def parts(self) -> list[Part]:
         """Each step's name, and what it computes."""
@@ -389,9 +416,11 @@ class CapturedRunner:
         return made
 
     def _how(self) -> str:
-        if self.refused:
-            return f"enqueued op by op, since a CUDA graph cannot have {self.refused}"
-        return "replayed as one CUDA graph" if self.captured else "enqueued op by op, until the same arrays come again"
+        if not any(b.pieces is not None for b in self._bindings):
+            return "enqueued op by op, until the same arrays come again"
+        graphs = "one CUDA graph" if self.captured == 1 else f"{self.captured} CUDA graphs"
+        by_itself = f"; by itself, since a graph cannot have it: {self._told(self.refused)}" if self.refused else ""
+        return f"replayed as {graphs}{by_itself}"
 
     def _packed(self, array: Any) -> Any:
         copy = self._cupy.empty(array.shape, array.dtype)
@@ -401,10 +430,9 @@ class CapturedRunner:
     def _profiled(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[float]:
         stream = self._queue.stream
         events = [stream.record(self._cupy.cuda.Event())]
-        with self._cupy.cuda.using_allocator(self._pool.malloc):
-            for n in range(len(self._plan.steps)):
-                self._enqueue_step(n, arrays, tables)
-                events.append(stream.record(self._cupy.cuda.Event()))
+        for n in range(len(self._plan.steps)):
+            self._enqueue(arrays, tables, [n])
+            events.append(stream.record(self._cupy.cuda.Event()))
         self._queue.wait()
         elapsed = self._cupy.cuda.get_elapsed_time
         return [elapsed(a, b) * 1e-3 for a, b in pairwise(events)]
