@@ -33,7 +33,8 @@ from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
 from .native import Source, loop_kernel, random_draw, segments
-from .runner import CapturedRunner, Plan
+from .runner import CapturedRunner
+from .steps import Plan
 
 log = logging.getLogger("autograd_core.compile")
 PRODUCTS = (matmul_p, linear_p)

@@ -16,47 +16,31 @@ What refuses to be captured is enqueued by itself, between two graphs. Not yet r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
 from sys import getrefcount
 from threading import Lock
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import ref
-
-import numpy as np
 
 from autograd_core import context
 from autograd_core.backend import Device
-from autograd_core.compiler.ir import Graph, Var
-from autograd_core.compiler.report import Build, KernelReport, Report
+from autograd_core.compiler.ir import Var
+from autograd_core.compiler.report import Build, Report
 from autograd_core.compiler.runner import Part
 from autograd_core.compiler.steady import ALONE
-from autograd_core.compiler.steps import Host, Note
-from autograd_core.compiler.storage import Located, Storage
-from autograd_core.errors import ArgumentError
-from autograd_core.interpreters.eager import EAGER
+from autograd_core.compiler.steps import Host
+from autograd_core.compiler.storage import Located
 from autograd_core.primitive import Primitive
-from autograd_core.tensor import Tensor
 
 from .memory import memory_for
-from .native import OPTIONS, table
+from .steps import Plan, Steps
 
 log = logging.getLogger("autograd_core.compile")
 GRAPHS = 4  # kept, those that were used last
 PACK = 16  # bytes: kernels are rendered for arrays that begin at multiples of it
 REPORT_RUNS = 5
-
-
-class Plan(NamedTuple):
-    """What is to run. updates: outputs that may be written over inputs. variables: inputs that are such arrays."""
-
-    graph: Graph
-    steps: Sequence[Any]
-    notes: Sequence[Note]
-    storage: Storage
-    updates: Mapping[int, int]
-    variables: frozenset[int]
 
 
 class _Binding:
@@ -91,26 +75,14 @@ class CapturedRunner:
         *,
         started: float,
     ):
-        self._cupy, self._queue, self._kernels = cupy, queue, kernels
+        self._cupy, self._queue = cupy, queue
         self.device, self.name, self.graph = device, name, plan.graph
         self._plan, self._storage = plan, plan.storage
         self.lock = Lock()
         self.refused: dict[int, str] = {}
-        table = self._storage.table
         with memory_for(cupy, device, name), queue:
-            self._pool = cupy.cuda.MemoryPool()
-            self._fixed: list[Any] = [None] * len(table)
-            self._fixed[0] = cupy.empty(max(self._storage.arena, 1), "uint8")
-            for base in self._used_constants():
-                self._fixed[base] = cupy.asarray(table[base][1])
-            codes = dict.fromkeys(s.source.unit for s in plan.steps if hasattr(s, "source"))
-            modules = {code: cupy.RawModule(code=code, options=OPTIONS) for code in codes}
-            self._launches = [
-                [(modules[s.source.unit].get_function(x.entry), x) for x in s.source.launches]
-                if hasattr(s, "source")
-                else []
-                for s in plan.steps
-            ]
+            self._steps = Steps(cupy, queue, kernels, device, plan)
+        table = self._storage.table
         self._inputs = [(base, what) for base, (kind, what) in enumerate(table) if kind == "input"]
         self._made = {base: what.aval for base, (kind, what) in enumerate(table) if kind == "output"}
         self._baked = [base for base, (kind, _) in enumerate(table) if kind in ("input", "output")]
@@ -124,13 +96,7 @@ class CapturedRunner:
         self._seen: dict[int, Any] = {}
         self._moving: set[int] = set()
         self._bindings: list[_Binding] = []  # the one used last at the end
-        self._at = 0  # the step that is being enqueued
-        self.build = Build(perf_counter() - started, len(codes), 0)
-
-    def _used_constants(self) -> set[int]:
-        read = {v for note in self._plan.notes for v in note.reads} | set(self.graph.outputs)
-        bases = {self._storage.base(self._storage.root(v)) for v in read}
-        return {b for b in bases if b is not None and self._storage.table[b][0] == "constant"}
+        self.build = Build(perf_counter() - started, self._steps.codes, 0)
 
     def _home(self, v: Var) -> int:
         base = self._storage.base(self._storage.root(v))
@@ -154,7 +120,7 @@ class CapturedRunner:
 
     def _bound(self, inputs: Sequence[Any]) -> list[Any]:
         """The array of every entry of the table."""
-        arrays = list(self._fixed)
+        arrays = list(self._steps.fixed)
         for base, i in self._updated.items():  # the variable has it, besides the list of inputs
             mine = getrefcount(inputs[i]) <= ALONE + 1 and _lies_well(inputs[i]) and inputs[i].base is None
             arrays[base] = inputs[i] if mine else self._empty(base)
@@ -222,9 +188,9 @@ class CapturedRunner:
         math = context.current().math
         found = next((b for b in self._bindings if b.fits(baked, math)), None)
         if found is None:
-            found = _Binding(baked, math, self._tables(arrays))
+            found = _Binding(baked, math, self._steps.tables(arrays))
             self._bindings = [*self._bindings[1 - GRAPHS :], found]
-            self._enqueue(arrays, found.tables, range(len(self._plan.steps)))
+            self._steps.enqueue(arrays, found.tables, range(len(self._steps)))
             return
         self._bindings.remove(found)
         self._bindings.append(found)
@@ -232,14 +198,14 @@ class CapturedRunner:
             found.pieces = self._captured(arrays, found.tables)
         for piece in found.pieces:
             if type(piece) is int:
-                self._enqueue(arrays, found.tables, [piece], found.operands)
+                self._steps.enqueue(arrays, found.tables, [piece], found.operands)
             else:
                 piece.launch(self._queue.stream)
 
     def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[Any] | None:
         """CUDA graphs with the numbers of the steps between them; None where another step turns out to refuse."""
         pieces: list[Any] = []
-        for alone, some in groupby(range(len(self._plan.steps)), key=self.refused.__contains__):
+        for alone, some in groupby(range(len(self._steps)), key=self.refused.__contains__):
             steps = [*some]
             if alone:
                 pieces += steps
@@ -255,9 +221,9 @@ class CapturedRunner:
         with self._queue.captured() as stream:
             stream.begin_capture()
             try:
-                self._enqueue(arrays, tables, steps)
+                self._steps.enqueue(arrays, tables, steps)
             except Exception as error:  # if it was not the capture, it comes again when the step runs for good
-                refused[self._at] = str(error)
+                refused[self._steps.at] = str(error)
             try:
                 graph = stream.end_capture()
             except RuntimeError as error:  # CUDA ends what was refused with an error of its own
@@ -270,81 +236,8 @@ class CapturedRunner:
         return None
 
     def _told(self, refused: Mapping[int, str]) -> str:
-        names = self._names()
+        names = self._steps.names
         return "; ".join(dict.fromkeys(f"{names[n]} ({reason})" for n, reason in refused.items()))
-
-    def _enqueue(
-        self,
-        arrays: Sequence[Any],
-        tables: Mapping[int, Any],
-        steps: Iterable[int],
-        operands: dict[Var, Any] | None = None,
-    ) -> None:
-        """Have the steps with these numbers computed. operands: those of kernel calls that are known, and kept."""
-        with self._cupy.cuda.using_allocator(self._pool.malloc):
-            for n in steps:
-                self._at = n
-                step = self._plan.steps[n]
-                if type(step) is Host:
-                    self._call_kernel(step, arrays, {} if operands is None else operands)
-                elif hasattr(step, "equation"):
-                    a, b, y = (self._array(v, arrays) for v in step.operands)
-                    self._kernels[step.equation.primitive](a, b, out=y)
-                else:
-                    self._launch(n, arrays, tables)
-
-    def _launch(self, n: int, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
-        step, scratch = self._plan.steps[n], self._storage.scratch[n]
-        arguments = [tables[n]] if n in tables else [self._whole(v, arrays) for v in step.operands]
-        if scratch is not None:
-            arguments.append(self._cupy.ndarray((step.source.workspace,), "uint8", arrays[0].data + scratch))
-        for function, launch in self._launches[n]:
-            function((launch.grid,), (launch.block,), tuple(arguments))
-
-    def _call_kernel(self, step: Host, arrays: Sequence[Any], known: dict[Var, Any]) -> None:
-        e = step.equation
-        for v in e.inputs:
-            if v not in known:
-                known[v] = self._array(v, arrays)
-        with context.scope(interpreter=EAGER, recording=False, tape=None, observer=None):
-            y = EAGER.run(e.primitive, [Tensor(known[v], self.device) for v in e.inputs], e.params)
-        for v, tensor in zip(e.outputs, y if type(y) is tuple else (y,), strict=True):
-            if v.aval.size:
-                self._array(v, arrays)[...] = tensor.data
-
-    def _tables(self, arrays: Sequence[Any]) -> dict[int, Any]:
-        """What kernels over segments are told: where arrays are."""
-        tables = {}
-        for n, step in enumerate(self._plan.steps):
-            unit = getattr(step, "segments", None)
-            if unit is None:
-                continue
-            addresses = [
-                self._pointer(v, arrays).ptr + offset * dtype.itemsize
-                for s in unit.segments
-                for v, offset, dtype in zip(s.operands, s.offsets, unit.kernel.operands, strict=True)
-            ]
-            lengths = [s.length for s in unit.segments]
-            tables[n] = self._cupy.asarray(table(unit.kernel, lengths, addresses))
-        return tables
-
-    # Arrays over memory that others hold: they keep the memory, but nobody takes them for somebody who would see that
-    # it is written again.
-
-    def _pointer(self, v: Var, arrays: Sequence[Any]) -> Any:
-        """Where the array begins that holds ``v``."""
-        place = self._storage.operand(v, start=True)
-        return arrays[place.base].data + place.offset
-
-    def _whole(self, v: Var, arrays: Sequence[Any]) -> Any:
-        root = self._storage.root(v)
-        return self._cupy.ndarray((root.aval.size,), root.dtype, self._pointer(v, arrays))
-
-    def _array(self, v: Var, arrays: Sequence[Any]) -> Any:
-        at = self._storage.located(v)
-        size = at.dtype.itemsize
-        begin = self._pointer(v, arrays) + at.offset * size
-        return self._cupy.ndarray(at.shape, at.dtype, begin, tuple(s * size for s in at.strides))
 
     # ------------------------------------------------------------------------------------ looking at it
 
@@ -356,36 +249,16 @@ class CapturedRunner:
     @property
     def captured(self) -> int:
         """How many CUDA graphs a call is, 0 as long as nothing is captured."""
-        return max(
-            (sum(type(p) is not int for p in b.pieces) for b in self._bindings if b.pieces is not None), default=0
-        )
+        pieces = [b.pieces for b in self._bindings if b.pieces is not None]
+        return max((sum(type(p) is not int for p in some) for some in pieces), default=0)
 
     def parts(self) -> list[Part]:
         """Each step's name, and what it computes."""
-        return [Part(n, note.origins, note.writes) for n, note in zip(self._names(), self._plan.notes, strict=True)]
-
-    def _names(self) -> list[str]:
-        return [s.equation.primitive.name if type(s) is Host else s.name for s in self._plan.steps]
+        return [Part(n, note.origins, note.writes) for n, note in zip(self._steps.names, self._plan.notes, strict=True)]
 
     def source(self, kernel: str | None = None, *, assembly: bool = False) -> str:
         """Every step with its operands and its CUDA C; of one kernel, if it is named."""
-        names = self._names()
-        if assembly:
-            raise ArgumentError("source: assembly=True is for machine code of the CPU; leave it out to read CUDA C")
-        if kernel is not None and kernel not in names:
-            raise ArgumentError(f"source: no kernel is called {kernel!r}; there are {', '.join(dict.fromkeys(names))}")
-        shown: dict[str, int] = {}
-        parts = []
-        for n, (name, step, note) in enumerate(zip(names, self._plan.steps, self._plan.notes, strict=True), 1):
-            if kernel not in (None, name):
-                continue
-            how = "" if hasattr(step, "source") else ", by a library" if type(step) is not Host else ", a kernel call"
-            parts.append(f"// {n} of {len(names)}: {name}{how}")
-            parts += [f"//   {line}" for line in note.described()]
-            if hasattr(step, "source"):
-                first = shown.setdefault(step.source.text, n)
-                parts.append(step.source.text if first == n else f"//   its code is that of {first}\n")
-        return "\n".join(parts)
+        return self._steps.source(kernel, assembly)
 
     def report(self, present: Mapping[int, Any] | None = None) -> Report | None:
         """Times between events on the stream, of the fastest of a few runs; what is written are copies.
@@ -393,7 +266,7 @@ class CapturedRunner:
         present: arrays for inputs, where those of the last call are gone.
         """
         with self.lock, self._queue:
-            arrays = list(self._fixed)
+            arrays = list(self._steps.fixed)
             for base, i in self._inputs:
                 held = self._seen[i]() if i in self._seen else None
                 array = self._places.get(i) if i in self._moving else held
@@ -403,10 +276,10 @@ class CapturedRunner:
                 arrays[base] = array if _lies_well(array) else self._packed(array)
             for base in self._made:
                 arrays[base] = self._empty(base)
-            runs = [self._profiled(arrays, self._tables(arrays)) for _ in range(REPORT_RUNS)]
+            runs = [self._steps.profiled(arrays, self._steps.tables(arrays)) for _ in range(REPORT_RUNS)]
         times = min(runs, key=sum)
         rows = [
-            self._row(n, step, note, seconds)
+            self._steps.row(n, step, note, seconds)
             for n, (step, note, seconds) in enumerate(zip(self._plan.steps, self._plan.notes, times, strict=True))
         ]
         made = Report(self.name, rows, sum(times), arena=self._storage.arena, build=self.build)
@@ -426,22 +299,6 @@ class CapturedRunner:
         copy = self._cupy.empty(array.shape, array.dtype)
         copy[...] = array
         return copy
-
-    def _profiled(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[float]:
-        stream = self._queue.stream
-        events = [stream.record(self._cupy.cuda.Event())]
-        for n in range(len(self._plan.steps)):
-            self._enqueue(arrays, tables, [n])
-            events.append(stream.record(self._cupy.cuda.Event()))
-        self._queue.wait()
-        elapsed = self._cupy.cuda.get_elapsed_time
-        return [elapsed(a, b) * 1e-3 for a, b in pairwise(events)]
-
-    def _row(self, n: int, step: Any, note: Note, seconds: float) -> KernelReport:
-        moved = sum(v.aval.size * np.dtype(v.dtype).itemsize for v in (*note.reads, *note.writes))
-        name, flops, native = self._names()[n], getattr(step, "flops", 0), type(step) is not Host
-        name = name if native else f"kernel call: {name}"
-        return KernelReport(name, seconds, moved, flops, note.dtype, note.operations, note.lines, native=native)
 
 
 def _lies_well(array: Any) -> bool:
