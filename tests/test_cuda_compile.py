@@ -101,6 +101,50 @@ def test_who_keeps_losses_parameters_and_gradients_sees_no_change(machine: fake_
     assert "one CUDA graph" in str(on_gpu.run.report())
 
 
+def test_gradients_that_are_added_to_need_no_copy(machine: fake_cupy.Machine) -> None:
+    w = ag.tensor(draw(4), device=DEVICE, requires_grad=True)
+
+    def add_gradient(x: Any) -> None:
+        (w * x).sum().backward()
+
+    run, x = ag.compile(add_gradient), ag.asarray(draw(4, seed=1), device=DEVICE)
+    for _ in range(9):
+        machine.forget()
+        run(x)
+    assert (machine.launches, machine.allocations) == ({"graph": 1}, 0)
+    np.testing.assert_allclose(w.grad.numpy(), 9 * draw(4, seed=1), rtol=1e-6)
+
+
+def test_one_program_reads_what_another_updates(machine: fake_cupy.Machine) -> None:
+    training = Training(DEVICE)
+    layer = training.model[3]
+    weight = ag.compile(lambda x: layer(x).sum())
+    x = ag.asarray(draw(2, 16), device=DEVICE)
+    for seed in range(9):
+        training(seed)
+        machine.forget()
+        with ag.no_grad():
+            found = weight(x)
+        launches = dict(machine.launches)
+        expected = draw(2, 16) @ layer.weight.numpy().T + layer.bias.numpy()
+        np.testing.assert_allclose(found.numpy(), expected.sum(), rtol=1e-4, atol=1e-5)
+    assert launches == {"graph": 1}
+
+
+def test_a_compiled_model_is_differentiated_from_outside(machine: fake_cupy.Machine) -> None:
+    results = []
+    for device in (DEVICE, "numpy"):
+        ag.random.seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(device)
+        forward = ag.compile(model)
+        for seed in range(5):
+            y = forward(ag.asarray(draw(6, 3, seed=seed), device=device))
+            (y * y).sum().backward()
+        results.append([p.grad.numpy() for p in model.parameters()])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_report_and_source(machine: fake_cupy.Machine) -> None:
     on_gpu = Training(DEVICE)
     for seed in range(4):

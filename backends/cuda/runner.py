@@ -90,6 +90,7 @@ class CapturedRunner:
         self._outputs = [(self._home(v), v) for v in outputs]
         self._updated = {self._home(outputs[k]): i for k, i in plan.updates.items()}
         self._slots: dict[int, list[Any]] = {base: [] for base in self._made}
+        self._own: set[int] = set()  # the identities of arrays in slots
         self._copied: set[int] = set()  # outputs of which whoever takes them holds more than two
         self._forgotten: frozenset[int] = frozenset()
         self._places: dict[int, Any] = {}  # of inputs that each call brings along
@@ -153,12 +154,19 @@ class CapturedRunner:
                 return slots[k]
         if len(slots) == 2:
             self._copied.add(base)
+            self._own.difference_update(map(id, slots))
             slots.clear()
         slots.append(self._empty(base))
+        if base not in self._copied:
+            self._own.add(id(slots[-1]))
         return slots[-1]
 
     def _is_fixed(self, i: int, array: Any) -> bool:
-        """Whether the input is read where it lies: variables, and what has been the same array in every call."""
+        """Whether the input is read where it lies: variables, results of the last call such as gradients that are added
+        to, and what has been the same array in every call.
+        """
+        if id(array) in self._own:
+            return True
         before, self._seen[i] = self._seen.get(i), ref(array)
         if i not in self._plan.variables and before is not None and before() is not array:
             self._moving.add(i)
