@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
 from cuda_programs import Job, kernels_of, of_the_op_table
+from loop_examples import softmax
 
 from autograd_core.aval import Aval, as_dtype
 from autograd_core.backends.cuda.native import Sizes, Source, loop_kernel, random_draw
@@ -51,19 +52,6 @@ def gelu(n: int) -> LoopKernel:
         Store(at(2, 1), 8),
     )
     return LoopKernel((), (n,), body, (F4,) * 3, (2,))
-
-
-def softmax(rows: int, columns: int) -> LoopKernel:
-    body = (
-        Load(at(0, columns, 1), F4),
-        Reduce("max", 0, F4),
-        Map("sub", (0, 1), F4),
-        Map("exp", (2,), F4),
-        Reduce("sum", 3, F4),
-        Map("div", (3, 4), F4),
-        Store(at(1, columns, 1), 5),
-    )
-    return LoopKernel((rows,), (columns,), body, (F4, F4), (1,))
 
 
 def layer_norm_gradient(rows: int, columns: int) -> LoopKernel:

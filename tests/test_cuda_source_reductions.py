@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from cuda_host import Batch, needs_compiler
 from cuda_loops import SMALL, TINY, Checks, check
+from loop_examples import batch_statistics, softmax
 
 from autograd_core.aval import as_dtype
 from autograd_core.backends.cuda.native import Sizes, loop_kernel
 from autograd_core.backends.cuda.native.form import form
 from autograd_core.backends.cuda.native.row_plan import plan
-from autograd_core.compiler.loops import Access, Accumulate, Constant, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Reduce, Store
 
 F4, F8, I4, I8, BOOL = (np.dtype(name) for name in ("f4", "f8", "i4", "i8", "?"))
 KINDS = ("sum", "prod", "max", "min", "any", "all")
@@ -100,19 +101,6 @@ def test_few_long_rows_are_split(kind: str) -> None:
     checks.run((0, 5))
 
 
-def softmax(rows: int, columns: int, *, place: int = 1) -> LoopKernel:
-    body = (
-        Load(at(0, columns, 1), F4),
-        Reduce("max", 0, F4),
-        Map("sub", (0, 1), F4),
-        Map("exp", (2,), F4),
-        Reduce("sum", 3, F4),
-        Map("div", (3, 4), F4),
-        Store(at(place, columns, 1), 5),
-    )
-    return LoopKernel((rows,), (columns,), body, (F4, F4)[: place + 1], (place,))
-
-
 def test_softmax() -> None:
     checks = Checks()
     for rows, columns in ((9, 1), (300, 10), (9, 16), (33, 77), (5, 1000), (2, 9001)):
@@ -159,29 +147,9 @@ def test_ties_infinities_and_nan() -> None:
 def test_batch_statistics_over_two_inner_dimensions() -> None:
     checks = Checks()
     for n, channels, area in ((4, 5, 37), (2, 3, 64), (3, 2, 600)):
-        point = (area, channels * area, 1)
-        body = (
-            Load(at(0, *point), F4),
-            Reduce("sum", 0, F4),
-            Constant(1 / (n * area), F4),
-            Map("mul", (1, 2), F4),
-            Map("sub", (0, 3), F4),
-            Map("mul", (4, 4), F4),
-            Reduce("sum", 5, F4),
-            Map("mul", (6, 2), F4),
-            Constant(1e-5, F4),
-            Map("add", (7, 8), F4),
-            Map("rsqrt", (9,), F4),
-            Map("mul", (4, 10), F4),
-            Load(at(1, 1, 0, 0), F4),
-            Map("mul", (11, 12), F4),
-            Store(at(2, *point), 13),
-            Store(at(3, 1, 0, 0), 3),
-            Store(at(4, 1, 0, 0), 10),
-        )
-        kernel = LoopKernel((channels,), (n, area), body, (F4,) * 5, (2, 3, 4))
         arrays = [sample("sum", n, channels, area), sample("sum", channels), np.zeros((n, channels, area), F4)]
-        checks.add(kernel, [*arrays, np.zeros(channels, F4), np.zeros(channels, F4)], rtol=1e-5, atol=1e-5)
+        arrays += [np.zeros(channels, F4), np.zeros(channels, F4)]
+        checks.add(batch_statistics(n, channels, area), arrays, rtol=1e-5, atol=1e-5)
     checks.run()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="loop kernels are machine code made by llvmlite")
 
+from loop_examples import masked
 from native_loops import BOOL, F4, F8, I4, I8, at, check
 
 from autograd_core.backends.cpu.native.loops.plan import plan
@@ -109,35 +110,7 @@ def test_tiles_are_turned(shape: tuple[int, int], level: str) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_masks_indices_and_numbers_of_several_sizes(level: str) -> None:
-    rows, columns = 9, 43
-    body = (
-        Load(at(0, columns, 1), F4),
-        Load(at(1, columns, 1), BOOL),
-        Load(at(2, 1, 0), I8),
-        Index(1, 2, 3),
-        Map("eq", (2, 3), BOOL),
-        Map("or", (1, 4), BOOL),
-        Constant(-2.5, F4),
-        Map("select", (5, 0, 6), F4),
-        Map("cast", (7,), F8),
-        Load(at(3, 0, 1), I4),
-        Map("cast", (9,), F8),
-        Map("mul", (8, 10), F8),
-        Store(at(4, columns, 1), 11),
-        Store(at(5, columns, 1), 5),
-        Store(at(6, 1, rows), 3),
-    )
-    kernel = LoopKernel((rows,), (columns,), body, (F4, BOOL, I8, I4, F8, BOOL, I8), (4, 5, 6))
-    arrays = [
-        random(rows, columns),
-        R.random((rows, columns)) < 0.5,
-        R.integers(0, 2 * columns, rows),
-        R.integers(-9, 9, columns).astype(I4),
-        random(rows, columns, dtype=F8),
-        np.zeros((rows, columns), BOOL),
-        np.zeros((columns, rows), I8),
-    ]
-    check(kernel, arrays, level=level, threads=2)
+    check(*masked(9, 43, R), level=level, threads=2)
 
 
 def test_no_dimension_at_all_is_one_point() -> None:

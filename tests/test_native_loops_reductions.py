@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="loop kernels are machine code made by llvmlite")
 
+from loop_examples import batch_statistics, softmax
 from native_loops import BOOL, F4, F8, I8, at, check, run
 
 from autograd_core.backends.cpu.native.loops.plan import plan
@@ -88,19 +89,6 @@ def test_columns(inner: tuple[int, ...], level: str) -> None:
                 check(kernel, [sample(kind, 17, *inner, dtype=dtype), out], threads=threads, level=level)
 
 
-def softmax(rows: int, columns: int) -> LoopKernel:
-    body = (
-        Load(at(0, columns, 1), F4),
-        Reduce("max", 0, F4),
-        Map("sub", (0, 1), F4),
-        Map("exp", (2,), F4),
-        Reduce("sum", 3, F4),
-        Map("div", (3, 4), F4),
-        Store(at(1, columns, 1), 5),
-    )
-    return LoopKernel((rows,), (columns,), body, (F4, F4), (1,))
-
-
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("columns", [1, 10, 16, 77, 9001])
 def test_softmax(columns: int, level: str) -> None:
@@ -116,30 +104,9 @@ def test_softmax_in_place_reads_before_it_writes() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_batch_statistics_over_two_inner_dimensions(level: str) -> None:
     n, channels, area = 4, 5, 37
-    point = (area, channels * area, 1)
-    body = (
-        Load(at(0, *point), F4),
-        Reduce("sum", 0, F4),
-        Constant(1 / (n * area), F4),
-        Map("mul", (1, 2), F4),
-        Map("sub", (0, 3), F4),
-        Map("mul", (4, 4), F4),
-        Reduce("sum", 5, F4),
-        Map("mul", (6, 2), F4),
-        Constant(1e-5, F4),
-        Map("add", (7, 8), F4),
-        Map("rsqrt", (9,), F4),
-        Map("mul", (4, 10), F4),
-        Load(at(1, 1, 0, 0), F4),
-        Map("mul", (11, 12), F4),
-        Store(at(2, *point), 13),
-        Store(at(3, 1, 0, 0), 3),
-        Store(at(4, 1, 0, 0), 10),
-    )
-    kernel = LoopKernel((channels,), (n, area), body, (F4,) * 5, (2, 3, 4))
     arrays = [sample("sum", n, channels, area), sample("sum", channels), np.zeros((n, channels, area), F4)]
     arrays += [np.zeros(channels, F4), np.zeros(channels, F4)]
-    check(kernel, arrays, threads=2, level=level, rtol=1e-5, atol=1e-5)
+    check(batch_statistics(n, channels, area), arrays, threads=2, level=level, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("level", LEVELS)
