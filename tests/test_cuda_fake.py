@@ -331,3 +331,39 @@ def test_raw_kernels_run_what_is_put_in_their_place(cp: ModuleType, machine: fak
     assert machine.launches["doubled"] == 1
     with pytest.raises(TypeError, match="Unsupported type"):
         kernel((1,), (4,), (x, np.ones(4), 4))
+
+
+def test_an_array_over_memory_that_is_there(cp: ModuleType) -> None:
+    x = cp.arange(12.0)
+    y = cp.ndarray((2, 3), "float64", x.data + 8, (48, 16))
+    assert y.base is None
+    np.testing.assert_array_equal(y.get(), [[1, 3, 5], [7, 9, 11]])
+    y[...] = 0
+    assert x.get().sum() == 0 + 2 + 4 + 6 + 8 + 10
+
+
+def test_a_pool_of_its_own_keeps_what_a_graph_works_on(cp: ModuleType) -> None:
+    pool, x = cp.cuda.MemoryPool(), cp.arange(3.0)
+    result = cp.empty(3)
+    stream = cp.cuda.Stream(non_blocking=True)
+    cp.cuda.Device().synchronize()
+    with stream, cp.cuda.using_allocator(pool.malloc):
+        stream.begin_capture()
+        result[...] = (x * 2) + 1
+        graph = stream.end_capture()
+        graph.launch(stream)
+        stream.synchronize()
+    np.testing.assert_array_equal(result.get(), [1, 3, 5])
+
+
+def test_time_between_events_is_known_when_the_host_has_waited(cp: ModuleType) -> None:
+    stream = cp.cuda.Stream(non_blocking=True)
+    start, end = cp.cuda.Event(), cp.cuda.Event()
+    with stream:
+        start.record()
+        cp.zeros(3)
+        end.record()
+        with pytest.raises(RuntimeError, match="cudaErrorNotReady"):
+            cp.cuda.get_elapsed_time(start, end)
+        stream.synchronize()
+        assert cp.cuda.get_elapsed_time(start, end) > 0

@@ -94,7 +94,7 @@ class Storage:
         units = [self._unit(step, self._whole(size)) for step, size in zip(steps, workspaces, strict=True)]
         values = {v for u in units for v in (*u.reads, *u.writes)}
         elsewhere = {v for v in values if v in self._bases}
-        sizes = {v: self._whole(byte_count(v)) for v in values if isinstance(v, Var)}
+        sizes: dict[Any, int] = {v: self._whole(byte_count(v)) for v in values if isinstance(v, Var)}
         found = plan(units, sizes, elsewhere=elsewhere)
         self._offsets, self.arena, self.scratch = found.offsets, found.size, list(found.scratch)
 

@@ -139,9 +139,9 @@ def _step(unit: AnyUnit) -> Generated | Product | Host:
     e = unit.equation
     if e.primitive in PRODUCTS:
         return Product(e, (*e.inputs, e.outputs[0]))
-    source = random_draw(e, e.primitive.name)
-    if source is not None:
-        return Generated(source, (*e.inputs, e.outputs[0]), (len(e.inputs),))
+    draw = random_draw(e, e.primitive.name)
+    if draw is not None:
+        return Generated(draw, (*e.inputs, e.outputs[0]), (len(e.inputs),))
     return Host(e)
 
 

@@ -61,7 +61,8 @@ class _Binding:
 class CapturedRunner:
     """Runs one graph. Inputs are arrays of the avals that the graph states; outputs are arrays nobody else holds.
 
-    refused: why steps cannot be captured, by number.
+    host_calls: the primitives that the device's ordinary kernels compute. refused: why steps cannot be captured, by
+    number.
     """
 
     def __init__(
@@ -97,7 +98,8 @@ class CapturedRunner:
         self._seen: dict[int, Any] = {}
         self._moving: set[int] = set()
         self._bindings: list[_Binding] = []  # the one used last at the end
-        self.build = Build(perf_counter() - started, self._steps.codes, 0)
+        self.host_calls: Sequence[str] = [s.equation.primitive.name for s in plan.steps if type(s) is Host]
+        self.build: Build | None = Build(perf_counter() - started, self._steps.codes, 0)
 
     def _home(self, v: Var) -> int:
         base = self._storage.base(self._storage.root(v))
@@ -248,11 +250,6 @@ class CapturedRunner:
         return "; ".join(dict.fromkeys(f"{names[n]} ({reason})" for n, reason in refused.items()))
 
     # ------------------------------------------------------------------------------------ looking at it
-
-    @property
-    def host_calls(self) -> list[str]:
-        """The primitives that the device's ordinary kernels compute."""
-        return [s.equation.primitive.name for s in self._plan.steps if type(s) is Host]
 
     @property
     def captured(self) -> int:
