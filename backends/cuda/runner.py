@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import groupby
 from sys import getrefcount
 from threading import Lock
 from time import perf_counter
@@ -27,7 +26,7 @@ from weakref import ref
 from autograd_core import context
 from autograd_core.backend import Device
 from autograd_core.compiler.ir import Var
-from autograd_core.compiler.report import Build, Report
+from autograd_core.compiler.report import Build, Report, counted
 from autograd_core.compiler.runner import Part
 from autograd_core.compiler.steady import ALONE
 from autograd_core.compiler.steps import Host
@@ -204,7 +203,7 @@ class CapturedRunner:
             return
         self._bindings.remove(found)
         self._bindings.append(found)
-        while found.pieces is None:  # once more for each step that refuses
+        if found.pieces is None:
             found.pieces = self._captured(arrays, found.tables)
         for piece in found.pieces:
             if type(piece) is int:
@@ -212,21 +211,27 @@ class CapturedRunner:
             else:
                 piece.launch(self._queue.stream)
 
-    def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[Any] | None:
-        """CUDA graphs with the numbers of the steps between them; None where another step turns out to refuse."""
+    def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[Any]:
+        """CUDA graphs with the numbers of the steps between them, which refuse."""
         pieces: list[Any] = []
-        for alone, some in groupby(range(len(self._steps)), key=self.refused.__contains__):
-            steps = [*some]
-            if alone:
-                pieces += steps
+        known, begin, count = set(self.refused), 0, len(self._steps)
+        while begin < count:
+            end = min((n for n in self.refused if n >= begin), default=count)
+            if end == begin:
+                pieces.append(begin)
+                begin += 1
                 continue
-            graph = self._graph(steps, arrays, tables)
-            if graph is None:
-                return None
-            pieces.append(graph)
+            graph = self._graph(range(begin, end), arrays, tables)
+            if graph is not None:  # else once more, up to the step that has refused
+                pieces.append(graph)
+                begin = end
+        new = {n: reason for n, reason in self.refused.items() if n not in known}
+        if new:
+            log.warning("%s: enqueued by itself, since a CUDA graph cannot have it: %s", self.name, self._told(new))
         return pieces
 
     def _graph(self, steps: Sequence[int], arrays: Sequence[Any], tables: Mapping[int, Any]) -> Any:
+        """These steps as one CUDA graph; None, and why in ``refused``, if one of them cannot be captured."""
         refused: dict[int, str] = {}
         with self._queue.captured() as stream:
             stream.begin_capture()
@@ -242,7 +247,6 @@ class CapturedRunner:
             graph.upload(self._queue.stream)
             return graph
         self.refused |= refused
-        log.warning("%s: enqueued by itself, since a CUDA graph cannot have it: %s", self.name, self._told(refused))
         return None
 
     def _told(self, refused: Mapping[int, str]) -> str:
@@ -296,7 +300,7 @@ class CapturedRunner:
     def _how(self) -> str:
         if not any(b.pieces is not None for b in self._bindings):
             return "enqueued op by op, until the same arrays come again"
-        graphs = "one CUDA graph" if self.captured == 1 else f"{self.captured} CUDA graphs"
+        graphs = counted(self.captured, "CUDA graph") if self.captured != 1 else "one CUDA graph"
         by_itself = f"; by itself, since a graph cannot have it: {self._told(self.refused)}" if self.refused else ""
         return f"replayed as {graphs}{by_itself}"
 
