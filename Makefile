@@ -8,7 +8,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: env test test-quick lint format types operations mutation demo bench clean
+.PHONY: env test test-quick lint format types operations mutation demo bench gpu-check clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := test
 
@@ -57,6 +57,15 @@ demo: $(VENV)/.installed-examples
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m autograd_core.benchmarks overhead
+
+# On a machine with an NVIDIA GPU, without a network: what its Python has already (CuPy above all) is used as it is, and
+# pytest, pytest-xdist and hypothesis come from WHEELS, a folder, if they are not there.
+GPU_VENV ?= .venv-gpu
+GPU_REPORT ?= benchmarks/results/gpu.json
+gpu-check:
+	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
+	$(GPU_VENV)/bin/python -m pip install --quiet --no-index --no-deps --no-build-isolation $(if $(WHEELS),$(WHEELS)/*.whl) --editable .
+	$(GPU_VENV)/bin/python -m autograd_core.benchmarks gpu --tests . --json $(GPU_REPORT)
 
 clean:
 	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import imports, overhead, suite
+from . import gpu, imports, overhead, suite
 
-BENCHMARKS = {"suite": suite, "overhead": overhead, "imports": imports}
+BENCHMARKS = {"suite": suite, "overhead": overhead, "imports": imports, "gpu": gpu}
 
 
 def main(argv: list[str] | None = None) -> None:
