@@ -141,6 +141,8 @@ def test_a_compiled_model_is_differentiated_from_outside(machine: fake_cupy.Mach
             y = forward(ag.asarray(draw(6, 3, seed=seed), device=device))
             (y * y).sum().backward()
         results.append([p.grad.numpy() for p in model.parameters()])
+        report = str(forward.report())
+        assert ("op by op, since results are in new memory in each call" in report) is (device == DEVICE)
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -186,6 +188,14 @@ def test_what_is_read_where_it_lies_is_read_anew(machine: fake_cupy.Machine) -> 
     for seed in (1, 2, 3, 4, 5):
         y = run(ag.asarray(draw(4, seed=seed), device=DEVICE))
         np.testing.assert_allclose(y.numpy(), 2 * draw(4, seed=seed) + 1, rtol=1e-6)
+
+
+def test_a_report_when_nobody_holds_the_arguments_any_more(machine: fake_cupy.Machine) -> None:
+    for calls in range(2, 6):
+        run = ag.compile(affine)
+        for seed in range(calls):
+            run(ag.asarray(draw(4, seed=seed), device=DEVICE))
+        assert [row.operations for row in run.report()] == [("multiply", "add")]
 
 
 def test_arrays_with_gaps_and_off_boundaries_are_copied(machine: fake_cupy.Machine) -> None:

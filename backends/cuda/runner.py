@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from sys import getrefcount
 from threading import Lock
 from time import perf_counter
@@ -166,12 +167,15 @@ class CapturedRunner:
         """Whether the input is read where it lies: variables, results of the last call such as gradients that are added
         to, and what has been the same array in every call.
         """
-        if id(array) in self._own:
-            return True
         before, self._seen[i] = self._seen.get(i), ref(array)
-        if i not in self._plan.variables and before is not None and before() is not array:
+        if id(array) in self._own or i in self._plan.variables:
+            return _lies_well(array)
+        if before is not None and before() is not array:
             self._moving.add(i)
-        return i not in self._moving and _lies_well(array)
+        if i in self._moving or not _lies_well(array):
+            return False
+        self._seen[i] = partial(_itself, array)  # as the CPU does, for ``report``
+        return True
 
     def _handed(self, arrays: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         input_of = dict(self._inputs)
@@ -193,6 +197,9 @@ class CapturedRunner:
     # ------------------------------------------------------------------------------------ running
 
     def _run(self, arrays: Sequence[Any]) -> None:
+        if self._forgotten:
+            self._steps.enqueue(arrays, self._steps.tables(arrays), range(len(self._steps)))
+            return
         baked = [arrays[base] for base in self._baked]
         math = context.current().math
         found = next((b for b in self._bindings if b.fits(baked, math)), None)
@@ -298,6 +305,8 @@ class CapturedRunner:
         return made
 
     def _how(self) -> str:
+        if self._forgotten:
+            return "enqueued op by op, since results are in new memory in each call"
         if not any(b.pieces is not None for b in self._bindings):
             return "enqueued op by op, until the same arrays come again"
         graphs = counted(self.captured, "CUDA graph") if self.captured != 1 else "one CUDA graph"
@@ -308,6 +317,10 @@ class CapturedRunner:
         copy = self._cupy.empty(array.shape, array.dtype)
         copy[...] = array
         return copy
+
+
+def _itself(array: Any) -> Any:
+    return array
 
 
 def _lies_well(array: Any) -> bool:
