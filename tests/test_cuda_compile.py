@@ -260,6 +260,22 @@ def test_each_math_mode_has_a_graph_of_its_own(machine: fake_cupy.Machine) -> No
         np.testing.assert_allclose(y.numpy(), draw(4, 4) @ draw(4, 4), rtol=1e-4, atol=1e-5)
 
 
+def test_convolutions_are_captured(machine: fake_cupy.Machine) -> None:
+    """Their formulas multiply by cuBLASLt, as everything does."""
+
+    def slopes(x: Any, weight: Any) -> Any:
+        return ag.grad(lambda w: (nn.functional.conv2d(x, w) ** 2).sum())(weight)
+
+    run = ag.compile(slopes)
+    x, weight = (ag.asarray(draw(*s), device=DEVICE) for s in ((2, 1, 5, 5), (2, 1, 3, 3)))
+    for _ in range(7):
+        machine.forget()
+        found = run(x, weight)
+    assert machine.launches == {"graph": 1}
+    np.testing.assert_allclose(found.numpy(), slopes(x, weight).numpy(), rtol=1e-4)
+    assert "kernel call: convolution" in str(run.report())
+
+
 def test_two_devices(machine: fake_cupy.Machine) -> None:
     run = ag.compile(affine)
     for _ in range(4):
