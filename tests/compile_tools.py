@@ -38,9 +38,12 @@ def captured(f: Callable[..., Any], *arrays: np.ndarray) -> Captured:
     for i, a in enumerate(arrays):
         capture._input(Aval(a.shape, a.dtype), Argument(i), a)
     tensors = [Tensor(capture._symbol(v), device) for v in list(capture.inputs)]
-    with context.scope(interpreter=capture, device="numpy"):
-        y = f(*tensors)
-        outputs = [capture.var_of(r) for r in (y if isinstance(y, (tuple, list)) else (y,))]
+    try:
+        with context.scope(interpreter=capture, device="numpy"):
+            y = f(*tensors)
+            outputs = [capture.var_of(r) for r in (y if isinstance(y, (tuple, list)) else (y,))]
+    finally:
+        capture.overlay.end()
     graph = check(Graph(capture.inputs, capture.equations, outputs, capture.constants))
     expected = [np.array(x) for x in evaluate_graph(graph, device, capture.values)]
     return Captured(graph, [capture.values[v] for v in graph.inputs], expected)

@@ -14,6 +14,7 @@ from compiled_networks import draw, network
 
 import autograd_core as ag
 from autograd_core import nn, optim
+from autograd_core.compiler import overlay
 from autograd_core.errors import CompileError
 from autograd_core.graph import Leaf
 
@@ -396,3 +397,15 @@ def test_an_error_does_not_take_back_what_others_have_drawn(device) -> None:
     with pytest.raises(KeyError):
         f(draw(3))
     assert generator.call == 2
+
+
+def test_what_a_capture_that_never_ended_had_met_does_not_hide_another_object_in_its_place() -> None:
+    weight, seen = nn.Parameter(ag.ones(3)), overlay.Overlay()
+    overlay._covers[id(weight)] = 1  # of an object that is gone
+    try:
+        seen.cover(weight)
+        assert type(weight) is not nn.Parameter
+        assert overlay.own_class(weight) is nn.Parameter
+        seen.end()
+    finally:
+        overlay._covers.pop(id(weight), None)

@@ -440,7 +440,10 @@ def trace(f: Callable[..., Any], avals: Sequence[Aval], device: str | Device = "
     capture.recording = False  # nothing is recorded while a rule is traced, and all of it can be differentiated again
     inputs = [capture._input(aval, Argument(i), None) for i, aval in enumerate(avals)]
     tensors = [Tensor(capture._symbol(v), chosen) for v in inputs]
-    with context.scope(interpreter=capture, recording=False, tape=None, observer=None):
-        result = f(*tensors)
-    outputs = [capture.var_of(y) for y in (result if isinstance(result, tuple) else (result,))]
+    try:
+        with context.scope(interpreter=capture, recording=False, tape=None, observer=None):
+            result = f(*tensors)
+        outputs = [capture.var_of(y) for y in (result if isinstance(result, tuple) else (result,))]
+    finally:
+        capture.overlay.end()
     return Graph(capture.inputs, capture.equations, outputs, capture.constants)

@@ -38,9 +38,8 @@ class Overlay:
             return
         self._covered[id(x)] = x
         with _COVERING:
-            count = _covers.get(id(x), 0)
-            _covers[id(x)] = count + 1
-            if not count:
+            _covers[id(x)] = _covers.get(id(x), 0) + 1
+            if type(x) not in _made:
                 x.__class__ = _class_for(type(x))
 
     def end(self) -> None:

@@ -34,8 +34,9 @@ class LiveTensor(NamedTuple):
 
 def live_tensors(device: Device) -> list[LiveTensor]:
     """What is alive on ``device``, each piece of memory once, largest first."""
-    objects = gc.get_objects()
-    tensors = [x for x in objects if isinstance(x, Tensor) and getattr(x, "device", None) is device and _has_value(x)]
+    objects = gc.get_objects()  # anybody's: isinstance would ask some of them what they are, and they might do anything
+    of_ours = [x for x in objects if issubclass(type(x), Tensor)]
+    tensors = [x for x in of_ours if getattr(x, "device", None) is device and _has_value(x)]
     names = _parameter_names(objects)
     described: dict[int, tuple[int, LiveTensor]] = {}
     keepers = _keepers(x for x in objects if type(x) is Node)
