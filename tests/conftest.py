@@ -66,11 +66,14 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``--device``, the tests that run on any device, alone.
 
-    Where tests are shared among workers, the page of operations meets the verdicts that it is compared with.
+    Where tests are shared among workers, the page of operations meets the verdicts that it is compared with; they begin
+    with these, as one worker has them all, and would go on alone at the end.
     """
-    for item in items:
-        if item.config.pluginmanager.hasplugin("xdist") and item.path.stem in ("test_ops", "test_ops_page"):
+    if config.pluginmanager.hasplugin("xdist"):
+        table = [item for item in items if item.path.stem in ("test_ops", "test_ops_page")]
+        for item in table:
             item.add_marker(pytest.mark.xdist_group("op table"))
+        items[:] = [*table, *(item for item in items if item.path.stem not in ("test_ops", "test_ops_page"))]
     if config.getoption("--device"):
         others = [item for item in items if not ON_ANY_DEVICE.fullmatch(item.path.stem)]
         config.hook.pytest_deselected(items=others)

@@ -320,6 +320,20 @@ def test_without_memory_the_error_lists_who_holds_it(cp: ModuleType) -> None:
     assert model(y).shape == y.shape  # and work goes on
 
 
+def test_what_an_unfinished_capture_made_is_not_alive() -> None:
+    kept: list[Any] = []
+
+    @ag.compile
+    def unfinished(x: Any) -> Any:
+        kept.append((x * x).exp())
+        raise KeyError("the end")
+
+    with pytest.raises(KeyError):
+        unfinished(ag.tensor([2.0, 3.0], requires_grad=True, device="numpy"))
+    assert kept
+    assert all(isinstance(t.nbytes, int) for t in live_tensors(get_device("numpy")))
+
+
 def test_live_tensors_are_named_by_what_they_are() -> None:
     """Parameters, gradients, results, what is kept for a derivative; memory that is shared counts once."""
     device = get_device("numpy")

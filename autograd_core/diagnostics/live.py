@@ -99,7 +99,7 @@ def _keepers(nodes: Iterable[Node]) -> dict[int, Node]:
     found: dict[int, Node] = {}
     for node in nodes:
         for x in node.saved or ():
-            if isinstance(x, Tensor) and not x.level:
+            if isinstance(x, Tensor) and not x.level and _has_value(x):
                 found.setdefault(id(_memory(x)), node)
     return found
 
