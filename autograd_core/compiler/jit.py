@@ -24,6 +24,8 @@ from .variant import Variant
 
 log = logging.getLogger("autograd_core.compile")
 
+AT_ONCE = 3  # signatures behind the first that take turns without being sorted
+
 
 def compile(f: Callable[..., Any], /) -> Compiled:
     """``f`` compiled: the second or third call for arguments of some shapes and dtypes makes machine code of it.
@@ -71,6 +73,7 @@ class Compiled:
         self.name = getattr(f, "__name__", type(f).__name__)
         # Other threads may be walking through these lists: they are replaced, under the lock, and never changed.
         self._signatures: list[Signature] = []
+        self._last: Signature | None = None  # used
         self.lock = RLock()  # of what is captured and compiled: two threads do not do it twice
         self.captures = 0  # those that only confirm another do not count
         functools.update_wrapper(self, f, updated=())
@@ -91,24 +94,26 @@ class Compiled:
             signature = self._fitting(leaves, structure)  # another thread may have been first
             if signature is None:
                 signature = Signature(self, leaves, structure)
-                if self._signatures:
-                    signature.reason = self._signatures[0].difference(signature)
+                if self._last is not None:
+                    signature.reason = self._last.difference(signature)
                 self._signatures = [signature, *self._signatures]
+                self._last = signature
             try:
                 return signature.call(leaves)
             except BaseException:
                 if not signature.variants:
                     self._signatures = [s for s in self._signatures if s is not signature]
+                    self._last = next(iter(self._signatures), None)
                 raise
 
     def _fitting(self, leaves: Any, structure: Any) -> Signature | None:
-        """The signature of such a call, which is the first from now on."""
-        signatures = self._signatures
-        for signature in signatures:
+        """The signature of such a call, which is among the first from now on."""
+        for place, signature in enumerate(self._signatures):
             if signature.fits(leaves, structure):
-                if signature is not signatures[0]:
+                if place > AT_ONCE:
                     with self.lock:
                         self._signatures = [signature, *(s for s in self._signatures if s is not signature)]
+                self._last = signature
                 return signature
         return None
 
@@ -135,7 +140,8 @@ class Compiled:
     @property
     def variants(self) -> list[Variant]:
         """What has been compiled so far, the last used first."""
-        return [v for signature in self._signatures for v in signature.variants if v.runner is not None]
+        signatures = sorted(self._signatures, key=lambda s: s is not self._last)
+        return [v for signature in signatures for v in signature.variants if v.runner is not None]
 
     @property
     def latest(self) -> Variant:

@@ -62,7 +62,12 @@ class Variant:
         self._draws = {i for i, s in enumerate(self.sources) if type(s) is Key and s.generator is capture.generator}
         self.generator = capture.generator if self._draws else None
         self._of_examples = bool(capture.keys_of_examples)
+        # a function of tensors that are there, and no more: they are handed on without a look at their arrays
+        self._direct = self.differentiable and not self.effects and self._takes_tensors_alone()
         self.identity = self._identity()
+
+    def _takes_tensors_alone(self) -> bool:
+        return all(type(s) in (Argument, Outer) for s in self.sources)
 
     def _identity(self) -> tuple[Any, ...]:
         """Equal for captures that are the same program with the same surroundings."""
@@ -172,6 +177,8 @@ class Variant:
                     raise CompileError(f"a tensor of shape {x.shape} holds an array of another shape, {x.data.shape}")
                 if x.data.dtype != x.dtype:
                     raise CompileError(f"a tensor of dtype {x.dtype} holds an array of another dtype, {x.data.dtype}")
+        if self._direct:
+            return self._returned(self._followed(self._inputs((), leaves)), leaves)
         return self.finish([self.value(s, leaves) for s in self.sources], leaves)
 
     def value(self, source: Any, leaves: Sequence[Any]) -> Any:
@@ -192,9 +199,7 @@ class Variant:
         replaying = _is_replaying()
         spared = list(values) if replaying else None  # held here as well, no array is written over
         if self.differentiable or self._of_examples or any(getattr(x, "level", 0) for x in leaves):
-            outputs = self._bound(values, leaves)
-            for k in self._constant:
-                outputs[k] = outputs[k] if outputs[k].level else outputs[k].with_node(None)
+            outputs = self._followed(self._inputs(values, leaves))
         elif self.runner is None:
             by_var = dict(zip(self.graph.inputs, values, strict=True))
             outputs = [Tensor(a, self.device) for a in evaluate(self.graph, self.device, by_var)]
@@ -214,13 +219,17 @@ class Variant:
         given = iter(tensors)
         return tree.unflatten(self.structure, [_found(y, given, leaves) for y in self.results])
 
-    def _bound(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
+    def _followed(self, inputs: list[Tensor]) -> list[Tensor]:
         """The outputs as one operation, which transforms and backward see."""
-        with self.owner.lock:
-            if self._operation is None:
-                self._operation = self._as_operation(None if self.runner is None else self.programs)
-            operation = self._operation
-        return operation(self._inputs(values, leaves))
+        operation = self._operation
+        if operation is None:
+            with self.owner.lock:
+                operation = self._operation or self._as_operation(None if self.runner is None else self.programs)
+                self._operation = operation
+        outputs = operation(inputs)
+        for k in self._constant:
+            outputs[k] = outputs[k] if outputs[k].level else outputs[k].with_node(None)
+        return outputs
 
     def _as_operation(self, programs: list[Operation] | None) -> Operation:
         needed = [k for k, y in enumerate(_computed(self.results)) if y.needs_gradient]
@@ -234,15 +243,17 @@ class Variant:
             followed=needed,
         )
 
-    def _inputs(self, values: list[Any], leaves: Sequence[Any]) -> list[Tensor]:
+    def _inputs(self, values: Sequence[Any], leaves: Sequence[Any]) -> list[Tensor]:
+        """values: the arrays of the inputs; not needed for those that are tensors."""
         inputs: list[Tensor] = []
-        for i, (array, source) in enumerate(zip(values, self.sources, strict=True)):
+        for i, source in enumerate(self.sources):
             if type(source) is Argument:
-                inputs.append(as_tensor(leaves[source.leaf]))
+                x = leaves[source.leaf]
+                inputs.append(x if type(x) is Tensor else as_tensor(x))
             elif type(source) is Outer:
                 inputs.append(source.tensor)
             else:
-                x = Tensor(array, self.device)
+                x = Tensor(values[i], self.device)
                 inputs.append(context.current().generator.for_examples(x) if i in self._draws else x)
         return inputs
 

@@ -111,6 +111,7 @@ class NativeRunner:
         self._outputs = list(outputs)
         self._made = sorted({o.base for o in outputs if table[o.base][0] == "output"})
         self._avals = {o.base: o.aval for o in outputs}
+        self._kinds = {base: (aval.shape, aval.dtype) for base, aval in self._avals.items()}
         early = _early(self.segments)
         updates = {k: i for k, i in updates.items() if outputs[k].base not in early}
         self.in_place = frozenset(updates)
@@ -133,7 +134,8 @@ class NativeRunner:
             results = [self._result(o) for o in self._outputs]
             for base in self._forgotten:
                 self._arrays[base] = None
-            self._let_go(self._updated)
+            if self._updated:
+                self._let_go(self._updated)
             return results
 
     def keeps(self, k: int) -> bool:
@@ -219,8 +221,7 @@ class NativeRunner:
     def _renew(self, base: int) -> None:
         """Have the output written to other memory, which nobody else holds."""
         held, free = self._arrays[base], base in self._spare and sys.getrefcount(self._spare[base]) <= ALONE
-        aval = self._avals[base]
-        self._set(base, self._spare[base] if free else np.empty(aval.shape, aval.dtype))
+        self._set(base, self._spare[base] if free else np.empty(*self._kinds[base]))
         if held is not None:
             self._spare[base] = held
 
@@ -230,6 +231,8 @@ class NativeRunner:
             self._arrays[base] = None
             self._table[base] = data_pointer(array)
         elif array is not self._arrays[base]:
+            if base in self._loose:
+                self._loose[base] = None
             self._set(base, array if array.flags.c_contiguous else np.ascontiguousarray(array))
 
     def _prepare(self, inputs: Sequence[np.ndarray]) -> None:
@@ -244,9 +247,13 @@ class NativeRunner:
                     self._set(base, inputs[i])
             if not mine:
                 self._renew(base)
+        loose = self._loose
         for base, i in self._inputs:
-            self._give(base, inputs[i])
-        self._lie_in_place((base, i) for base, i in self._updated.items() if inputs[i] is arrays[base])
+            array, known = inputs[i], loose.get(base)
+            if known is None or known() is not array or arrays[base] is not None:  # not what the last call was given
+                self._give(base, array)
+        if self._updated:
+            self._lie_in_place((base, i) for base, i in self._updated.items() if inputs[i] is arrays[base])
 
     def _lie_in_place(self, updated: Iterable[tuple[int, int]]) -> None:
         """Of (output, input): the input lies where the output does.
