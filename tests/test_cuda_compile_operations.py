@@ -15,7 +15,7 @@ import autograd_core as ag
 from autograd_core.backends.cuda import product_kernels
 from autograd_core.backends.cuda.cublaslt import CublasLt
 
-EACH = 40  # of so many lists one is compiled: a kernel costs a second here
+EACH = 90  # one list of so many
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
