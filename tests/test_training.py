@@ -294,3 +294,60 @@ def test_progress_goes_to_standard_error_and_a_line_an_epoch_remains(capsys):
     captured = capsys.readouterr()
     assert captured.out.count("epoch 1/2  loss") == 1
     assert captured.out.count("epoch 2/2  loss") == 1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+def test_compiled_trainings_follow_the_eager_one_and_resume_to_the_same_bits(tmp_path, optimizer):
+    """Sixty samples in batches of eight: the last batch is smaller, and compiled for itself."""
+
+    def setting() -> Setting:
+        made = Setting()
+        if optimizer == "momentum":
+            made.optimizer = optim.SGD(made.model.parameters(), lr=0.05, momentum=0.9, dampening=0.1)
+        return made
+
+    eager = setting()
+    expected = eager.fit(4)
+    whole = setting()
+    history = whole.fit(4, compile=True, validation=DataLoader(clusters(seed=1), batch_size=25))
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+    assert eager.optimizer.steps.item() == whole.optimizer.steps.item() == 32
+    path = tmp_path / "training.safetensors"
+    setting().fit(2, compile=True, checkpoint=path)
+    resumed = setting()
+    again = resumed.fit(4, compile=True, checkpoint=path, validation=DataLoader(clusters(seed=1), batch_size=25))
+    assert again["loss"] == history["loss"]
+    assert_same_bits(resumed.weights(), whole.weights())
+
+
+def test_penalties_are_learnt_from_and_not_recorded_and_gradients_can_be_clipped():
+    plain, decayed = Setting(dropout=0.0), Setting(dropout=0.0)
+    plain.fit(3)
+
+    def sum_of_squares() -> ag.Tensor:
+        return 0.1 * sum(((p * p).sum() for p in decayed.model.parameters()), ag.tensor(0.0))
+
+    history = decayed.fit(3, penalty=sum_of_squares, compile=True)
+    size = [sum(float((w * w).sum()) for w in s.weights().values() if w.ndim == 2) for s in (plain, decayed)]
+    assert size[1] < 0.9 * size[0]
+    assert history["loss"][-1] < history["loss"][0]
+
+    clipped = Setting(dropout=0.0)
+    before = clipped.weights()
+    clipped.optimizer = optim.SGD(clipped.model.parameters(), lr=1.0)
+    clipped.fit(1, after_backward=lambda: optim.clip_grad_norm_(clipped.model.parameters(), 1e-6))
+    moved = [np.abs(before[n] - w).max() for n, w in clipped.weights().items() if n.endswith(("weight", "bias"))]
+    assert 0 < max(moved) <= 8e-6
+
+
+def test_loggers_are_given_each_epoch_once():
+    rows: list[tuple[int, dict[str, float]]] = []
+    history = Setting().fit(2, loggers=[lambda epoch, row: rows.append((epoch, dict(row)))])
+    assert [epoch for epoch, _ in rows] == [1, 2]
+    assert [row["loss"] for _, row in rows] == history["loss"]
+
+
+def test_a_penalty_that_is_no_scalar_is_refused():
+    made = Setting()
+    with pytest.raises(ArgumentError, match=r"fit: penalty must return a 0-d tensor, it returned a tensor of shape"):
+        made.fit(1, penalty=lambda: next(iter(made.model.parameters())))

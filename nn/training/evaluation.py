@@ -77,27 +77,49 @@ def measures(loss: Measure, metrics: Mapping[str, Measure] | None) -> dict[str, 
 
 
 def evaluate(
-    model: Any, batches: Iterable[Any], loss: Measure, metrics: Mapping[str, Measure] | None = None
+    model: Any,
+    batches: Iterable[Any],
+    loss: Measure,
+    metrics: Mapping[str, Measure] | None = None,
+    *,
+    compile: bool = False,
 ) -> dict[str, float]:
     """Means of the loss and metrics over all samples, in eval mode and without recording.
 
     batches: yields (inputs, targets). Each measure maps (outputs, targets) to a mean over the batch; batches count by
-    their length. The model's training mode is restored afterwards.
+    their length. compile: by a compiled function (``ag.compile``). The model's training mode is restored afterwards.
     """
-    functions = measures(loss, metrics)
-    means = RunningMeans()
-    device = device_of(model)
-    training = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with ag.no_grad():
-            for batch in batches:
-                inputs, targets = split_batch(batch, device)
-                outputs = model(inputs)
-                means.add({name: f(outputs, targets) for name, f in functions.items()}, len(inputs))
-    finally:
-        for module, mode in training:
-            module.training = mode
-    if not means.count:
-        raise DataError("evaluate: the data gave no batch")
-    return means.read()
+    return Evaluation(model, loss, metrics, compile=compile)(batches)
+
+
+class Evaluation:
+    """``evaluate`` for a model and measures that stay the same, so that what is compiled is compiled once."""
+
+    def __init__(
+        self, model: Any, loss: Measure, metrics: Mapping[str, Measure] | None = None, *, compile: bool = False
+    ):
+        functions = measures(loss, metrics)
+
+        def found(inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+            outputs = model(inputs)
+            return {name: f(outputs, targets) for name, f in functions.items()}
+
+        self.model = model
+        self.found = ag.compile(found) if compile else found
+
+    def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
+        means = RunningMeans()
+        device = device_of(self.model)
+        training = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+        try:
+            with ag.no_grad():
+                for batch in batches:
+                    inputs, targets = split_batch(batch, device)
+                    means.add(self.found(inputs, targets), len(inputs))
+        finally:
+            for module, mode in training:
+                module.training = mode
+        if not means.count:
+            raise DataError("evaluate: the data gave no batch")
+        return means.read()

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,11 +17,14 @@ from autograd_core.errors import ArgumentError, AutogradError, CheckpointError, 
 from autograd_core.interop.checkpoint import load_checkpoint, save_checkpoint
 from autograd_core.tensor import Tensor
 
+from .compiled import CompiledStep
 from .early_stopping import EarlyStopping
-from .evaluation import Measure, RunningMeans, device_of, evaluate, measures, split_batch
+from .evaluation import Evaluation, Measure, RunningMeans, device_of, measures, split_batch
 from .history import History
 
 FORMAT = 1
+
+Logger = Callable[[int, Mapping[str, float]], Any]
 
 
 class TrainingError(AutogradError, RuntimeError):
@@ -44,6 +47,10 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = True,
     early_stopping: EarlyStopping | None = None,
+    compile: bool = False,
+    penalty: Callable[[], Tensor] | None = None,
+    after_backward: Callable[[], Any] | None = None,
+    loggers: Sequence[Logger] = (),
     progress: bool = True,
 ) -> History:
     """Train ``model`` until ``epochs`` epochs are done; returns their History.
@@ -54,16 +61,37 @@ def fit(
     checkpoint: a file, replaced after every epoch: written beside it first, then renamed, so an interruption at any
     moment leaves the old one. It holds model, optimizer, loader, random generator, history and early stopping.
     resume: go on from the checkpoint if it exists; the result equals that of a training never interrupted, bit for bit.
+    compile: make one compiled function of the step, and one of the validation (``ag.compile``): the model's code runs
+    while it is captured and not afterwards.
+    penalty: a function of nothing whose 0-d result is added to the loss before the backward pass, a sum of squared
+    weights for example; the column "loss" is without it.
+    after_backward: called between backward and the update, to clip gradients for example:
+    ``lambda: optim.clip_grad_norm_(model.parameters(), 1.0)``.
+    loggers: each is called as ``logger(epoch, row)`` with the epoch, from 1, and its row of the history.
 
     Ctrl-C lets the current step finish, writes the checkpoint and raises TrainingInterrupted; a second Ctrl-C ends at
     once. TrainingError at the end of an epoch whose mean loss is NaN or infinite: such a state is never saved, the
-    checkpoint still holds the last good one. Warns, once, after the first backward, of parameters that get no gradient
+    checkpoint still holds the last good one. Warns, once, after the first step, of parameters that get no gradient
     or are in no optimizer (``ag.audit``).
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
     run = _Run(model, train, optimizer, early_stopping, checkpoint)
     functions = measures(loss, metrics)
+
+    def step(inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        optimizer.zero_grad()
+        outputs = model(inputs)
+        value = _scalar("loss", loss(outputs, targets))
+        (value if penalty is None else value + _scalar("penalty", penalty())).backward()
+        if after_backward is not None:
+            after_backward()
+        optimizer.step()
+        with ag.no_grad():
+            return {name: value if name == "loss" else f(outputs, targets) for name, f in functions.items()}
+
+    take = CompiledStep(step, model, optimizer) if compile else step
+    look = Evaluation(model, loss, metrics, compile=compile)
     if checkpoint is not None and resume and os.path.exists(checkpoint):
         run.load()
     device = device_of(model)
@@ -75,17 +103,8 @@ def fit(
             with bar:
                 for batch in train:
                     inputs, targets = split_batch(batch, device)
-                    optimizer.zero_grad()
-                    outputs = model(inputs)
-                    value = loss(outputs, targets)
-                    if not isinstance(value, Tensor) or value.shape:
-                        raise ArgumentError(f"fit: loss must return a 0-d tensor, it returned {_described(value)}")
-                    value.backward()
+                    run.means.add(take(inputs, targets), len(inputs))
                     run.audit()
-                    optimizer.step()
-                    with ag.no_grad():
-                        found = {n: value if n == "loss" else f(outputs, targets) for n, f in functions.items()}
-                    run.means.add(found, len(inputs))
                     bar.advance(run.means)
                     if interrupted.is_set():
                         run.seconds += time.perf_counter() - started
@@ -94,10 +113,12 @@ def fit(
             if not math.isfinite(row["loss"]):
                 raise TrainingError(_diverged(run.epoch, row["loss"], checkpoint))
             if validation is not None:
-                row |= {f"val_{n}": v for n, v in evaluate(model, validation, loss, metrics).items()}
+                row |= {f"val_{n}": v for n, v in look(validation).items()}
             row["seconds"] = run.seconds + time.perf_counter() - started
             run.end_epoch(row)
             bar.report(row)
+            for logger in loggers:
+                logger(run.epoch, row)
             if interrupted.is_set():  # Ctrl-C came during the validation
                 raise TrainingInterrupted(run.save_for_later())
     if early_stopping is not None:
@@ -105,10 +126,14 @@ def fit(
     return run.history
 
 
-def _described(value: Any) -> str:
+def _scalar(what: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor) and not value.shape:
+        return value
     if isinstance(value, Tensor):
-        return f"a tensor of shape {value.shape}; reduce it, value.mean()"
-    return f"{type(value).__name__} {value!r}; return the tensor itself, without float() or .item()"
+        given = f"a tensor of shape {value.shape}; reduce it, value.mean()"
+    else:
+        given = f"{type(value).__name__} {value!r}; return the tensor itself, without float() or .item()"
+    raise ArgumentError(f"fit: {what} must return a 0-d tensor, it returned {given}")
 
 
 def _diverged(epoch: int, value: float, checkpoint: Any) -> str:
