@@ -8,7 +8,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: env test test-quick lint format types operations mutation demo bench gpu-check clean
+.PHONY: env test test-quick lint format types operations mutation demo examples-quick bench gpu-check clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := test
 
@@ -54,6 +54,10 @@ types: $(VENV)/.installed-types
 
 demo: $(VENV)/.installed-examples
 	$(BIN)/python examples/digits_cnn.py
+
+# Every example for a few steps; whole runs are recorded one by one, with --record.
+examples-quick: env
+	$(BIN)/python -m pytest tests/test_examples.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m autograd_core.benchmarks overhead

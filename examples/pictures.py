@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -25,6 +25,33 @@ def learning_curves(history: History, path: Path) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     axes[0].set_yscale("log")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def curves(series: Mapping[str, Sequence[float]], path: Path, *, x: str, y: str, log: bool = False) -> None:
+    """One line for each name over 1, 2, ...; ``log``: on a logarithmic scale."""
+    figure, axis = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    for name, values in series.items():
+        axis.plot(range(1, len(values) + 1), values, label=name)
+    axis.set(xlabel=x, ylabel=y, yscale="log" if log else "linear")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def grid(rows: Mapping[str, np.ndarray], path: Path, *, cmap: str = "gray_r") -> None:
+    """Images in rows: each name's images ``(N, H, W)``, or ``(N, H, W, 3)`` in colour, side by side."""
+    columns = max(len(images) for images in rows.values())
+    size = (0.9 * columns + 1.5, 0.95 * len(rows))
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, layout="constrained")
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis in line:
+            axis.axis("off")
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(image, cmap=cmap)
+        line[0].set_title(name, fontsize=8, loc="left")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

@@ -1,4 +1,4 @@
-"""Each example runs, for a step or an epoch, and leaves what it promises."""
+"""Each example runs, for a few steps, and the table of recorded runs is what the records say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+SHARED = {"common", "pictures", "table"}
+QUICK = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in {*SHARED, "digits_cnn", "fashion_mnist"})
 
 
 def run_example(name: str, *arguments: object, folder: Path) -> list[str]:
@@ -56,3 +58,23 @@ def test_fashion_mnist_trains_on_idx_files_in_a_folder(tmp_path):
     lines = run_example("fashion_mnist.py", *arguments, folder=tmp_path)
     assert lines[-1].startswith("test accuracy: ")
     assert is_png(tmp_path / "out" / "fashion_learning_curves.png")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_example_runs_a_few_steps(name, tmp_path):
+    pytest.importorskip("sklearn", reason="data and peers come from scikit-learn (extra: examples)")
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
+    lines = run_example(f"{name}.py", "--quick", "--out", tmp_path / "out", folder=tmp_path)
+    assert any("; target: " in line for line in lines), lines
+
+
+def test_the_table_is_what_the_records_say(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import table
+
+    assert table.page(table.PAGE.read_text()) == table.PAGE.read_text(), "run python examples/table.py"
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_example_is_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 150
