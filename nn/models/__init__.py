@@ -1,0 +1,1 @@
+"""Whole networks, built of the modules beside this folder: what examples train and others build upon."""
