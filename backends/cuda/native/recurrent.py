@@ -86,7 +86,7 @@ class Persistent(NamedTuple):
     @property
     def unit(self) -> str:
         """The text with the functions that it calls: what a compiler is given."""
-        return with_functions(self.text, ("persistent", "recurrent"))
+        return with_functions(self.text, ("tensor_cores", "persistent", "recurrent"))
 
 
 def sums(problem: Recurrence, units: int) -> int:
