@@ -23,11 +23,15 @@ def body(kernel: Any, settings: dict[str, Any]) -> Callable[[tuple, tuple, list[
     The blocks of a cooperative launch run at once, since they may wait for one another.
     """
     together = kernel.settings.get("enable_cooperative_groups", False)
-    function = _compiled(kernel.code, kernel.name, together)
-    shared = (settings.get("shared_mem", 0),) if together else ()
+    library = _compiled(kernel.code, kernel.name, together)
+    function = getattr(library, f"launch_{kernel.name}")
+    bytes_ = settings.get("shared_mem", 0)
+    shared = (bytes_,) if together else ()
 
     def run(grid: tuple, block: tuple, arguments: list[Any]) -> None:
         places = [a.ctypes.data if isinstance(a, np.ndarray) else a or None for a in arguments]
+        if not together:
+            library.use_shared(bytes_)
         code = function((ctypes.c_void_p * len(places))(*places), grid[0], block[0], *shared, 0)
         assert code == 0, f"{kernel.name}: threads wait at different places, or for blocks that never arrive"
 
@@ -43,4 +47,4 @@ def _compiled(code: str, name: str, together: bool) -> Any:
         command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[:4000]
-        return getattr(ctypes.CDLL(f"{folder}/kernels.so"), f"launch_{name}")
+        return ctypes.CDLL(f"{folder}/kernels.so")

@@ -27,8 +27,8 @@ static Index threadIdx, blockIdx;
 struct alignas(16) float4 { float x, y, z, w; };
 using std::min;
 
-static inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
-static inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
+#include "cuda_lanes.h"
+
 static inline unsigned atomicAdd(unsigned *place, unsigned value) { return (*place += value) - value; }
 
 namespace host {
@@ -42,7 +42,6 @@ struct Fiber {
     State state;
     int line, phase;
 };
-struct Shown { float a[4], b[2]; unsigned words_a[4], words_b[2]; };
 
 static std::vector<Fiber> fibers;
 static ucontext_t scheduler;
@@ -156,7 +155,6 @@ static int launch_together(void (*kernel)(A...), void **arguments, int grid, int
     return launch_grid([=] { call(kernel, arguments, std::index_sequence_for<A...>()); }, grid, block, bytes, order);
 }
 
-// What the lanes of this warp show, once all have.
 static const Shown *exchange(const Shown &own)
 {
     const int self = current, phase = fibers[self].phase++ % 2, all = shown.size() / 2;
@@ -177,33 +175,6 @@ static inline unsigned host_load(const unsigned *place)
     host::looking = true;
     swapcontext(&host::fibers[host::current].context, &host::scheduler);
     return *place;
-}
-
-static inline void host_multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2])
-{
-    host::Shown own;
-    memcpy(own.a, a, sizeof a);
-    memcpy(own.b, b, sizeof b);
-    const host::Shown *lanes = host::exchange(own);
-    const int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4;
-    for (int i = 0; i < 4; i++)  // row g + i / 2 * 8, column 2 j + i % 2
-        for (int k = 0; k < 8; k++)
-            d[i] += lanes[4 * g + k % 4].a[i / 2 + k / 4 * 2] * lanes[4 * (2 * j + i % 2) + k % 4].b[k / 4];
-}
-
-static inline void host_multiply_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2])
-{
-    host::Shown own;
-    memcpy(own.words_a, a, sizeof a);
-    memcpy(own.words_b, b, sizeof b);
-    const host::Shown *lanes = host::exchange(own);
-    const int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4;
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k < 16; k++) {
-            unsigned x = lanes[4 * g + k % 8 / 2].words_a[i / 2 + k / 8 * 2];
-            unsigned y = lanes[4 * (2 * j + i % 2) + k % 8 / 2].words_b[k / 8];
-            d[i] += __uint_as_float(k % 2 ? x & 0xffff0000u : x << 16) * __uint_as_float(k % 2 ? y & 0xffff0000u : y << 16);
-        }
 }
 
 #define ENTRY_TOGETHER(name)                                                                               \

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -24,6 +25,13 @@
 
 struct Index { unsigned x, y, z; };
 static Index threadIdx, blockIdx, blockDim = {1, 1, 1}, gridDim = {1, 1, 1};
+
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+static inline int min(int a, int b) { return a < b ? a : b; }
+static inline int max(int a, int b) { return a > b ? a : b; }
+
+#include "cuda_lanes.h"
 
 extern char __start_shared_memory[] __attribute__((weak));
 extern char __stop_shared_memory[] __attribute__((weak));
@@ -83,6 +91,7 @@ struct Fiber {
 
 static Fiber fibers[MOST];
 static uint64_t slots[2 * MOST];  // what lanes show each other: two for each, in turn
+static Shown shown[2 * MOST];
 static jmp_buf scheduler;
 static ucontext_t starting;
 static void (*kernel)(void **);
@@ -107,6 +116,47 @@ template <class T> static T exchanged(unsigned mask, T value, int other, int lin
     memcpy(&value, &slots[2 * (warp + ((self - warp) ^ other)) + phase], sizeof(T));
     return value;
 }
+
+static const Shown *exchange(const Shown &own)
+{
+    const int self = current, phase = fibers[self].phase++ & 1;
+    shown[phase * MOST + self] = own;
+    wait(AT_SHUFFLE, __LINE__);
+    return &shown[phase * MOST + self / WARP * WARP];
+}
+
+// Copies that go on while a thread does: each is made when the thread waits for its group, and not before; from its
+// beginning on there is nonsense where it goes to.
+struct Copy { void *to; const void *from; int bytes, filled, group; };
+static std::vector<Copy> copies[MOST];
+static int groups[MOST];
+
+static void begin_copy(void *to, const void *from, int bytes, int filled)
+{
+    if ((uintptr_t)to % filled || (bytes && (uintptr_t)from % filled)) __builtin_trap();
+    memset(to, 0x5a, filled);
+    copies[current].push_back({to, from, bytes, filled, groups[current]});
+}
+
+static void end_group() { groups[current]++; }
+
+static void wait_for_copies(int but)  // all groups but the last so many
+{
+    std::vector<Copy> &mine = copies[current], left;
+    for (const Copy &copy : mine) {
+        if (copy.group >= groups[current] - but) {
+            left.push_back(copy);
+            continue;
+        }
+        memset(copy.to, 0, copy.filled);
+        if (copy.bytes) memcpy(copy.to, copy.from, copy.bytes);
+    }
+    mine.swap(left);
+}
+
+const int LARGEST = 256 << 10;  // bytes of dynamic shared memory; it ends at a page that may not be touched
+static char *dynamic;
+static int dynamic_bytes;
 
 static void body()
 {
@@ -161,7 +211,8 @@ static void run_block(int threads, int order)
     const int warps = threads / WARP;
     for (int i = 0; i < threads; i++) {
         fibers[i].state = NEW;
-        fibers[i].phase = 0;
+        fibers[i].phase = groups[i] = 0;
+        copies[i].clear();
     }
     for (;;) {
         bool moved = false, all_done = true;
@@ -183,6 +234,10 @@ static void run_block(int threads, int order)
 
 static int launch(int grid, int block, int order)
 {
+    if (!dynamic && dynamic_bytes) {
+        dynamic = (char *)mmap(0, LARGEST + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mprotect(dynamic + LARGEST, 4096, PROT_NONE);
+    }
     if (!stacks)
         stacks = (char *)mmap(0, (size_t)STACK * MOST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block % WARP || block > MOST || block < 1) return BLOCK_SIZE;
@@ -192,6 +247,7 @@ static int launch(int grid, int block, int order)
     for (int i = 0; i < grid && !error; i++) {
         blockIdx.x = place(i, grid, order);
         if (__start_shared_memory) memset(__start_shared_memory, 0x5a, __stop_shared_memory - __start_shared_memory);
+        if (dynamic_bytes) memset(dynamic + LARGEST - dynamic_bytes, 0x5a, dynamic_bytes);
         run_block(block, order);
     }
     return error;
@@ -212,6 +268,9 @@ template <class... A> static void call(void (*entry)(A...), void **given)
 }
 
 }  // namespace host
+
+static inline float *host_shared() { return (float *)(host::dynamic + host::LARGEST - host::dynamic_bytes); }
+extern "C" void use_shared(int bytes) { host::dynamic_bytes = bytes; }  // of dynamic shared memory, from now on
 
 #define ENTRY(name)                                                                                        \
     static void call_##name(void **given) { host::call(name, given); }                                     \

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from fences import fenced
 
-from autograd_core.backends.cuda.native.source import Source, with_functions
+from autograd_core.backends.cuda.native.source import LOOPS, Source, with_functions
 
 HEADER = Path(__file__).parent / "cuda_host.h"
 ERRORS = {1: "threads wait at different places", 2: "a shuffle without all lanes", 3: "a block of a wrong size"}
@@ -54,10 +54,10 @@ def needs_compiler() -> None:
 class Library:
     """Compiled text, by the entries' names."""
 
-    def __init__(self, text: str, entries: Sequence[str]):
+    def __init__(self, text: str, entries: Sequence[str], files: tuple[str, ...] = LOOPS):
         path = compiler()
         assert path is not None
-        whole = "\n".join([f'#include "{HEADER}"', with_functions(text), *(f"ENTRY({e})" for e in entries)])
+        whole = "\n".join([f'#include "{HEADER}"', with_functions(text, files), *(f"ENTRY({e})" for e in entries)])
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "kernels.cpp").write_text(whole)
             command = [path, *FLAGS, *CHECKED, "kernels.cpp", "-o", "kernels.so"]
@@ -72,6 +72,7 @@ class Library:
         places = [a.ctypes.data for a in arrays] + [workspace.ctypes.data] * bool(source.workspace)
         for launch in source.launches:
             function = getattr(self._library, f"launch_{launch.entry}")
+            self._library.use_shared(launch.shared)
             code = function((ctypes.c_void_p * len(places))(*places), launch.grid, launch.block, order)
             if code:
                 raise AssertionError(f"{launch.entry}: {ERRORS[code]}\n{source.text}")
@@ -90,7 +91,7 @@ class Batch:
         """Of each job, the arrays after it ran on copies of them, in each order."""
         texts = dict.fromkeys(source.text for source, *_ in self.jobs)
         entries = dict.fromkeys(launch.entry for source, *_ in self.jobs for launch in source.launches)
-        library = Library("\n".join(texts), list(entries))
+        library = Library("\n".join(texts), list(entries), self.jobs[0][0].files)
         found: list[list[list[np.ndarray]]] = []
         for source, arrays, end in self.jobs:
             found.append([])

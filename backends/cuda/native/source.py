@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 # What NVRTC is told beside the architecture: no fast-math, so functions are exact to their stated error and NaN stays.
 OPTIONS = ("--std=c++17",)
+LOOPS = ("arithmetic", "half", "blocks", "philox")  # files of functions that loop kernels call
 
 
 class Sizes(NamedTuple):
@@ -25,11 +26,14 @@ class Sizes(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """One kernel of the text: ``grid`` blocks of ``block`` threads. Its shared memory is declared in the text."""
+    """One kernel of the text: ``grid`` blocks of ``block`` threads. shared: bytes of shared memory beside what the text
+    declares.
+    """
 
     entry: str
     grid: int
     block: int
+    shared: int = 0
 
 
 class Source(NamedTuple):
@@ -38,7 +42,7 @@ class Source(NamedTuple):
     Every entry takes the same arguments: a pointer for each operand, to the first element of its array, then one to the
     workspace if it has any bytes. alignment: what each operand's pointer must be a multiple of, in bytes; for one
     that is not, render again with that operand among ``misaligned``. shared: (written, read) operands that may be one
-    array. ``workspace`` bytes hold anything before and after, aligned to 256.
+    array. ``workspace`` bytes hold anything before and after, aligned to 256. files: of functions that it calls.
     """
 
     text: str
@@ -46,11 +50,12 @@ class Source(NamedTuple):
     alignment: tuple[int, ...]
     workspace: int = 0
     shared: frozenset[tuple[int, int]] = frozenset()
+    files: tuple[str, ...] = LOOPS
 
     @property
     def unit(self) -> str:
         """The text with the functions that it calls: what a compiler is given."""
-        return with_functions(self.text)
+        return with_functions(self.text, self.files)
 
 
 @cache
@@ -59,5 +64,5 @@ def functions(name: str) -> str:
     return (Path(__file__).parent / f"{name}.cuh").read_text()
 
 
-def with_functions(text: str, files: tuple[str, ...] = ("arithmetic", "half", "blocks", "philox")) -> str:
+def with_functions(text: str, files: tuple[str, ...] = LOOPS) -> str:
     return "\n".join([*(functions(name) for name in files), text])
