@@ -1,5 +1,23 @@
 """Whole networks, built of the modules beside this folder: what examples train and others build upon."""
 
+from .autoencoder import Autoencoder, jacobian_penalty
+from .dbn import DeepBeliefNet
+from .gpt import GPT
+from .language_model import RecurrentLanguageModel
+from .rbm import RBM
 from .resnet import BasicBlock, ResNet
+from .seq2seq import EncoderDecoder
+from .vae import VariationalAutoencoder
 
-__all__ = ["BasicBlock", "ResNet"]
+__all__ = [
+    "Autoencoder",
+    "BasicBlock",
+    "DeepBeliefNet",
+    "EncoderDecoder",
+    "GPT",
+    "RBM",
+    "RecurrentLanguageModel",
+    "ResNet",
+    "VariationalAutoencoder",
+    "jacobian_penalty",
+]

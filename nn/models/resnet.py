@@ -56,8 +56,8 @@ class ResNet(Module):
     x: (N, in_channels, H, W); scores: (N, num_classes). Stage i has blocks[i] blocks of ``width * 2**i`` channels; from
     the second on each stage halves the image. For small images (28x28, 32x32) the network begins with a single 3x3
     convolution of stride 1, as the authors' own network for CIFAR-10 does, not with the 7x7 convolution and pooling
-    that take a photograph to a quarter. ``blocks=(2, 2, 2, 2), width=64`` is ResNet-18 with its 11.2 million parameters;
-    (3, 4, 6, 3) is ResNet-34. ``width`` scales parameters and work by its square.
+    that take a photograph to a quarter. ``blocks=(2, 2, 2, 2), width=64`` is ResNet-18 with its 11.2 million
+    parameters, (3, 4, 6, 3) is ResNet-34. ``width`` scales parameters and work by its square.
 
     Convolutions begin as by He et al. (2015) with fan_out. Names and layout of the state dict are torchvision's.
     ArgumentError for sizes that are not positive ints, and without stages.
