@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from autograd_core.errors import ArgumentError
 from autograd_core.ops import creation
 from autograd_core.ops.optimizer_updates import adam_update_p
 from autograd_core.primitive import bind
@@ -23,7 +22,7 @@ class Adam(Optimizer):
     amsgrad: use the largest v so far. maximize: climb instead, along -grad. decoupled_weight_decay: shrink the
     parameter by lr * weight_decay instead of adding to the gradient (as ``AdamW`` does).
     State: ``exp_avg`` (m), ``exp_avg_sq`` (v) and, with amsgrad, ``max_exp_avg_sq``, of the parameter's shape; ``step``
-    (t), 0-d float32. Parameters of any real floating dtype.
+    (t), 0-d float32. Parameters of any floating or complex dtype.
 
     PyTorch's maths and arguments. Raises ArgumentError for arguments out of range. Sources: Kingma and Ba, Adam, 2015;
     Reddi et al., On the convergence of Adam and beyond, 2018.
@@ -65,13 +64,7 @@ class Adam(Optimizer):
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         super().check_options(options)
-        betas = options["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(
-                f"{type(self).__name__}: betas must be two numbers, such as (0.9, 0.999), got {betas!r}"
-            )
-        for i, beta in enumerate(betas):
-            self.check_range({f"betas[{i}]": beta}, f"betas[{i}]", low=0.0, high=1.0)
+        self.check_betas(options)
         self.check_range(options, "eps", low=0.0)
         self.check_range(options, "weight_decay", low=0.0)
 

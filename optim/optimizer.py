@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from autograd_core import context
 from autograd_core.aval import is_inexact
 from autograd_core.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
-from autograd_core.ops import casting, creation
+from autograd_core.ops import casting, complex_numbers, creation
 from autograd_core.tensor import Tensor, Variable
 
 from . import state_dict as states
@@ -54,7 +54,7 @@ class Optimizer:
     tensor([ 0.5, -1.5])
     """
 
-    complex_parameters = False
+    complex_parameters = True  # apply_single is then given real and imaginary parts, as a last axis of 2
     younger_options: frozenset[str] = frozenset()  # options that saved states may lack; the default stands for them
     assumed_state: Mapping[str, float] = {}  # values of state tensors that saved states may lack
 
@@ -100,6 +100,14 @@ class Optimizer:
         value = options[name]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
             raise ArgumentError(f"{self._title}: {name} must be a number in [{low:g}, {high:g}), got {value!r}")
+
+    def check_betas(self, options: Mapping[str, Any]) -> None:
+        """Raise ArgumentError unless ``betas`` are two numbers in [0, 1), as for running means."""
+        betas = options["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ArgumentError(f"{self._title}: betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
+        for i, beta in enumerate(betas):
+            self.check_range({f"betas[{i}]": beta}, f"betas[{i}]", low=0.0, high=1.0)
 
     # ------------------------------------------------------------------------------ parameters
 
@@ -160,7 +168,7 @@ class Optimizer:
                 where, entry = repr(entry[0]), entry[1]
             if len(names) not in (0, i + 1):
                 raise ArgumentError(f"{self._title}: give a name to every parameter of a group, or to none")
-            self._check_parameter(where, entry)
+            self.check_parameter(where, entry)
             if id(entry) in seen:
                 raise ArgumentError(
                     f"{self._title}: parameter {where} was given before, as {seen[id(entry)]}; each is updated once: "
@@ -170,7 +178,7 @@ class Optimizer:
             params.append(entry)
         return params, names
 
-    def _check_parameter(self, where: str, p: Any) -> None:
+    def check_parameter(self, where: str, p: Any) -> None:
         if not isinstance(p, Tensor):
             raise ArgumentError(
                 f"{self._title}: parameter {where} is {_kind(p)}, not a tensor; write nn.Parameter(...)"
@@ -194,8 +202,7 @@ class Optimizer:
             )
         if p.dtype.kind == "c" and not self.complex_parameters:
             raise DTypeError(
-                f"{self._title}: parameter {where} has dtype {p.dtype}, whose square is no measure of size; optimise "
-                "its "
+                f"{self._title}: parameter {where} has dtype {p.dtype}; {self._title} is for real ones: optimise its "
                 "real and imaginary parts as two parameters"
             )
 
@@ -244,12 +251,24 @@ class Optimizer:
                 for param, grad, state in ready:
                     if lr.device is not param.device:
                         options["lr"] = lr = casting.transfer(lr, param.device)
-                    new_param, new_state = self.apply_single(param, grad, state, options)
+                    new_param, new_state = self._applied(param, grad, state, options)
                     _assign(param, new_param)
                     for name, value in new_state.items():
                         _assign(state[name], value)
             self.steps.assign_(self.steps + 1)
         return loss
+
+    def _applied(self, param: Tensor, grad: Tensor, state: State, group: Group) -> tuple[Tensor, dict[str, Tensor]]:
+        """``apply_single``, for complex parameters on their real and imaginary parts, which are updated as two."""
+        if param.dtype.kind != "c":
+            return self.apply_single(param, grad, state, group)
+        new_param, new_state = self.apply_single(
+            _parts(param), _parts(grad), {name: _parts(value) for name, value in state.items()}, group
+        )
+        whole = complex_numbers.view_as_complex
+        return whole(new_param), {
+            name: whole(value) if state[name].dtype.kind == "c" else value for name, value in new_state.items()
+        }
 
     def _notice_changes(self, index: int, group: Group) -> None:
         """Options may be changed between steps: check them again, and add the state that they call for."""
@@ -373,6 +392,25 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
+def downhill(param: Tensor, grad: Tensor, group: Group) -> Tensor:
+    """The gradient to go against: of the loss (of -loss with ``maximize``) plus weight_decay/2 * |param|^2."""
+    d = -grad if group["maximize"] else grad
+    return d + param * group["weight_decay"] if group["weight_decay"] else d
+
+
+def decayed(param: Tensor, grad: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+    """The parameter, shrunk where the decay of weights is decoupled, and the gradient to go against."""
+    if not group["decoupled_weight_decay"]:
+        return param, downhill(param, grad, group)
+    d = -grad if group["maximize"] else grad
+    return param * (1.0 - group["lr"] * group["weight_decay"]).astype(param.dtype), d
+
+
+def running_mean(mean: Tensor, value: Tensor, weight: float) -> Tensor:
+    """weight * mean + (1 - weight) * value."""
+    return mean + (value - mean) * (1.0 - weight)
+
+
 def variable(value: Tensor) -> Variable:
     """A place to assign to, holding ``value``."""
     return Variable(value.data, value.device)
@@ -380,6 +418,10 @@ def variable(value: Tensor) -> Variable:
 
 def _assign(target: Variable, value: Tensor) -> None:
     target.assign_(value if value.dtype == target.dtype else casting.astype(value, target.dtype))
+
+
+def _parts(value: Tensor) -> Tensor:
+    return complex_numbers.view_as_real(value) if value.dtype.kind == "c" else value
 
 
 def _kind(obj: Any) -> str:

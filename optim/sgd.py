@@ -36,7 +36,6 @@ class SGD(Optimizer):
     tensor([ 0.8, -1.6])
     """
 
-    complex_parameters = True
     # A saved momentum buffer without a count was written after the first step.
     assumed_state = {"step": 1.0}
 

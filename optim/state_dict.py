@@ -137,7 +137,7 @@ class _Reading:
         for name, value in options.items():
             if isinstance(value, list):
                 options[name] = tuple(value)
-            elif name != "lr" and type(value) is not type(mine[name]) and not _both_numbers(value, mine[name]):
+            elif name != "lr" and not _same_kind(value, mine[name]):
                 self.problems.append(f"{where}: {name} is {value!r}, here it is {mine[name]!r}")
         if callable(mine["lr"]):
             options["lr"] = mine["lr"]
@@ -219,5 +219,7 @@ class _Reading:
         self.steps = steps
 
 
-def _both_numbers(a: Any, b: Any) -> bool:
-    return all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (a, b))
+def _same_kind(a: Any, b: Any) -> bool:
+    """Options may be numbers, or names of which None stands for one, or anything else of one type."""
+    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (a, b))
+    return numbers or type(a) is type(b) or all(x is None or isinstance(x, str) for x in (a, b))

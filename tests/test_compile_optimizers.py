@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from compile_steps import agree
-from optim_tools import IDS, SHAPES, VARIANTS
+from optim_tools import IDS, SHAPES, VARIANTS, shapes_for
 
 import autograd_core as ag
 from autograd_core import nn, optim
@@ -37,21 +37,24 @@ SCHEDULES = {
 class Parameters(nn.Module):
     """Parameters of all shapes, one of which gets no gradient."""
 
-    def __init__(self, dtype: str):
+    def __init__(self, dtype: str, shapes: Sequence[tuple[int, ...]] = SHAPES):
         super().__init__()
         rng = np.random.default_rng(0)
-        self.used = nn.ParameterList([nn.Parameter(np.asarray(rng.standard_normal(n), dtype)) for n in SHAPES])
-        self.unused = nn.Parameter(np.ones(2, dtype))
+        self.used = nn.ParameterList([nn.Parameter(np.asarray(rng.standard_normal(n), dtype)) for n in shapes])
+        self.unused = nn.Parameter(np.ones((2, 2), dtype))
 
     def forward(self, x: Any) -> Any:
         return sum((ag.sin(p) * x + p * p * 0.5).sum() for p in self.used)
 
 
 def compare(
-    makers: Sequence[Callable[[Any], Any]], dtype: str, clip: Callable[[Any], Any] = lambda parameters: None
+    makers: Sequence[Callable[[Any], Any]],
+    dtype: str,
+    clip: Callable[[Any], Any] = lambda parameters: None,
+    shapes: Sequence[Sequence[tuple[int, ...]]] | None = None,
 ) -> None:
     def make() -> tuple[Sequence[nn.Module], Any, Callable[..., Any]]:
-        models = [Parameters(dtype) for _ in makers]
+        models = [Parameters(dtype, s) for s in shapes or [SHAPES] * len(makers)]
         optimizers = [m(model.parameters()) for m, model in zip(makers, models, strict=True)]
 
         def step(x: Any) -> Any:
@@ -77,7 +80,8 @@ def parts(n: int) -> list[slice]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("part", parts(len(VARIANTS)), ids=lambda part: f"{IDS[part.start]} and on")
 def test_every_variant_of_every_optimizer(part: slice, dtype: str) -> None:
-    compare([lambda p, n=name, o=options: getattr(optim, n)(p, **o) for name, options in VARIANTS[part]], dtype)
+    makers = [lambda p, n=name, o=options: getattr(optim, n)(p, **o) for name, options in VARIANTS[part]]
+    compare(makers, dtype, shapes=[shapes_for(name) for name, _ in VARIANTS[part]])
 
 
 @pytest.mark.parametrize("part", parts(len(SCHEDULES)), ids=lambda part: f"{list(SCHEDULES)[part.start]} and on")

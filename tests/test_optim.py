@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optim_tools import IDS, VARIANTS, give_gradients, make, parameters, values
+from optim_tools import IDS, VARIANTS, give_gradients, make, parameters, shapes_for, values
 
 import autograd_core as ag
 from autograd_core import optim
@@ -15,12 +15,23 @@ from autograd_core.nn import Parameter
 
 # -------------------------------------------------------------------------------------- PyTorch's path
 
+COUNTS = {"step", "mu_product", "eta", "mu"}  # state of every parameter that is one number, in float32
+THEIRS = [(name, options) for name, options in VARIANTS if name != "Lion"]
+THEIR_IDS = [name for name in IDS if not name.startswith("Lion")]
+
+
+@pytest.fixture
+def torch(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """PyTorch, whose Muon does not round its directions to bfloat16 here."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    return torch
+
 
 @pytest.mark.parametrize("device", ["cpu", "numpy"])
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
-def test_100_steps_follow_pytorch(name: str, options: dict[str, Any], device: str) -> None:
-    torch = pytest.importorskip("torch")
-    params = parameters()
+@pytest.mark.parametrize(("name", "options"), THEIRS, ids=THEIR_IDS)
+def test_100_steps_follow_pytorch(name: str, options: dict[str, Any], torch: Any, device: str) -> None:
+    params = parameters(shapes=shapes_for(name))
     for p in params:
         p.convert_(device)
     theirs = [torch.nn.Parameter(torch.tensor(x)) for x in values(params)]
@@ -36,21 +47,19 @@ def test_100_steps_follow_pytorch(name: str, options: dict[str, Any], device: st
         np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
-def test_defaults_are_those_of_pytorch(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
-    mine = make(name, parameters(), options)
-    reference = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(1))], **options)
+@pytest.mark.parametrize(("name", "options"), THEIRS, ids=THEIR_IDS)
+def test_defaults_are_those_of_pytorch(name: str, options: dict[str, Any], torch: Any) -> None:
+    mine = make(name, parameters(shapes=shapes_for(name)), options)
+    reference = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(1, 1))], **options)
     for option, value in mine.defaults.items():
         assert reference.defaults[option] == value, option
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
-def test_a_training_goes_on_from_pytorchs_state(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
-    theirs = [torch.nn.Parameter(torch.tensor(x)) for x in values(parameters())]
+@pytest.mark.parametrize(("name", "options"), THEIRS, ids=THEIR_IDS)
+def test_a_training_goes_on_from_pytorchs_state(name: str, options: dict[str, Any], torch: Any) -> None:
+    theirs = [torch.nn.Parameter(torch.tensor(x)) for x in values(parameters(shapes=shapes_for(name)))]
     reference = getattr(torch.optim, name)(theirs, **options)
-    shadow = parameters()
+    shadow = parameters(shapes=shapes_for(name))
 
     def their_step(step: int) -> None:
         for p, g in zip(theirs, give_gradients(shadow, step), strict=True):
@@ -70,10 +79,9 @@ def test_a_training_goes_on_from_pytorchs_state(name: str, options: dict[str, An
         np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
-def test_pytorch_takes_our_state(name: str, options: dict[str, Any]) -> None:
-    torch = pytest.importorskip("torch")
-    params = parameters()
+@pytest.mark.parametrize(("name", "options"), THEIRS, ids=THEIR_IDS)
+def test_pytorch_takes_our_state(name: str, options: dict[str, Any], torch: Any) -> None:
+    params = parameters(shapes=shapes_for(name))
     mine = make(name, params, options)
     for step in range(2):
         give_gradients(params, step)
@@ -90,8 +98,85 @@ def test_pytorch_takes_our_state(name: str, options: dict[str, Any]) -> None:
         p.grad = torch.tensor(g)
     mine.step()
     reference.step()
+    # in float32 as its own state, PyTorch loads NAdam's product of factors in the dtype of the parameter
+    tolerance = 1e-7 if name == "NAdam" else 1e-12
     for p, q in zip(params, theirs, strict=True):
-        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "options"), THEIRS, ids=THEIR_IDS)
+def test_complex_parameters_follow_pytorch_too(name: str, options: dict[str, Any], torch: Any) -> None:
+    if name == "Muon":
+        with pytest.raises(ag.DTypeError, match="complex128; Muon is for real ones: .*real and imaginary parts"):
+            make(name, [Parameter(np.ones((2, 2), complex))], options)
+        return
+    params = parameters(dtype="complex128", shapes=[(3, 2), ()])
+    theirs = [torch.nn.Parameter(torch.tensor(x)) for x in values(params)]
+    mine, reference = make(name, params, options), getattr(torch.optim, name)(theirs, **options)
+    for step in range(5):
+        for p, g in zip(theirs, give_gradients(params, step), strict=True):
+            p.grad = torch.tensor(g)
+        mine.step()
+        reference.step()
+    for p, q in zip(params, theirs, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-7, atol=1e-7)
+        assert {n: str(s.dtype) for n, s in mine.state[p].items() if n not in COUNTS} == {
+            n: "complex128" for n in reference.state[q] if n not in COUNTS and reference.state[q][n] is not None
+        }
+
+
+@pytest.mark.parametrize("options", [o for name, o in VARIANTS if name == "Lion"])
+def test_lion_follows_the_program_in_its_paper(options: dict[str, Any]) -> None:
+    params = parameters()
+    expected, means = values(params), [np.zeros(p.shape) for p in params]
+    mine = make("Lion", params, options)
+    lr, decay = options.get("lr", 1e-4), options.get("weight_decay", 0.0)
+    (beta1, beta2), sign = options.get("betas", (0.9, 0.99)), -1 if options.get("maximize") else 1
+    for step in range(100):
+        for i, g in enumerate(give_gradients(params, step)):
+            direction = np.sign(beta1 * means[i] + (1 - beta1) * sign * g)
+            expected[i] = expected[i] - lr * (direction + decay * expected[i])
+            means[i] = beta2 * means[i] + (1 - beta2) * sign * g
+        mine.step()
+    for p, x in zip(params, expected, strict=True):
+        np.testing.assert_allclose(p.numpy(), x, rtol=1e-10, atol=1e-10)
+
+
+def test_muon_is_within_bfloat16_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    params = parameters(shapes=[(30, 40), (50, 20)])
+    before = values(params)
+    theirs = [torch.nn.Parameter(torch.tensor(x)) for x in before]
+    mine, reference = optim.Muon(params, lr=0.1), torch.optim.Muon(theirs, lr=0.1)
+    for step in range(10):
+        for p, g in zip(theirs, give_gradients(params, step), strict=True):
+            p.grad = torch.tensor(g)
+        mine.step()
+        reference.step()
+    for p, q, start in zip(params, theirs, before, strict=True):
+        way, difference = p.numpy() - start, p.numpy() - q.detach().numpy()
+        assert np.linalg.norm(difference) < 2**-7 * np.linalg.norm(way)
+
+
+def test_directions_of_muon_are_nearly_orthogonal() -> None:
+    (w,) = parameters(shapes=[(6, 4)])
+    before = values([w])[0]
+    give_gradients([w], 0)
+    optim.Muon([w], lr=1.0, weight_decay=0.0, adjust_lr_fn="original").step()
+    lengths = np.linalg.svd((before - w.numpy()) / np.sqrt(6 / 4), compute_uv=False)
+    assert np.all((lengths > 0.65) & (lengths < 1.25))
+
+
+def test_the_mean_of_averaged_sgd_is_that_of_the_steps_after_t0() -> None:
+    w = Parameter(np.array([1.0]))
+    optimizer = optim.ASGD([w], lr=0.5, lambd=0.0, alpha=0.0, t0=2)
+    seen = []
+    for _ in range(6):
+        w.grad = w.detach()
+        optimizer.step()
+        seen.append(w.item())
+    assert seen == [0.5**k for k in range(1, 7)]
+    assert optimizer.state[w]["ax"].item() == pytest.approx(np.mean(seen[3:]), rel=1e-6)
 
 
 # -------------------------------------------------------------------------------------------- the step
@@ -100,7 +185,7 @@ def test_pytorch_takes_our_state(name: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_a_step_keeps_the_dtype_of_everything(name: str, options: dict[str, Any], dtype: str) -> None:
-    params, exact = parameters(dtype=dtype), parameters(dtype=dtype)
+    params, exact = (parameters(dtype=dtype, shapes=shapes_for(name)) for _ in range(2))
     exact = [Parameter(p.numpy().astype("float64")) for p in exact]
     mine, reference = make(name, params, options), make(name, exact, options)
     for step in range(3):
@@ -111,7 +196,7 @@ def test_a_step_keeps_the_dtype_of_everything(name: str, options: dict[str, Any]
     tolerance = {"float16": 3e-2, "float32": 1e-5}[dtype]
     for p, q in zip(params, exact, strict=True):
         assert p.dtype == dtype
-        assert {str(s.dtype) for k, s in mine.state[p].items() if k != "step"} <= {dtype}
+        assert {str(s.dtype) for k, s in mine.state[p].items() if k not in COUNTS} <= {dtype}
         np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=tolerance, atol=tolerance)
 
 
@@ -318,16 +403,32 @@ def test_a_model_instead_of_its_parameters_gets_a_hint() -> None:
         ("Adam", {"betas": 0.9}, "betas must be two numbers"),
         ("Adam", {"eps": -1e-8}, "eps"),
         ("AdamW", {"weight_decay": -0.1}, "AdamW: weight_decay"),
+        ("Adagrad", {"lr_decay": -1.0}, "Adagrad: lr_decay"),
+        ("Adagrad", {"initial_accumulator_value": -1.0}, "initial_accumulator_value"),
+        ("Adadelta", {"rho": 1.5}, "Adadelta: rho"),
+        ("RMSprop", {"alpha": 1.0}, "RMSprop: alpha"),
+        ("RMSprop", {"momentum": -1}, "RMSprop: momentum"),
+        ("NAdam", {"momentum_decay": -0.1}, "NAdam: momentum_decay"),
+        ("RAdam", {"betas": (0.9, -0.1)}, r"RAdam: betas\[1\]"),
+        ("Adamax", {"eps": "small"}, "Adamax: eps"),
+        ("Lion", {"betas": (1.0, 0.9)}, r"Lion: betas\[0\]"),
+        ("Rprop", {"etas": (1.2, 0.5)}, "Rprop: etas must be below 1 and above 1"),
+        ("Rprop", {"etas": 0.5}, "Rprop: etas must be two numbers"),
+        ("Rprop", {"step_sizes": (1.0, 0.1)}, r"Rprop: step_sizes must be \(least, largest\)"),
+        ("ASGD", {"t0": -1}, "ASGD: t0"),
+        ("Muon", {"ns_steps": 100}, r"Muon: ns_steps must be a number in \[0, 100\)"),
+        ("Muon", {"ns_coefficients": (1.0, 2.0)}, "ns_coefficients must be three numbers"),
+        ("Muon", {"adjust_lr_fn": "fast"}, "adjust_lr_fn must be None, 'original' or 'match_rms_adamw', got 'fast'"),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ag.ArgumentError, match=message):
-        make(name, [Parameter(np.ones(2))], options)
+        make(name, [Parameter(np.ones((2, 2)))], options)
 
 
-def test_adam_refuses_complex_parameters() -> None:
-    with pytest.raises(ag.DTypeError, match="complex128.*real and imaginary parts"):
-        optim.Adam([Parameter(np.ones(2, complex))])
+def test_muon_refuses_what_is_no_matrix() -> None:
+    with pytest.raises(ag.ArgumentError, match=r"Muon: parameter 'bias' has shape \(2,\); .* give other .* to AdamW"):
+        optim.Muon([("weight", Parameter(np.ones((2, 2)))), ("bias", Parameter(np.ones(2)))])
 
 
 def test_a_group_that_does_not_fit_changes_nothing() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optim_tools import IDS, VARIANTS, assert_same, give_gradients, make, parameters, values
+from optim_tools import IDS, VARIANTS, assert_same, give_gradients, make, parameters, shapes_for, values
 
 import autograd_core as ag
 from autograd_core import optim
@@ -17,7 +17,7 @@ from autograd_core.optim import schedules
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
 def test_a_resumed_training_is_the_same_to_the_last_bit(name: str, options: dict[str, Any], tmp_path: Any) -> None:
     options = {**options, "lr": schedules.warmup_cosine(0.1, 2, 10)}
-    params = parameters()
+    params = parameters(shapes=shapes_for(name))
     optimizer = make(name, params, options)
     for step in range(3):
         give_gradients(params, step)
