@@ -36,6 +36,13 @@ class Leaf:
         self.name = name
         self.order = _next_order()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is as new as its making: an order from another process would say nothing here."""
+        return Leaf, (self.name,), (self.grad, self.hooks)
+
+    def __setstate__(self, state: tuple[Any, Any]) -> None:
+        self.grad, self.hooks = state
+
 
 class Node:
     """One recorded operation.
@@ -72,6 +79,9 @@ class Node:
     def __deepcopy__(self, memo: dict[int, Any]) -> Node:
         """A copy of a result shares the result's history."""
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise GradientError("a result that requires gradients cannot be pickled, its history stays here: x.detach()")
 
 
 @final
