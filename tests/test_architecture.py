@@ -13,12 +13,14 @@ import layering
 import pytest
 from house import modules, package_roots
 
+FOLDERS = ("nn", "optim", "backends.cpu", "benchmarks", "estimators")
 ENGINE_LIMIT = 3000
 TRANSFORMS_LIMIT = 1500
 
 ROOTS = {
     "autograd_core": Path("autograd_core"),
     "autograd_core.backends": Path("backends"),
+    "autograd_core.estimators": Path("estimators"),
     "autograd_core.nn": Path("nn"),
     "autograd_core.optim": Path("optim"),
 }
@@ -135,10 +137,12 @@ def test_a_downward_import_is_fine(tree, text: str) -> None:
         ("autograd_core.backends.cuda.arrays", "from autograd_core.backends.numpy import NumpyBackend"),
         ("autograd_core.backends.numpy.", "from autograd_core.backends.cpu import CpuBackend"),
         ("autograd_core.backends.numpy.", "from autograd_core.benchmarks import suite"),
+        ("autograd_core.nn.linear", "from autograd_core.estimators import NeuralNetClassifier"),
+        ("autograd_core.estimators.base", "from autograd_core.backends import cpu"),
     ],
 )
 def test_a_sideways_import_is_caught(tree, name: str, text: str) -> None:
-    others = dict.fromkeys((f"autograd_core.{folder}." for folder in ("nn", "optim", "backends.cpu", "benchmarks")), "")
+    others = dict.fromkeys((f"autograd_core.{folder}." for folder in FOLDERS), "")
     assert len(layering.sideways_imports(tree({**others, name: text}))) == 1
 
 
@@ -153,6 +157,8 @@ def test_a_folder_may_import_itself_and_the_core(tree) -> None:
             "autograd_core.backends.cpu.": "from autograd_core.backends.numpy import NumpyBackend",
             "autograd_core.backends.numpy.": "from .backend import NumpyBackend",
             "autograd_core.backends.numpy.backend": "from autograd_core.tensor import Tensor",
+            "autograd_core.optim.": "",
+            "autograd_core.estimators.": "from autograd_core import optim\nfrom autograd_core.nn.data import loader",
         }
     )
     assert not layering.sideways_imports(sources)
@@ -187,6 +193,9 @@ def test_a_circle_is_caught_even_when_an_import_is_deferred(tree) -> None:
         ("autograd_core.backends.cpu.kernels", "from numba import njit", False),
         ("autograd_core.nn.functional", "import sklearn.datasets", True),
         ("autograd_core.nn.data.digits", "def load():\n    from sklearn import datasets", False),
+        ("autograd_core.estimators.base", "from sklearn.base import BaseEstimator", False),
+        ("autograd_core.nn.training.loggers", "def load():\n    import tensorboardX", False),
+        ("autograd_core.optim.sgd", "import tensorboardX", True),
     ],
 )
 def test_an_optional_package_out_of_place_is_caught(tree, name: str, text: str, caught: bool) -> None:

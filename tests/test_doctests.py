@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from house import modules
 
+from autograd_core.nn.data import MissingPackageError
+
 OPTIONAL = {"cupy", "einops", "llvmlite", "matplotlib", "numba", "sklearn", "torch"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -24,6 +26,8 @@ def test_examples_in_docstrings_run(name: str) -> None:
         if error.name is None or error.name.partition(".")[0] not in OPTIONAL:
             raise
         pytest.skip(f"{name} needs {error.name}")
+    except MissingPackageError as error:
+        pytest.skip(str(error))
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     cases = doctest.DocTestFinder().find(module, name)
