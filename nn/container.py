@@ -7,6 +7,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import Any, Generic, TypeVar
 
 from autograd_core.errors import ArgumentError
+from autograd_core.tensor import Tensor
 
 from .module import ForwardNotImplementedError, Module
 from .parameter import Parameter
@@ -18,6 +19,7 @@ class _Numbered(Module, Generic[Held]):
     """A list whose elements are the attributes "0", "1", ...: so they have these names in a state dict."""
 
     _holds: type[Any] = Module
+    _found: type[Any] = Module
 
     def _append(self, values: Iterable[Held]) -> None:
         n = len(self)
@@ -36,7 +38,7 @@ class _Numbered(Module, Generic[Held]):
             )
 
     def _items(self) -> list[tuple[str, Held]]:
-        return self._own(self._holds)
+        return self._own(self._found)
 
     def _values(self) -> list[Held]:
         return [value for _, value in self._items()]
@@ -168,6 +170,7 @@ class ParameterList(_Numbered[Parameter]):
     """
 
     _holds = Parameter
+    _found = Tensor  # functional_call puts other tensors in the places of parameters
 
     def __init__(self, values: Iterable[Parameter] | None = None):
         self._append(() if values is None else values)
@@ -180,6 +183,7 @@ class _Keyed(Module, Generic[Held]):
     """A dict whose values are attributes under their keys: so they have these names in a state dict."""
 
     _holds: type[Any] = Module
+    _found: type[Any] = Module
 
     def update(self, values: Mapping[str, Held] | Iterable[tuple[str, Held]]) -> None:
         """Set the values of a mapping, or of (key, value) pairs."""
@@ -195,7 +199,7 @@ class _Keyed(Module, Generic[Held]):
 
     def __getitem__(self, key: str) -> Held:
         value = self.__dict__.get(key)
-        if not isinstance(value, self._holds):
+        if not isinstance(value, self._found):
             raise _no_element(self, key, f"one of {list(self)}")
         return value
 
@@ -204,27 +208,27 @@ class _Keyed(Module, Generic[Held]):
         delattr(self, key)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(self.__dict__.get(key), self._holds) if isinstance(key, str) else False
+        return isinstance(self.__dict__.get(key), self._found) if isinstance(key, str) else False
 
     def __len__(self) -> int:
-        return len(self._own(self._holds))
+        return len(self._own(self._found))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
     def keys(self) -> KeysView[str]:
-        return dict(self._own(self._holds)).keys()
+        return dict(self._own(self._found)).keys()
 
     def values(self) -> ValuesView[Held]:
-        return dict(self._own(self._holds)).values()
+        return dict(self._own(self._found)).values()
 
     def items(self) -> ItemsView[str, Held]:
-        return dict(self._own(self._holds)).items()
+        return dict(self._own(self._found)).items()
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, ``default`` if there is none."""
         value = self.__dict__.get(key)
-        return value if isinstance(value, self._holds) else default
+        return value if isinstance(value, self._found) else default
 
     def pop(self, key: str) -> Held:
         """Take a value out and return it."""
@@ -263,6 +267,7 @@ class ParameterDict(_Keyed[Parameter]):
     """
 
     _holds = Parameter
+    _found = Tensor  # functional_call puts other tensors in the places of parameters
 
     def __init__(self, parameters: Mapping[str, Parameter] | Iterable[tuple[str, Parameter]] | None = None):
         self.update(parameters or ())

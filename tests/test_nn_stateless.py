@@ -54,6 +54,22 @@ def test_shared_parameters_are_replaced_everywhere() -> None:
     assert nn.functional_call(m, {"0.weight": ag.eye(2) * 3.0}, ag.ones((1, 2))).tolist() == [[9.0, 9.0]]
 
 
+def test_lists_and_dicts_of_parameters_show_what_replaces_them() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            self.rows = nn.ParameterList([nn.Parameter(ag.ones(2)), nn.Parameter(ag.ones(2))])
+            self.named = nn.ParameterDict({"bias": nn.Parameter(ag.ones(2))})
+
+        def forward(self, x: ag.Tensor) -> ag.Tensor:
+            for row in self.rows:
+                x = x * row
+            assert list(self.named) == ["bias"]
+            return x * self.rows[-1] + self.named["bias"]
+
+    replaced = {name: ag.full((2,), 3.0) for name in ("rows.0", "rows.1", "named.bias")}
+    assert nn.functional_call(Scaled(), replaced, ag.ones(2)).tolist() == [30.0, 30.0]
+
+
 def test_the_module_is_as_before_also_after_an_error() -> None:
     m = model()
     before = m[0].weight
