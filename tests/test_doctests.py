@@ -11,7 +11,7 @@ from house import modules
 
 from autograd_core.nn.data import MissingPackageError
 
-OPTIONAL = {"cupy", "einops", "llvmlite", "matplotlib", "numba", "sklearn", "torch"}
+OPTIONAL = {"cupy", "einops", "jax", "llvmlite", "matplotlib", "numba", "sklearn", "torch"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 # Importing a __main__ runs it.
