@@ -286,10 +286,12 @@ class Optimizer:
     def _ready(self, group: Group) -> list[tuple[Variable, Tensor, State]]:
         """The group's parameters that have a gradient, with it and their state; all checked."""
         ready = []
+        base = context.current().interpreter.base
         for param in group["params"]:
             grad = param.grad
             if grad is None:
                 continue
+            base.reading(param)  # before its gradient: a compiled step finds that by the parameter it belongs to
             if grad.shape != param.shape or grad.dtype != param.dtype or grad.device is not param.device:
                 self._refuse_gradient(param, grad)
             state = self.state.get(param)

@@ -84,6 +84,37 @@ def test_every_variant_of_every_optimizer(part: slice, dtype: str) -> None:
     compare(makers, dtype, shapes=[shapes_for(name) for name, _ in VARIANTS[part]])
 
 
+def test_a_step_alone_is_one_kernel_for_the_parameters_of_an_optimizer_whatever_gradients_they_get() -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite generates the kernels")
+    names = ["Adagrad", "Adamax", "NAdam", "Rprop"]  # formulas of public operations; some with numbers of their own
+
+    def make() -> tuple[list[nn.Parameter], Callable[[], None]]:
+        given = [[nn.Parameter(np.ones(shape, "f4")) for shape in [(30, 40), (50,), (20, 30)]] for _ in names]
+        optimizers = [getattr(optim, name)(group) for name, group in zip(names, given, strict=True)]
+
+        def step() -> None:
+            for optimizer in optimizers:
+                optimizer.step()
+
+        return [p for group in given for p in group], step
+
+    (found, function), (expected, eager) = make(), make()
+    step = ag.compile(function)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        for p, q in zip(found, expected, strict=True):
+            g = rng.standard_normal(p.shape, "f4")
+            p.grad, q.grad = ag.tensor(g), ag.tensor(g)
+        step()
+        eager()
+    assert len(step.variants) == 1
+    for p, q in zip(found, expected, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-5, atol=1e-6)
+    kernels = list(step.latest.runner.parts())
+    assert sum(k.name.startswith("segments_") for k in kernels) == len(names)
+    assert {v.aval.size for k in kernels if not k.name.startswith("segments_") for v in k.values} == {1}
+
+
 @pytest.mark.parametrize("part", parts(len(SCHEDULES)), ids=lambda part: f"{list(SCHEDULES)[part.start]} and on")
 def test_every_schedule(part: slice) -> None:
     rates = list(SCHEDULES.values())[part]
