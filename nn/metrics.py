@@ -86,8 +86,8 @@ def precision(confusion: Any, average: str | None = "macro") -> Tensor:
     """Of what was taken for a class, the share that is of it: TP / (TP + FP), 0 where nothing was.
 
     confusion: (C, C) counts as ``confusion_matrix`` makes them; the result is float64. average: "macro", the mean over
-    the classes that occur or were predicted; "weighted", by how often they occur; "micro", of all counts together; None,
-    each class: (C,).
+    the classes that occur or were predicted; "weighted", by how often they occur; "micro", of all counts together;
+    None, each class: (C,).
 
     >>> import autograd_core as ag
     >>> precision(ag.tensor([[3, 1], [0, 4]]), average=None)
