@@ -6,6 +6,7 @@ from .idx import read_idx
 from .loader import DataLoader
 from .sources import FASHION_MNIST_CLASSES, MissingPackageError, digits, fashion_mnist, idx_folder
 from .split import random_split, train_test_split
+from .text import PYTHON_MODULES, Characters, python_sources, streams, windows
 
 __all__ = [
     "ArrayDataset",
@@ -20,6 +21,11 @@ __all__ = [
     "idx_folder",
     "read_idx",
     "FASHION_MNIST_CLASSES",
+    "Characters",
+    "python_sources",
+    "streams",
+    "windows",
+    "PYTHON_MODULES",
     "DatasetIndexError",
     "MissingPackageError",
 ]
