@@ -1,6 +1,7 @@
 """Neural-network modules under PyTorch's names, arguments, defaults and state_dict layout.
 
-Beside the layers: ``functional``, ``init``, ``summary``. Data sets: ``nn.data``; the training loop: ``nn.training``.
+Beside the layers: ``functional``, ``init``, ``summary``, ``gradient_flow``. Data sets: ``nn.data``; the
+training loop: ``nn.training``.
 """
 
 from . import functional, init, utils
@@ -52,6 +53,7 @@ from .distance import CosineSimilarity, PairwiseDistance
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .embedding import Embedding, EmbeddingBag
 from .folding import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
+from .gradient_flow import GradientFlow, LayerGradient, gradient_flow
 from .linear import Bilinear, Flatten, Identity, Linear, Unflatten
 from .loss import (
     BCELoss,
