@@ -106,6 +106,8 @@ class _Recurrent(Module):
             axes = "(B, T, input_size)" if self.batch_first else "(T, B, input_size)"
             raise ShapeError(f"input must be {axes} or (T, input_size), got shape {x.shape}")
         turned = self.batch_first and len(x.shape) == 3
+        if not x.shape[1 if turned else 0]:
+            raise ShapeError(f"input of shape {x.shape} holds sequences of length 0, which have no last state")
         x = x.swapaxes(0, 1) if turned else x
         self._check(x, initial)
         y, last = self._layers(x, initial, None)

@@ -65,6 +65,8 @@ def split_batch(batch: Any, device: Any) -> tuple[Tensor, Tensor]:
         raise DataError(
             f"a batch has inputs of shape {inputs.shape} and targets of shape {targets.shape}: first axes differ"
         )
+    if not len(inputs):
+        raise DataError(f"a batch has no items, its inputs have shape {inputs.shape}; does a transform leave all out?")
     return inputs, targets
 
 

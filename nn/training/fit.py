@@ -21,6 +21,7 @@ from .compiled import CompiledStep
 from .early_stopping import EarlyStopping
 from .evaluation import Evaluation, Measure, RunningMeans, device_of, measures, split_batch
 from .history import History
+from .not_finite import where_data_is_not_finite
 
 FORMAT = 1
 
@@ -76,6 +77,11 @@ def fit(
     """
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
+    if not hasattr(train, "position"):
+        raise ArgumentError(
+            f"fit: train must be a DataLoader, which knows where it stands, got {type(train).__name__}; "
+            "write DataLoader(ArrayDataset(inputs, targets), batch_size=...)"
+        )
     run = _Run(model, train, optimizer, early_stopping, checkpoint)
     functions = measures(loss, metrics)
 
@@ -111,7 +117,7 @@ def fit(
                         raise TrainingInterrupted(run.save_for_later())
             row = run.means.read()
             if not math.isfinite(row["loss"]):
-                raise TrainingError(_diverged(run.epoch, row["loss"], checkpoint))
+                raise TrainingError(_diverged(run, row["loss"]))
             if validation is not None:
                 row |= {f"val_{n}": v for n, v in look(validation).items()}
             row["seconds"] = run.seconds + time.perf_counter() - started
@@ -136,12 +142,13 @@ def _scalar(what: str, value: Any) -> Tensor:
     raise ArgumentError(f"fit: {what} must return a 0-d tensor, it returned {given}")
 
 
-def _diverged(epoch: int, value: float, checkpoint: Any) -> str:
-    kept = f"; {os.fspath(checkpoint)} holds the state before this epoch" if checkpoint is not None and epoch else ""
-    return (
-        f"the mean loss of epoch {epoch + 1} is {value}: lower the learning rate, clip gradients "
-        f"(optim.clip_grad_norm_), or look for NaN in the data{kept}"
-    )
+def _diverged(run: _Run, value: float) -> str:
+    bad = where_data_is_not_finite(run.train)
+    cause = "lower the learning rate, clip gradients (optim.clip_grad_norm_), or look for NaN in the data"
+    if bad is not None:
+        cause = f"{bad}; leave such items out"
+    kept = f"; {os.fspath(run.path)} holds the state before this epoch" if run.path is not None and run.epoch else ""
+    return f"the mean loss of epoch {run.epoch + 1} is {value}: {cause}{kept}"
 
 
 class _Run:
