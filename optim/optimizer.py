@@ -252,9 +252,9 @@ class Optimizer:
                     if lr.device is not param.device:
                         options["lr"] = lr = casting.transfer(lr, param.device)
                     new_param, new_state = self._applied(param, grad, state, options)
-                    _assign(param, new_param)
+                    assign(param, new_param)
                     for name, value in new_state.items():
-                        _assign(state[name], value)
+                        assign(state[name], value)
             self.steps.assign_(self.steps + 1)
         return loss
 
@@ -263,7 +263,7 @@ class Optimizer:
         if param.dtype.kind != "c":
             return self.apply_single(param, grad, state, group)
         new_param, new_state = self.apply_single(
-            _parts(param), _parts(grad), {name: _parts(value) for name, value in state.items()}, group
+            parts(param), parts(grad), {name: parts(value) for name, value in state.items()}, group
         )
         whole = complex_numbers.view_as_complex
         return whole(new_param), {
@@ -418,11 +418,13 @@ def variable(value: Tensor) -> Variable:
     return Variable(value.data, value.device)
 
 
-def _assign(target: Variable, value: Tensor) -> None:
+def assign(target: Variable, value: Tensor) -> None:
+    """Give ``target`` another value, rounded to its dtype."""
     target.assign_(value if value.dtype == target.dtype else casting.astype(value, target.dtype))
 
 
-def _parts(value: Tensor) -> Tensor:
+def parts(value: Tensor) -> Tensor:
+    """A complex tensor as its real and imaginary parts, in a last axis of 2; any other as it is."""
     return complex_numbers.view_as_real(value) if value.dtype.kind == "c" else value
 
 

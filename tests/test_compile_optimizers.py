@@ -146,6 +146,7 @@ def test_groups_with_options_of_their_own() -> None:
 
 def test_every_optimizer_and_schedule_is_here() -> None:
     classes = {x.__name__ for x in vars(optim).values() if isinstance(x, type) and issubclass(x, optim.Optimizer)}
-    assert classes - {"Optimizer"} == {name for name, _ in VARIANTS}
+    # L-BFGS asks for values to decide how far it goes; master weights take another optimizer's steps
+    assert classes - {"Optimizer", "LBFGS", "MasterWeights"} == {name for name, _ in VARIANTS}
     made = {name for name, f in vars(s).items() if callable(f) and getattr(f, "__module__", "") == s.__name__}
     assert {n for n in made if not n.startswith("_")} - {"Schedule"} <= set(SCHEDULES)
