@@ -130,8 +130,12 @@ class Module:
         elif isinstance(value, Module):
             for path, parameter in value.named_parameters(prefix=name):
                 parameter.rename(path)
+        before = old if name in self.__dict__ else getattr(type(self), name, None)
         object.__setattr__(self, name, value)
-        changes.note()
+        if isinstance(before, bool) and isinstance(value, bool):
+            changes.note_flag(self, name, before, value)
+        else:
+            changes.note()
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """``self.<name> = param``, for names that are computed."""

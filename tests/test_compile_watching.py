@@ -56,6 +56,32 @@ def test_training_mode_and_replaced_layers_are_noticed(device) -> None:
         np.testing.assert_allclose(f(x).numpy(), model(x).numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_modes_that_take_turns_are_captured_once_each(device, caplog) -> None:
+    caplog.set_level("INFO", "autograd_core.compile")
+    model, other = network(), nn.Dropout(0.5)
+    f = ag.compile(lambda x: model(x))
+    x = draw(7, 5)
+
+    def a_turn() -> None:
+        for mode in (True, False):
+            model.train(mode)
+            other.train(not mode)
+            with ag.no_grad():
+                for _ in range(3):
+                    f(x)
+
+    a_turn()
+    captures = sum("captured for" in record.message for record in caplog.records)
+    assert captures > 0
+    for _ in range(3):
+        a_turn()
+    other.p = 0.25  # not a flag: looked at again, by whatever can see it
+    assert sum("captured for" in record.message for record in caplog.records) == captures
+    with ag.no_grad():
+        np.testing.assert_allclose(f(x).numpy(), model(x).numpy(), rtol=1e-5, atol=1e-6)
+    assert sum("captured for" in record.message for record in caplog.records) > captures
+
+
 def test_a_frozen_parameter_is_noticed(device) -> None:
     w, v = nn.Parameter(ag.ones(2)), nn.Parameter(ag.ones(2))
 

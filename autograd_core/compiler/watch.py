@@ -34,7 +34,7 @@ class Watch:
     """The state of the Python variables that ``f`` can see, and of ``things`` that answered for their options."""
 
     def __init__(self, f: Callable[..., Any], things: list[Any]):
-        self._changes = changes.count
+        self._changes, self._flags = changes.count, changes.flags
         self._places: list[tuple[str, Callable[[], Any], Any]] = []
         self._seen: set[int] = set()
         self._things = [(thing, thing.compile_guard()) for thing in things]
@@ -42,7 +42,7 @@ class Watch:
 
     def changed(self) -> str | None:
         """What has changed since, in words; None if nothing has."""
-        if changes.count != self._changes:
+        if changes.count != self._changes or changes.flags != self._flags:
             return "an attribute of a module was set"
         for name, read, before in self._places:
             now = read()
