@@ -23,7 +23,8 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(9, 1.2 + 0.45 * len(rows)), layout="constrained")
     axis = figure.subplots()
     for at, (title, measured) in enumerate(rows.items()):
-        best = figures["rows"][title]["best_peer"] or min(measured, key=lambda name: measured[name]["median"])
+        peers = [name for name in figures["rows"][title]["best_peers"].values() if name in measured]
+        best = min(peers or measured, key=lambda name: measured[name]["median"])
         unit = measured[best]["median"]
         for step, (name, of) in enumerate(measured.items()):
             y = at + 0.6 * (step / max(len(names) - 1, 1) - 0.5)

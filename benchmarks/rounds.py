@@ -6,20 +6,25 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple, Protocol
 
-from .contenders import Contender, limits
+from .contenders import HOST, Contender, limits
 from .measure import quartiles
-from .processes import Worker, WorkerError, caches_in, environment
+from .processes import ON_GPUS, THREADS, Worker, WorkerError, caches_in, environment, on_cores
 from .workloads import Workload
 
 STEPS = 3  # compared before anything is timed
 TOLERANCE = 1e-4  # relative, of losses and norms of gradients
+COARSER = {"fp32": 1, "tf32": 100, "bf16": 800}  # factors of 11 and 8 bits round to 5e-4 and 4e-3: twenty times that
 
 
 class Plan(NamedTuple):
-    """How long everything takes. ``settle``: seconds between bursts, until threads that wait by spinning have slept."""
+    """How long everything takes. ``settle``: seconds between bursts, until threads that wait by spinning have slept.
+
+    math: of products on GPUs. together: contenders get ready at the same time, which says nothing about first steps.
+    """
 
     threads: int
     rounds: int = 9
@@ -28,10 +33,18 @@ class Plan(NamedTuple):
     settle: float = 0.05
     first_steps_twice: bool = True  # compile twice: from an empty cache, and from what that left there
     is_quick: bool = False
+    math: str = "fp32"
+    together: bool = False
 
     @classmethod
-    def quick(cls, threads: int) -> Plan:
-        return cls(threads, rounds=2, seconds=0.0, warm=0.0, settle=0.0, first_steps_twice=False, is_quick=True)
+    def quick(cls, threads: int, **others: Any) -> Plan:
+        return cls(
+            threads, rounds=2, seconds=0.0, warm=0.0, settle=0.0, first_steps_twice=False, is_quick=True, **others
+        )
+
+    @property
+    def tolerance(self) -> float:
+        return TOLERANCE * COARSER[self.math]
 
 
 class Asked(Protocol):
@@ -46,7 +59,10 @@ Start = Callable[[Contender, Mapping[str, str]], Asked]
 
 
 def _start(contender: Contender, environment: Mapping[str, str]) -> Asked:
-    return Worker(environment)
+    """Who computes on the CPU does so on as many cores as threads; who uses a GPU may compile on all."""
+    threads = int(environment[THREADS[0]])
+    with on_cores(threads) if contender.on_host else nullcontext():
+        return Worker(environment)
 
 
 def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: Start = _start) -> dict[str, Any]:
@@ -60,18 +76,20 @@ def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: S
     reference: str | None = None
     with ExitStack() as stack:
         ready: dict[str, Asked] = {}
-        for contender in _peers_first([c for c in contenders if c.name not in abstaining]):
+        taking_part = _peers_first([c for c in contenders if c.name not in abstaining])
+        for contender, prepared in zip(taking_part, _all_prepared(row, taking_part, plan, start, stack), strict=True):
             name = contender.name
-            try:
-                worker, figures[name] = _prepare(row, contender, plan, start, stack)
-            except WorkerError as error:
-                problems[name] = f"failed: {error}"
+            if isinstance(prepared, WorkerError):
+                problems[name] = f"failed: {prepared}"
                 continue
+            worker, figures[name] = prepared
+            if remark := contender.remark(row, plan.math):
+                figures[name]["remark"] = remark
             values = figures[name]["values"]
             if not all(math.isfinite(x) for step in values for x in step):
                 problems[name] = f"computed what is no number: {values}"
                 continue
-            if reference and (wrong := disagreement(values, figures[reference]["values"])):
+            if reference and (wrong := disagreement(values, figures[reference]["values"], plan.tolerance)):
                 problems[name] = f"disagrees with {reference}: {wrong}"
                 continue
             reference = reference or name
@@ -80,12 +98,30 @@ def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: S
             figures[name] |= timing
     return {
         "sizes": row.actual_sizes,
+        "math": plan.math,
         "flops": row.flops(),
         "least_bytes": row.least_bytes(),
         "reference": reference,
         "problems": problems,
         "contenders": {c.name: _jsonable(figures.get(c.name, {})) for c in contenders},
     }
+
+
+def _all_prepared(
+    row: Workload, contenders: Sequence[Contender], plan: Plan, start: Start, stack: ExitStack
+) -> list[tuple[Asked, dict[str, Any]] | WorkerError]:
+    """One after the other, or all at once; of each what ``_prepare`` returns or raises."""
+
+    def prepare(contender: Contender) -> tuple[Asked, dict[str, Any]] | WorkerError:
+        try:
+            return _prepare(row, contender, plan, start, stack)
+        except WorkerError as error:
+            return error
+
+    if not plan.together:
+        return [prepare(contender) for contender in contenders]
+    with ThreadPoolExecutor(max(1, len(contenders))) as pool:
+        return list(pool.map(prepare, contenders))
 
 
 def _peers_first(contenders: Sequence[Contender]) -> list[Contender]:
@@ -98,6 +134,8 @@ def _prepare(
     """A worker that has taken the first steps, and what it reported."""
     twice = contender.compiled and plan.first_steps_twice
     variables = environment(plan.threads)
+    if not contender.on_host:
+        variables |= ON_GPUS
     if twice:
         variables |= caches_in(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-caches-")))
     figures: dict[str, Any] = {}
@@ -113,6 +151,7 @@ def _prepare(
             compiled=contender.compiled,
             threads=plan.threads,
             quick=plan.is_quick,
+            math=plan.math,
         )
         return worker, loaded, worker.ask("first", steps=STEPS)
 
@@ -158,13 +197,16 @@ def _summary(bursts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**quartiles(times), "calls": len(times), "cores": sum(burst["cpu"] for burst in bursts) / max(wall, 1e-9)}
 
 
-def disagreement(values: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> str:
+def disagreement(
+    values: Sequence[Sequence[float]], reference: Sequence[Sequence[float]], tolerance: float | None = None
+) -> str:
     """Where two contenders' numbers differ by more than the tolerance, in words; empty where they nowhere do."""
+    tolerance = TOLERANCE if tolerance is None else tolerance
     for step, (ours, theirs) in enumerate(zip(values, reference, strict=False)):
         if len(ours) != len(theirs):
             return f"step {step} has {len(ours)} numbers, not {len(theirs)}"
         for at, (a, b) in enumerate(zip(ours, theirs, strict=True)):
-            if not abs(a - b) <= TOLERANCE * abs(b):  # so that what is no number disagrees
+            if not abs(a - b) <= tolerance * abs(b):  # so that what is no number disagrees
                 what = f"the norm of gradient {at}" if at else "the loss"
                 return f"{what} of step {step} is {a:.7g}, not {b:.7g}"
     return ""
@@ -179,39 +221,47 @@ def _jsonable(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 class Limits:
-    """GEMM peak and copy bandwidth of this machine, measured again before every row."""
+    """GEMM peak and copy bandwidth of each kind of device that takes part, measured again before every row."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, devices: Sequence[str] = (HOST,)):
         self.plan = plan
         self._stack = ExitStack()
-        self._workers: dict[str, Worker] = {}
-        self._times: dict[str, list[float]] = {limits.GEMM: [], limits.COPY: []}
+        self._workers: dict[tuple[str, str], Worker] = {}
+        self._times: dict[tuple[str, str], list[float]] = {
+            (device, name): [] for device in devices for name in (limits.GEMM, limits.COPY)
+        }
 
     def __enter__(self) -> Limits:
-        for name in self._times:
-            worker = self._stack.enter_context(Worker(environment(self.plan.threads)))
+        for device, name in self._times:
+            with on_cores(self.plan.threads) if device == HOST else nullcontext():
+                worker = self._stack.enter_context(Worker(environment(self.plan.threads)))
+            self._workers[device, name] = worker
             worker.ask(
                 "load",
                 row=name,
                 framework="limits",
-                device="cpu",
+                device=device,
                 compiled=False,
                 threads=self.plan.threads,
                 quick=self.plan.is_quick,
+                math=self.plan.math,
             )
-            self._workers[name] = worker
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
-    def measure(self) -> dict[str, float]:
-        """The best of everything seen so far: a limit is what nothing disturbed."""
-        for name, worker in self._workers.items():
+    def measure(self) -> dict[str, dict[str, float]]:
+        """By device the best of everything seen so far: a limit is what nothing disturbed."""
+        for at, worker in self._workers.items():
             time.sleep(self.plan.settle)
-            self._times[name] += worker.ask("burst", warm=self.plan.warm, seconds=self.plan.seconds)["times"]
-        gemm, copy = (min(self._times[name]) for name in (limits.GEMM, limits.COPY))
+            self._times[at] += worker.ask("burst", warm=self.plan.warm, seconds=self.plan.seconds)["times"]
+        best = {at: min(times) for at, times in self._times.items()}
+        quick = self.plan.is_quick
         return {
-            "gemm_flops_per_second": limits.gemm_flops(self.plan.is_quick) / gemm,
-            "copied_bytes_per_second": limits.copied_bytes(self.plan.is_quick) / copy,
+            device: {
+                "gemm_flops_per_second": limits.gemm_flops(device, quick) / best[device, limits.GEMM],
+                "copied_bytes_per_second": limits.copied_bytes(quick) / best[device, limits.COPY],
+            }
+            for device in dict.fromkeys(device for device, _ in best)
         }

@@ -9,10 +9,13 @@ import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from autograd_core.context import MATH_MODES
 
 from . import contenders as taking_part
+from .facts import facts
 from .measure import machine, write_json
-from .processes import on_cores
 from .rounds import Limits, Plan, run_row
 from .tables import tables
 from .verdicts import judge
@@ -30,8 +33,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--devices",
+        "--device",
         metavar="NAME,...",
-        help=f"ours on these (default: all that work, but {taking_part.REFERENCE_DEVICE!r}, the reference)",
+        help=f"everyone on these (default: all that work, but {taking_part.REFERENCE_DEVICE!r}, the reference)",
+    )
+    command.add_argument(
+        "--math", choices=MATH_MODES, default="fp32", help="of products on GPUs, for everyone (default: fp32)"
+    )
+    command.add_argument(
+        "--together", action="store_true", help="contenders get ready at the same time: shorter, without first steps"
     )
     command.add_argument("--modes", metavar="NAME,...", default=",".join(taking_part.MODES), help="(default: both)")
     command.add_argument("--threads", type=_positive, default=2, help="of everyone (default: 2)")
@@ -53,10 +63,10 @@ def run(args: argparse.Namespace) -> None:
         _list(args.quick)
         return
     try:
-        rows = _rows(args.rows)
         peers = [] if args.peers == NONE else args.peers.split(",")
         devices = args.devices.split(",") if args.devices else None
         chosen, absent = taking_part.choose(devices, args.modes.split(","), peers)
+        rows = _rows(args.rows, any(not contender.on_host for contender in chosen))
     except ValueError as error:
         raise SystemExit(f"suite: {error}") from None
     for name, reason in absent:
@@ -67,7 +77,12 @@ def run(args: argparse.Namespace) -> None:
     if picture and find_spec("matplotlib") is None:
         print("no plot: matplotlib is not installed (pip install matplotlib)")
         picture = None
-    plan = Plan.quick(args.threads) if args.quick else Plan(args.threads, args.rounds, args.seconds)
+    how: dict[str, Any] = {"math": args.math, "together": args.together}
+    if args.quick:
+        plan = Plan.quick(args.threads, **how)
+    else:
+        plan = Plan(args.threads, args.rounds, args.seconds, first_steps_twice=not args.together, **how)
+    gpus = list(dict.fromkeys(contender.device for contender in chosen if not contender.on_host))
     figures: dict = {
         "machine": machine(),
         "versions": taking_part.versions(chosen),
@@ -76,8 +91,11 @@ def run(args: argparse.Namespace) -> None:
         "limits": {},
         "rows": {},
     }
+    if gpus:
+        figures["gpu"] = facts(gpus[0])
+    kinds = ([taking_part.HOST] if any(contender.on_host for contender in chosen) else []) + gpus
     try:
-        with on_cores(args.threads), Limits(plan) as limits:
+        with Limits(plan, kinds) as limits:
             for name in rows:
                 figures["limits"] = limits.measure()
                 row = figures["rows"][name] = run_row(WORKLOADS[name](args.quick), chosen, plan)
@@ -95,9 +113,9 @@ def run(args: argparse.Namespace) -> None:
         raise SystemExit(f"suite: measurements missing because of errors or other numbers, as told above: {problems}")
 
 
-def _rows(names: str | None) -> list[str]:
+def _rows(names: str | None, with_gpu: bool) -> list[str]:
     if names is None:
-        return list(WORKLOADS)
+        return [name for name, row in WORKLOADS.items() if with_gpu or not row.for_gpus]
     wanted = names.split(",")
     if unknown := [name for name in wanted if name not in WORKLOADS]:
         raise ValueError(f"no row is named {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
@@ -108,8 +126,9 @@ def _list(quick: bool) -> None:
     for name, kind in WORKLOADS.items():
         row = kind(quick)
         sizes = ", ".join(f"{size} {value}" for size, value in row.actual_sizes.items()) or "fixed sizes"
+        size = "; for GPUs" if row.for_gpus else ""
         kind_of_step = "forward, backward, Adam" if row.trains else "forward, backward"
-        print(f"{name}  ({sizes}; {kind_of_step}; {row.flops() / 1e9:.3f} GFLOP in products)")
+        print(f"{name}  ({sizes}; {kind_of_step}; {row.flops() / 1e9:.3f} GFLOP in products{size})")
         print(f"    {(kind.__doc__ or '').splitlines()[0]}")
 
 

@@ -28,16 +28,18 @@ class _Session:
     def __init__(self) -> None:
         self.contestant: Contestant | None = None
 
-    def load(self, row: str, framework: str, device: str, compiled: bool, threads: int, quick: bool) -> dict[str, Any]:
+    def load(
+        self, row: str, framework: str, device: str, compiled: bool, threads: int, quick: bool, math: str
+    ) -> dict[str, Any]:
         """Import the framework, note the memory, state the row."""
         if framework == "limits":
             base = memory()
-            self.contestant = limits.build(row, quick=quick)
+            self.contestant = limits.build(row, device=device, quick=quick, math=math)
         else:
             module = import_module(f".contenders.{framework}", __package__)
             base = memory()
             workload = WORKLOADS[row](quick)
-            self.contestant = module.build(workload, device=device, compiled=compiled, threads=threads)
+            self.contestant = module.build(workload, device=device, compiled=compiled, threads=threads, math=math)
         return {"base_bytes": base}
 
     def first(self, steps: int) -> dict[str, Any]:
@@ -46,6 +48,8 @@ class _Session:
         for _ in range(steps):
             start = perf_counter()
             result = self._contestant.step()
+            if self._contestant.wait is not None:
+                self._contestant.wait(result)
             seconds += perf_counter() - start
             values.append(self._contestant.values(result))
         return {"first_steps": seconds, "values": values}
@@ -53,9 +57,10 @@ class _Session:
     def burst(self, warm: float, seconds: float) -> dict[str, Any]:
         """Seconds of every call, after ``warm`` seconds and at least one call that are not counted.
 
-        The uncounted calls bring the data back into the caches that others have used meanwhile, and wake threads.
+        The uncounted calls bring the data back into the caches that others have used meanwhile, and wake threads. Where
+        a step is done only when it has been waited for, a call is several steps and a wait, divided by their number.
         """
-        step = self._contestant.step
+        step, together = self._called(), self._contestant.together
         end = perf_counter() + warm
         step()
         while perf_counter() < end:
@@ -66,12 +71,25 @@ class _Session:
             start = perf_counter()
             step()
             now = perf_counter()
-            times.append(now - start)
+            times.append((now - start) / together)
             if now - begin >= seconds or len(times) == MOST_CALLS:
                 return {"times": times, "wall": now - begin, "cpu": process_time() - cpu}
 
+    def _called(self) -> Callable[[], Any]:
+        step, wait, together = self._contestant.step, self._contestant.wait, self._contestant.together
+        if wait is None:
+            return step
+
+        def steps() -> None:
+            for _ in range(together - 1):
+                step()
+            wait(step())
+
+        return steps
+
     def finish(self) -> dict[str, Any]:
-        return {"peak_bytes": memory(peak=True)}
+        account = None if self.contestant is None else self.contestant.device_bytes
+        return {"peak_bytes": memory(peak=True)} | ({} if account is None else {"device_bytes": account()})
 
     @property
     def _contestant(self) -> Contestant:

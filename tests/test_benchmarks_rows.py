@@ -16,6 +16,7 @@ def first_steps(contestant: Contestant) -> list[list[float]]:
     return [contestant.values(contestant.step()) for _ in range(STEPS)]
 
 
+ON_HOSTS = [name for name, row in WORKLOADS.items() if not row.for_gpus]
 COMPILABLE = [name for name, row in WORKLOADS.items() if not row.new_graph_every_step]
 
 
@@ -26,7 +27,7 @@ def run_ours(name: str, compiled: bool = False) -> list[list[float]]:
 @pytest.mark.skipif(
     not callable(getattr(ag, "compile", None)), reason="this version of autograd_core has no ag.compile"
 )
-@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("name", ON_HOSTS)  # those for GPUs are the same kinds of networks, only larger
 def test_a_compiled_step_computes_what_an_eager_one_does(name):
     assert disagreement(run_ours(name, compiled=True), run_ours(name)) == ""
 
@@ -55,6 +56,32 @@ def test_ours_and_jax_agree(name):
 
     theirs = first_steps(peer.build(WORKLOADS[name](True), device="cpu", compiled=True, threads=1))
     assert disagreement(run_ours(name), theirs) == ""
+
+
+@pytest.mark.slow
+def test_jax_s_lstm_by_cudnn_has_its_parameters_in_their_places(monkeypatch):
+    """cuDNN is on GPUs alone; JAX has its definition of the same layer."""
+    pytest.importorskip("jax", reason="JAX is compared with where it is installed")
+    from jax.experimental import rnn
+
+    from autograd_core.benchmarks.contenders import jax as peer
+    from autograd_core.benchmarks.contenders.jax_rows import TRAINED_BY_CUDNN
+
+    def defined(x, h, c, weights, lengths, inputs, hidden, layers, dropout, bidirectional):
+        unpacked = rnn.unpack_lstm_weights(weights, inputs, hidden, layers, bidirectional)
+        return rnn.lstm_ref(x, h, c, *unpacked, lengths, inputs, hidden, layers, dropout, bidirectional)
+
+    monkeypatch.setattr(rnn, "lstm", defined)
+    name = "addition_rnn_h128_b128"
+    theirs = first_steps(peer._training(*TRAINED_BY_CUDNN[name](*WORKLOADS[name](True).problem())))
+    assert disagreement(run_ours(name), theirs) == ""
+
+
+def test_rows_by_cudnn_are_those_with_an_lstm():
+    pytest.importorskip("jax", reason="JAX is compared with where it is installed")
+    from autograd_core.benchmarks.contenders.jax_rows import TRAINED_BY_CUDNN
+
+    assert set(TRAINED_BY_CUDNN) == {name for name, row in WORKLOADS.items() if row.recurrent == "LSTM"}
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -88,6 +115,8 @@ def test_a_step_that_ends_with_gradients_leaves_them_to_compare():
         ("gru_h256_t64_b32", 2 * 64 * 32 * (2 * 64 * 768 + 3 * 256 * 768)),
         ("conv_bn_relu_64x32x32_b32", 2 * 2 * 32 * 1024 * 64 * 64 * 9),
         ("elementwise_gelu_4M", 0),
+        ("mlp_1024_4096x3_1000_b1024", 2 * 1024 * (2 * 1024 * 4096 + 3 * (2 * 4096**2 + 4096 * 1000))),
+        ("lstm_charlm_h512_t64_b128", 3 * 2 * 64 * 128 * (2 * 512 * 2048 + 512 * 64)),
     ],
 )
 def test_the_products_of_a_row_are_counted(name, flops):

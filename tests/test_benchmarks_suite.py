@@ -21,6 +21,7 @@ TINY = "mlp_tiny_8_16_3_b16"
 CHAIN = "tiny_chain_100ops"
 EAGER = Contender("cpu eager", "ours", "autograd_core")
 PEER = contenders.PEERS["torch"]
+LIMITS = {device: {"gemm_flops_per_second": 1e9, "copied_bytes_per_second": 1e9} for device in ("cpu", "cuda")}
 
 
 def no_constant(name: str) -> float:
@@ -55,8 +56,8 @@ def test_quick_measures_rows_and_writes_every_figure(tmp_path, capsys):
     assert {"processor", "cores", "date", "load", "python"} <= set(figures["machine"])
     assert figures["versions"].keys() == {"numpy", "autograd_core"}
     assert figures["plan"]["threads"] == 1
-    assert figures["limits"]["gemm_flops_per_second"] > 0
-    assert figures["limits"]["copied_bytes_per_second"] > 0
+    assert figures["limits"]["cpu"]["gemm_flops_per_second"] > 0
+    assert figures["limits"]["cpu"]["copied_bytes_per_second"] > 0
     assert list(figures["rows"]) == [TINY, CHAIN]
     row = figures["rows"][TINY]
     assert row["flops"] == 2 * 16 * (2 * 8 * 16 + 3 * 16 * 3)
@@ -259,6 +260,76 @@ def test_compiling_is_timed_from_empty_caches_and_from_full_ones():
     assert log.count("torch-compile first") == 1
 
 
+def test_contenders_may_get_ready_at_once_and_are_told_in_the_same_order():
+    row, _ = scripted_row(plan=Plan(1, rounds=2, settle=0.0, first_steps_twice=False, together=True))
+    assert list(row["contenders"]) == ["cpu eager", "torch"]
+    assert row["reference"] == "torch"
+    assert row["contenders"]["torch"]["calls"] == 4
+
+
+ON_GPU = [
+    Contender("cuda compiled", "ours", "autograd_core", "cuda", True),
+    *(peer._replace(name=f"{name} cuda", device="cuda") for name, peer in contenders.PEERS.items()),
+]
+
+
+def test_devices_are_for_everyone(monkeypatch):
+    usable = [info._replace(available=True, reason="") for info in ag.devices()]
+    monkeypatch.setattr(ag, "devices", lambda: usable)
+    chosen, _ = contenders.choose(["numpy", "cpu", "cuda"], ["compiled"], ["torch"] if _has("torch") else [])
+    names = [contender.name for contender in chosen]
+    assert names[:3] == ["numpy compiled", "cpu compiled", "cuda compiled"]
+    assert names[3:] == (["torch", "torch cuda"] if _has("torch") else [])
+
+
+def _has(name):
+    return contenders.find_spec(name) is not None
+
+
+def test_ratios_are_to_peers_on_the_same_device_and_times_to_our_cpu():
+    seconds = {"cpu compiled": 8.0, "torch": 4.0, "cuda compiled": 0.01, "torch cuda": 0.04, "jax cuda": 0.02}
+    ours = Contender("cpu compiled", "ours", "autograd_core", compiled=True)
+    taking_part = [ours, PEER, *ON_GPU]
+
+    def start(contender: Contender, environment) -> Scripted:
+        return Scripted(contender.name, [], seconds=seconds.get(contender.name, 1.0))
+
+    row = run_row(WORKLOADS["lstm_charlm_h512_t64_b128"](True), taking_part, Plan.quick(1, math="tf32"), start)
+    verdicts.judge(row, taking_part, LIMITS)
+    assert row["best_peers"] == {"cpu": "torch", "cuda": "jax cuda"}
+    found = row["contenders"]
+    assert found["cpu compiled"]["ratio"] == pytest.approx(2)
+    assert found["cuda compiled"]["ratio"] == pytest.approx(0.5)
+    assert found["cuda compiled"]["times_faster"] == pytest.approx(800)
+    assert found["torch cuda"]["times_faster"] == pytest.approx(200)
+    assert row["math"] == "tf32"
+    assert "breaks its graph at the recurrent layer by design" in found["torch-compile cuda"]["remark"]
+    assert found["jax cuda"]["remark"] == "LSTM by jax.experimental.rnn.lstm (cuDNN)"
+    assert "remark" not in found["torch"]
+
+
+def test_what_fills_a_gpu_is_left_to_gpus(capsys):
+    row = run_row(WORKLOADS["mlp_1024_4096x3_1000_b1024"](True), [PEER, *ON_GPU], Plan.quick(1), _scripted)
+    assert row["contenders"]["torch"] == {"abstains": "of a size for GPUs, seconds a step here"}
+    main(["--list"])
+    assert "for GPUs" in capsys.readouterr().out
+
+
+def _scripted(contender: Contender, environment) -> Scripted:
+    return Scripted(contender.name, [])
+
+
+def test_shorter_products_are_compared_less_strictly():
+    for math_mode, is_near in (("fp32", False), ("tf32", True), ("bf16", True)):
+        plan = Plan.quick(1, math=math_mode)
+        row = run_row(WORKLOADS[TINY](True), [EAGER, PEER], plan, _off_by_a_thousandth)
+        assert (row["problems"] == {}) is is_near
+
+
+def _off_by_a_thousandth(contender: Contender, environment) -> Scripted:
+    return Scripted(contender.name, [], loss=1.001 if contender is EAGER else 1.0)
+
+
 def test_another_graph_every_step_is_left_to_those_who_run_eagerly():
     tree = WORKLOADS["recursive_tree_64leaves_d64"](True)
     log: list[str] = []
@@ -273,11 +344,11 @@ def test_another_graph_every_step_is_left_to_those_who_run_eagerly():
 def test_ratios_shares_and_their_mean():
     slow, _ = scripted_row(ours={"seconds": 4e-3})
     fast, _ = scripted_row(ours={"seconds": 1e-3}, torch={"seconds": 2e-3})
-    limits = {"gemm_flops_per_second": slow["flops"] / 1e-3, "copied_bytes_per_second": 1e15}
+    limits = {"cpu": {"gemm_flops_per_second": slow["flops"] / 1e-3, "copied_bytes_per_second": 1e15}}
     for row in (slow, fast):
         verdicts.judge(row, [EAGER, PEER], limits)
     ours = slow["contenders"]["cpu eager"]
-    assert slow["best_peer"] == "torch"
+    assert slow["best_peers"] == {"cpu": "torch"}
     assert ours["ratio"] == pytest.approx(4)
     assert ours["share"] == pytest.approx(0.25), "the products alone would take a millisecond"
     assert fast["contenders"]["cpu eager"]["ratio"] == pytest.approx(0.5)
@@ -293,8 +364,8 @@ def test_the_fastest_peer_is_what_a_row_is_measured_against():
         return Scripted(contender.name, log, seconds=1e-6 if contender is jax else 1e-3)
 
     row = run_row(WORKLOADS[CHAIN](True), [EAGER, PEER, jax], Plan.quick(1), start)
-    verdicts.judge(row, [EAGER, PEER, jax], {"gemm_flops_per_second": 1e9, "copied_bytes_per_second": 1e9})
-    assert row["best_peer"] == "jax"
+    verdicts.judge(row, [EAGER, PEER, jax], LIMITS)
+    assert row["best_peers"] == {"cpu": "jax"}
     assert row["contenders"]["jax"]["median"] == pytest.approx(1e-6)
     assert row["contenders"]["cpu eager"]["ratio"] == pytest.approx(1e3)
 
@@ -307,8 +378,7 @@ def test_a_row_without_products_is_measured_against_the_copy():
 
 def test_tables_name_what_was_not_measured():
     row, _ = scripted_row(ours={"loss": 2.0})
-    limits = {"gemm_flops_per_second": 1e9, "copied_bytes_per_second": 1e9}
-    verdicts.judge(row, [EAGER, PEER], limits)
+    verdicts.judge(row, [EAGER, PEER], LIMITS)
     machine = {"processor": "p", "cores": 2, "date": "d", "load": 0.0, "python": "3"}
     plan = Plan(1)._asdict()
     figures = {
@@ -316,7 +386,7 @@ def test_tables_name_what_was_not_measured():
         "versions": {},
         "plan": plan,
         "absent": {"jax": "not installed"},
-        "limits": limits,
+        "limits": LIMITS,
         "rows": {TINY: row},
     }
     text = tables.tables(figures)
@@ -330,7 +400,9 @@ def test_tables_name_what_was_not_measured():
 def test_a_worker_that_cannot_load_says_why_and_lives_on():
     with Worker(environment(1)) as worker:
         with pytest.raises(WorkerError, match="ModuleNotFoundError: .*nothing"):
-            worker.ask("load", row=TINY, framework="nothing", device="cpu", compiled=False, threads=1, quick=True)
+            worker.ask(
+                "load", row=TINY, framework="nothing", device="cpu", compiled=False, threads=1, quick=True, math="fp32"
+            )
         assert worker.ask("finish")["peak_bytes"] > 0
 
 

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import autograd_core as ag
 
 from ..workloads import Workload
+from .contestant import HOSTS
 
+HOST = "cpu"
 REFERENCE_DEVICE = "numpy"  # correct rather than fast: takes part when it is named
 
 
@@ -27,11 +29,34 @@ class Contender(NamedTuple):
     def is_peer(self) -> bool:
         return self.framework != "ours"
 
+    @property
+    def on_host(self) -> bool:
+        return self.device in HOSTS
+
     def abstains(self, row: Workload) -> str:
         """Why it does not run a row, or an empty string."""
         if row.new_graph_every_step and self.compiled and self.framework != "ours":
             return "another graph every step: eager by nature"
+        if row.for_gpus and self.on_host and not row.on_hosts_too:
+            return "of a size for GPUs, seconds a step here"
         return ""
+
+    def remark(self, row: Workload, math: str) -> str:
+        """How it runs the row, where that is not what one would expect; or an empty string."""
+        if self.on_host:
+            return ""
+        remarks = []
+        if self.name.startswith("torch-compile"):
+            remarks.append("CUDA graphs (mode='reduce-overhead'), Adam fused and outside")
+            if row.recurrent:
+                remarks.append("breaks its graph at the recurrent layer by design: cuDNN runs eagerly")
+        if self.framework == "torch" and math == "bf16":
+            remarks.append("bfloat16 by autocast, activations too")
+        if self.framework == "jax" and math == "bf16":
+            remarks.append("precision 'bfloat16' of float32 arrays; LSTM by scan, since cuDNN's has no bfloat16")
+        elif self.framework == "jax" and row.recurrent == "LSTM":
+            remarks.append("LSTM by jax.experimental.rnn.lstm (cuDNN)")
+        return "; ".join(remarks)
 
 
 PEERS = {
@@ -54,7 +79,8 @@ def choose(
 ) -> tuple[list[Contender], list[Absence]]:
     """Contenders as asked for, and those that cannot be had here. ``devices`` None: all that work, but the reference.
 
-    ValueError for names that nothing has.
+    Peers run on the same devices; on the reference's, which is the CPU too, they run but once. ValueError for names
+    that nothing has.
     """
     known = {info.name: info for info in ag.devices()}
     if devices is None:
@@ -78,8 +104,10 @@ def choose(
         peer = PEERS[name]
         if find_spec(peer.distribution) is None:
             absent.append(Absence(name, f"not installed: pip install {peer.distribution}"))
-        else:
-            chosen.append(peer)
+            continue
+        for device in dict.fromkeys(HOST if d in HOSTS else d for d in devices):
+            if device not in known or known[device].available:
+                chosen.append(peer if device == HOST else peer._replace(name=f"{name} {device}", device=device))
     return chosen, absent
 
 

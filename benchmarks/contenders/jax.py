@@ -8,16 +8,35 @@ import jax
 import jax.numpy as jnp
 
 from ..workloads import Workload
-from .contestant import Contestant, norm
-from .jax_rows import GRADIENTS, TRAINED, Loss
+from .contestant import HOSTS, Contestant, norm
+from .jax_rows import GRADIENTS, TRAINED, TRAINED_BY_CUDNN, Loss
+
+PRECISIONS = {"fp32": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
 
 
-def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contestant:
-    """``threads`` is obeyed through the cores that the worker may run on: XLA makes a thread for each."""
+def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str = "fp32") -> Contestant:
+    """``threads`` is obeyed through the cores that the worker may run on: XLA makes a thread for each.
+
+    On a GPU products, convolutions and cuDNN's LSTM obey ``math``, but for bfloat16, of which that LSTM has none.
+    """
     data, parameters = row.problem()
+    trained = TRAINED
+    device_bytes = None
+    if device not in HOSTS:
+        gpu = jax.devices("gpu")[0]
+        jax.config.update("jax_default_device", gpu)
+        jax.config.update("jax_default_matmul_precision", PRECISIONS[math])
+        if math != "bf16":
+            trained = {**TRAINED, **TRAINED_BY_CUDNN}
+        device_bytes = lambda: int((gpu.memory_stats() or {}).get("peak_bytes_in_use", 0))  # noqa: E731
     if row.trains:
-        return _training(*TRAINED[row.name](data, parameters))
-    return _gradients(*GRADIENTS[row.name](data, parameters))
+        contestant = _training(*trained[row.name](data, parameters))
+    else:
+        contestant = _gradients(*GRADIENTS[row.name](data, parameters))
+    if device in HOSTS:
+        step = contestant.step
+        return contestant._replace(step=lambda: jax.block_until_ready(step()))
+    return contestant._replace(wait=jax.block_until_ready, device_bytes=device_bytes)
 
 
 def _training(loss: Loss, parameters: Any) -> Contestant:
@@ -39,7 +58,7 @@ def _training(loss: Loss, parameters: Any) -> Contestant:
     def step() -> Any:
         nonlocal state
         *state, value = update(*state)
-        return value.block_until_ready()
+        return value
 
     return Contestant(step, lambda value: [float(value)])
 
@@ -54,4 +73,4 @@ def _gradients(loss: Loss, operands: tuple[Any, ...], others: tuple[Any, ...]) -
         norms = [norm(g) for g in jax.tree.leaves(gradients)]
         return [float(jax.jit(loss)(*operands)), *norms]
 
-    return Contestant(lambda: jax.block_until_ready(gradient(*operands)), values)
+    return Contestant(lambda: gradient(*operands), values)

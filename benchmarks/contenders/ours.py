@@ -12,12 +12,27 @@ from autograd_core import nn, optim
 from autograd_core.backend import get_device
 from autograd_core.tensor import Tensor
 
+from ..allocations import Allocations
 from ..workloads import Workload
-from .contestant import Contestant, norm
+from .contestant import HOSTS, Contestant, norm
 
 
-def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contestant:
+def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str = "fp32") -> Contestant:
     """``threads`` is obeyed through the environment that the worker was started with."""
+    allocations = None if device in HOSTS else Allocations()
+    if allocations is not None:
+        allocations.__enter__()  # until the process ends
+    run, values, _ = stated(row, device=device, compiled=compiled, math=math)
+    if allocations is None:
+        return Contestant(run, values)
+    target = get_device(device)
+    return Contestant(run, values, lambda _: target.synchronize(), lambda: allocations.reserved)
+
+
+def stated(
+    row: Workload, *, device: str, compiled: bool, math: str = "fp32"
+) -> tuple[Callable[[], Any], Callable[[Any], list[float]], Any]:
+    """The step, the values of what it returns, and what ``ag.compile`` made: None if not compiled as a whole."""
     arrays, parameters = row.problem()
     data = {name: ag.tensor(x, device=device, requires_grad=name in row.leaves) for name, x in arrays.items()}
     with ag.default_device(device):
@@ -43,26 +58,23 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
 
     if compiled and row.new_graph_every_step:
         row.around = ag.compile
-    run = _on(device, ag.compile(step) if compiled and not row.new_graph_every_step else step)
+    whole = ag.compile(step) if compiled and not row.new_graph_every_step else None
 
     def values(loss: Any) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
         return [loss.item(), *(norm(g.numpy()) for g in gradients if g is not None)]
 
-    return Contestant(run, values)
+    return _on(device, math, step if whole is None else whole), values, whole
 
 
-def _on(device: str, step: Callable[[], Any]) -> Callable[[], Any]:
-    """The step on ``device``, done when it returns; on the default device nothing is put around it."""
-    target = get_device(device)
-    if target is get_device(None):
+def _on(device: str, math: str, step: Callable[[], Any]) -> Callable[[], Any]:
+    """The step on ``device`` in that math mode; where both are what they are anyway, nothing is put around it."""
+    if get_device(device) is get_device(None) and math == ag.get_math_mode():
         return step
 
     def run() -> Any:
-        with ag.default_device(device):
-            loss = step()
-        target.synchronize()
-        return loss
+        with ag.default_device(device), ag.math_mode(math):
+            return step()
 
     return run
 

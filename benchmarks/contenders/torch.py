@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
 from ..workloads import Workload
-from .contestant import Contestant, norm
+from .contestant import HOSTS, Contestant, norm
+
+PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "high"}
+GRAPHS = "reduce-overhead"  # the mode of torch.compile that makes CUDA graphs
 
 
-def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contestant:
-    """Adam stays outside of what is compiled, as PyTorch's own guides write it."""
+def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str = "fp32") -> Contestant:
+    """Adam stays outside of what is compiled, as PyTorch's own guides write it; on a GPU it is then the fused one."""
     torch.set_num_threads(threads)
+    on_gpu = device not in HOSTS
+    if on_gpu:
+        _prepare_gpu(math)
     arrays, parameters = row.problem()
     data = {name: torch.from_numpy(x).to(device).requires_grad_(name in row.leaves) for name, x in arrays.items()}
     model = row.model(torch)
@@ -21,22 +29,44 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int) -> Contes
     if model is not None:
         _copy_into(model.to(device), parameters)
         trained = list(model.parameters())
-    step = _training(row, model, data, compiled) if row.trains else _gradients(row, model, data, compiled)
+
+    def loss_of() -> torch.Tensor:
+        with torch.autocast(device, torch.bfloat16) if on_gpu and math == "bf16" else nullcontext():
+            return row.loss(torch, model, data)
+
+    made_faster = _compiler(on_gpu) if compiled else None
     leaves = [data[name] for name in row.leaves] + trained
+    if row.trains:
+        optimizer = torch.optim.Adam(trained, lr=1e-3, fused=True if on_gpu and compiled else None)
+        step = _training(loss_of, optimizer, made_faster)
+    else:
+        step = _gradients(loss_of, leaves, made_faster)
+    if on_gpu and compiled:
+        step = _beginning(step)
 
     def values(loss: torch.Tensor) -> list[float]:
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
         return [loss.item(), *(norm(g.cpu()) for g in gradients if g is not None)]
 
-    return Contestant(step, values)
+    if not on_gpu:
+        return Contestant(step, values)
+    return Contestant(step, values, lambda _: torch.cuda.synchronize(), torch.cuda.max_memory_reserved)
 
 
-def _training(row: Workload, model: Any, data: dict[str, torch.Tensor], compiled: bool) -> Any:
-    def loss_of() -> torch.Tensor:
-        return row.loss(torch, model, data)
+def _prepare_gpu(math: str) -> None:
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"this PyTorch ({torch.__version__}, CUDA {torch.version.cuda}) finds no GPU")
+    torch.set_float32_matmul_precision(PRECISIONS[math])
+    torch.backends.cudnn.allow_tf32 = math != "fp32"
+    torch.backends.cudnn.benchmark = True
 
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    forward = torch.compile(loss_of) if compiled else loss_of
+
+def _compiler(on_gpu: bool) -> Callable[[Any], Any]:
+    return lambda function: torch.compile(function, mode=GRAPHS if on_gpu else None)
+
+
+def _training(loss_of: Callable[[], torch.Tensor], optimizer: Any, compiler: Callable[[Any], Any] | None) -> Any:
+    forward = loss_of if compiler is None else compiler(loss_of)
 
     def step() -> torch.Tensor:
         optimizer.zero_grad()
@@ -48,17 +78,27 @@ def _training(row: Workload, model: Any, data: dict[str, torch.Tensor], compiled
     return step
 
 
-def _gradients(row: Workload, model: Any, data: dict[str, torch.Tensor], compiled: bool) -> Any:
-    leaves = [data[name] for name in row.leaves] + ([] if model is None else list(model.parameters()))
-
+def _gradients(
+    loss_of: Callable[[], torch.Tensor], leaves: list[torch.Tensor], compiler: Callable[[Any], Any] | None
+) -> Any:
     def step() -> torch.Tensor:
         for leaf in leaves:
             leaf.grad = None
-        loss = row.loss(torch, model, data)
+        loss = loss_of()
         loss.backward()
         return loss
 
-    return torch.compile(step) if compiled else step
+    return step if compiler is None else compiler(step)
+
+
+def _beginning(step: Callable[[], Any]) -> Callable[[], Any]:
+    """Results of the last step may be written over from here on, as CUDA graphs have it."""
+
+    def run() -> Any:
+        torch.compiler.cudagraph_mark_step_begin()
+        return step()
+
+    return run
 
 
 def _copy_into(model: torch.nn.Module, parameters: dict[str, np.ndarray]) -> None:

@@ -1,10 +1,10 @@
 """The rows of the suite."""
 
-from .convolutional import ConvBatchNorm, MnistCnn
-from .dense import DeepAutoencoder, Mlp, TinyMlp
+from .convolutional import ConvBatchNorm, LargeCnn, MnistCnn
+from .dense import DeepAutoencoder, LargeMlp, Mlp, TinyMlp
 from .elementwise import Gelu, LayerNormSoftmax, TinyChain
-from .recurrent import Addition, CharacterModel, Gru
-from .transformer import Encoder
+from .recurrent import Addition, CharacterModel, Gru, LargeCharacterModel, LargerCharacterModel
+from .transformer import Encoder, LargeEncoder
 from .trees import RecursiveTree
 from .workload import Workload
 
@@ -24,6 +24,11 @@ WORKLOADS: dict[str, type[Workload]] = {
         Gelu,
         LayerNormSoftmax,
         RecursiveTree,
+        LargeCharacterModel,
+        LargerCharacterModel,
+        LargeMlp,
+        LargeCnn,
+        LargeEncoder,
     )
 }
 

@@ -45,6 +45,57 @@ class MnistCnn(Workload):
         return first + second + product_flops(self.batch, 9216, 128) + product_flops(self.batch, 128, 10)
 
 
+class LargeCnn(Workload):
+    """Four convolutions with batch normalization and ReLU, a pooling after every second, on 32 x 32 pixels."""
+
+    name = "cnn_32x32_64_128_b256"
+    sizes = {"batch": 256, "channels": 64, "extent": 32}
+    quick_sizes = {"batch": 4, "channels": 4, "extent": 8}
+    for_gpus = True
+    on_hosts_too = False
+    batch: int
+    channels: int
+    extent: int
+
+    def _convolutions(self) -> list[tuple[int, int, int]]:
+        """Place in the sequence, channels in and out."""
+        c = self.channels
+        return [(0, 3, c), (3, c, c), (7, c, 2 * c), (10, 2 * c, 2 * c)]
+
+    @property
+    def _features(self) -> int:
+        return 2 * self.channels * (self.extent // 4) ** 2
+
+    def data(self, draw: Draw) -> Arrays:
+        x = draw.normal(self.batch, 3, self.extent, self.extent)
+        return {"x": x, "labels": draw.integers(10, self.batch)}
+
+    def parameters(self, draw: Draw) -> Arrays:
+        arrays: Arrays = {}
+        for at, i, o in self._convolutions():
+            weight = draw.convolution(str(at), i, o, 3)
+            arrays |= {f"{at}.weight": weight[f"{at}.weight"]} | draw.norm(str(at + 1), o)
+        return arrays | draw.linear("15", self._features, 10)
+
+    def model(self, lib: Any) -> Any:
+        nn, layers = lib.nn, []
+        for at, i, o in self._convolutions():
+            layers += [nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+            if at in (3, 10):
+                layers.append(nn.MaxPool2d(2))
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(self._features, 10))
+
+    def loss(self, lib: Any, model: Any, data: dict[str, Any]) -> Any:
+        return lib.nn.functional.cross_entropy(model(data["x"]), data["labels"])
+
+    def flops(self) -> int:
+        total = product_flops(self.batch, self._features, 10)
+        for at, i, o in self._convolutions():
+            pixels = (self.extent if at < 7 else self.extent // 2) ** 2
+            total += product_flops(self.batch * pixels, 9 * i, o, needs_input_gradient=at > 0)
+        return total
+
+
 class ConvBatchNorm(Workload):
     """A 3 x 3 convolution, batch normalization and ReLU over 64 channels of 32 x 32 pixels."""
 

@@ -42,6 +42,22 @@ class Mlp(_Classifier):
     activation = "ReLU"
 
 
+class LargeMlp(_Classifier):
+    """A classifier of 1024 numbers through three maps to 4096."""
+
+    name = "mlp_1024_4096x3_1000_b1024"
+    sizes = {"batch": 1024, "width": 4096}
+    quick_sizes = {"batch": 4, "width": 16}
+    for_gpus = True
+    on_hosts_too = False
+    activation = "ReLU"
+    width: int
+
+    def __init__(self, quick: bool = False):
+        super().__init__(quick)
+        self.widths = (1024, self.width, self.width, self.width, 1000)
+
+
 class TinyMlp(_Classifier):
     """A classifier of 8 numbers, in which everything is overhead."""
 

@@ -19,24 +19,28 @@ class CharacterModel(Workload):
     name = "lstm_charlm_h256_t64_b32"
     sizes = {"batch": 32, "steps": 64}
     quick_sizes = {"batch": 2, "steps": 8}
+    recurrent = "LSTM"
     batch: int
     steps: int
+    embedded = 64
+    hidden = 256
 
     def data(self, draw: Draw) -> Arrays:
         return {"x": draw.integers(64, self.batch, self.steps), "labels": draw.integers(64, self.batch, self.steps)}
 
     def parameters(self, draw: Draw) -> Arrays:
-        return draw.table("e", 64, 64) | draw.recurrent("r.", 4, 64, 256) | draw.linear("o", 256, 64)
+        recurrent = draw.table("e", 64, self.embedded) | draw.recurrent("r.", 4, self.embedded, self.hidden)
+        return recurrent | draw.linear("o", self.hidden, 64)
 
     def model(self, lib: Any) -> Any:
-        nn = lib.nn
+        nn, embedded, hidden = lib.nn, self.embedded, self.hidden
 
         class CharLM(nn.Module):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 super().__init__()
-                self.e = nn.Embedding(64, 64)
-                self.r = nn.LSTM(64, 256, batch_first=True)
-                self.o = nn.Linear(256, 64)
+                self.e = nn.Embedding(64, embedded)
+                self.r = nn.LSTM(embedded, hidden, batch_first=True)
+                self.o = nn.Linear(hidden, 64)
 
             def forward(self, x: Any) -> Any:
                 return self.o(self.r(self.e(x))[0])
@@ -47,8 +51,25 @@ class CharacterModel(Workload):
         return lib.nn.functional.cross_entropy(model(data["x"]).flatten(0, 1), data["labels"].flatten())
 
     def flops(self) -> int:
-        recurrent = _layer_flops(self.batch, self.steps, 4, 64, 256, needs_input_gradient=True)
-        return recurrent + product_flops(self.steps * self.batch, 256, 64)
+        recurrent = _layer_flops(self.batch, self.steps, 4, self.embedded, self.hidden, needs_input_gradient=True)
+        return recurrent + product_flops(self.steps * self.batch, self.hidden, 64)
+
+
+class LargeCharacterModel(CharacterModel):
+    """The character model with 512 states and 128 sequences at once."""
+
+    name = "lstm_charlm_h512_t64_b128"
+    sizes = {"batch": 128, "steps": 64, "hidden": 512, "embedded": 512}
+    quick_sizes = {"batch": 2, "steps": 4, "hidden": 8, "embedded": 8}
+    for_gpus = True
+
+
+class LargerCharacterModel(LargeCharacterModel):
+    """The character model with 1024 states and 128 sequences at once."""
+
+    name = "lstm_charlm_h1024_t64_b128"
+    sizes = {"batch": 128, "steps": 64, "hidden": 1024, "embedded": 1024}
+    on_hosts_too = False
 
 
 class Addition(Workload):
@@ -57,6 +78,7 @@ class Addition(Workload):
     name = "addition_rnn_h128_b128"
     sizes = {"batch": 128}
     quick_sizes = {"batch": 4}
+    recurrent = "LSTM"
     batch: int
 
     def data(self, draw: Draw) -> Arrays:
@@ -97,6 +119,7 @@ class Gru(Workload):
     name = "gru_h256_t64_b32"
     sizes = {"batch": 32, "steps": 64}
     quick_sizes = {"batch": 2, "steps": 8}
+    recurrent = "GRU"
     batch: int
     steps: int
 

@@ -15,30 +15,53 @@ class Encoder(Workload):
     quick_sizes = {"batch": 2, "steps": 8}
     batch: int
     steps: int
+    width = 128
+    heads = 4
+    layers = 2
+
+    @property
+    def _maps(self) -> dict[str, tuple[int, int]]:
+        """The linear maps of a layer by name: from width to width."""
+        d = self.width
+        names = ("self_attn.in_proj", "self_attn.out_proj", "linear1", "linear2")
+        return dict(zip(names, ((d, 3 * d), (d, d), (d, 4 * d), (4 * d, d)), strict=True))
 
     def data(self, draw: Draw) -> Arrays:
-        return {"x": draw.normal(self.batch, self.steps, 128)}
+        return {"x": draw.normal(self.batch, self.steps, self.width)}
 
     def parameters(self, draw: Draw) -> Arrays:
         arrays: Arrays = {}
-        for layer in ("layers.0", "layers.1"):
-            projections = draw.linear("in", 128, 384)
-            arrays |= {f"{layer}.self_attn.in_proj_{name}": projections[f"in.{name}"] for name in ("weight", "bias")}
-            arrays |= draw.linear(f"{layer}.self_attn.out_proj", 128, 128)
-            arrays |= draw.linear(f"{layer}.linear1", 128, 512) | draw.linear(f"{layer}.linear2", 512, 128)
-            arrays |= draw.norm(f"{layer}.norm1", 128) | draw.norm(f"{layer}.norm2", 128)
+        for layer in (f"layers.{n}" for n in range(self.layers)):
+            for name, (i, o) in self._maps.items():
+                separator = "_" if name.endswith("in_proj") else "."
+                for kind, array in draw.linear("map", i, o).items():
+                    arrays[f"{layer}.{name}{separator}{kind.removeprefix('map.')}"] = array
+            arrays |= draw.norm(f"{layer}.norm1", self.width) | draw.norm(f"{layer}.norm2", self.width)
         return arrays
 
     def model(self, lib: Any) -> Any:
-        layer = lib.nn.TransformerEncoderLayer(128, 4, 512, dropout=0.0, batch_first=True, activation="gelu")
-        return lib.nn.TransformerEncoder(layer, 2)
+        layer = lib.nn.TransformerEncoderLayer(
+            self.width, self.heads, 4 * self.width, dropout=0.0, batch_first=True, activation="gelu"
+        )
+        return lib.nn.TransformerEncoder(layer, self.layers)
 
     def loss(self, lib: Any, model: Any, data: dict[str, Any]) -> Any:
         return lib.square(model(data["x"])).mean()
 
     def flops(self) -> int:
         tokens = self.batch * self.steps
-        maps = sum(product_flops(tokens, i, o) for i, o in ((128, 384), (128, 128), (128, 512), (512, 128)))
-        attention = 2 * product_flops(self.batch * 4, self.steps, 32, self.steps)
-        input_gradient = 2 * tokens * 128 * 384
-        return 2 * (maps + attention) - input_gradient
+        maps = sum(product_flops(tokens, i, o) for i, o in self._maps.values())
+        attention = 2 * product_flops(self.batch * self.heads, self.steps, self.width // self.heads, self.steps)
+        input_gradient = 2 * tokens * self.width * 3 * self.width
+        return self.layers * (maps + attention) - input_gradient
+
+
+class LargeEncoder(Encoder):
+    """Four layers of 8 heads, width 512, on 64 sequences of 128."""
+
+    name = "transformer_d512_l4_t128_b64"
+    sizes = {"batch": 64, "steps": 128, "width": 512, "layers": 4}
+    quick_sizes = {"batch": 2, "steps": 4, "width": 16, "layers": 2}
+    for_gpus = True
+    on_hosts_too = False
+    heads = 8

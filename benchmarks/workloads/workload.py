@@ -79,6 +79,9 @@ class Workload:
     trains: ClassVar[bool] = True
     leaves: ClassVar[tuple[str, ...]] = ()
     new_graph_every_step: ClassVar[bool] = False  # the step as a whole cannot be compiled
+    recurrent: ClassVar[str] = ""  # the kind of layer, if it has one
+    for_gpus: ClassVar[bool] = False  # of a size that fills a GPU: run where one takes part
+    on_hosts_too: ClassVar[bool] = True  # beside that one; some would take seconds a step
     around: Any = None  # in such rows: what is put around the part that repeats, a compiler
 
     def __init__(self, quick: bool = False):
