@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import autograd_core as ag
-from autograd_core.tensor import Tensor, Variable
+from autograd_core.tensor import Variable
+from autograd_core.tree import flatten
 
 TRIALS = 3  # calls after which a step is compiled: the first makes the optimizer's state, two more must agree
 
@@ -19,25 +20,27 @@ class CompiledStep:
     gives the same bits as one that was not.
     """
 
-    def __init__(self, step: Callable[[Tensor, Tensor], Any], model: Any, optimizer: Any):
+    def __init__(self, step: Callable[..., Any], model: Any, optimizer: Any):
         self.step = ag.compile(step)
         self.model, self.optimizer = model, optimizer
         self.tried: set[tuple[Any, ...]] = set()
 
-    def __call__(self, inputs: Tensor, targets: Tensor) -> Any:
-        kind = (inputs.shape, inputs.dtype, targets.shape, targets.dtype)
+    def __call__(self, *batch: Any) -> Any:
+        """``batch``: tensors or arrays, nested as the step takes them; what else is in it counts as its shape does."""
+        leaves, structure = flatten(batch)
+        kind = (repr(structure), *((x.shape, str(x.dtype)) if hasattr(x, "shape") else x for x in leaves))
         if kind not in self.tried:
-            self._try(inputs, targets)
+            self._try(batch)
             self.tried.add(kind)
-        return self.step(inputs, targets)
+        return self.step(*batch)
 
-    def _try(self, inputs: Tensor, targets: Tensor) -> None:
+    def _try(self, batch: tuple[Any, ...]) -> None:
         kept = [(variable, variable.detach()) for variable in self._variables()]
         generator = ag.random.default_generator()
         random = generator.state_dict()
         try:
             for _ in range(TRIALS):
-                self.step(inputs, targets)
+                self.step(*batch)
         finally:
             generator.load_state_dict(random)
             for variable, value in kept:
