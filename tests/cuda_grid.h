@@ -7,7 +7,7 @@
 // fences mean nothing.
 
 #include <algorithm>
-#include <cmath>
+#include <math.h>
 #include <cstring>
 #include <functional>
 #include <ucontext.h>

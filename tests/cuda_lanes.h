@@ -1,5 +1,6 @@
 // What a warp's tensor cores compute, on the host: each lane shows its part of both factors, and adds up its own sums.
-// The harness that includes this has fibers, and says how they wait.
+// What is added to a sum is not rounded to nearest but towards zero, as on tensor cores. The harness that includes this has
+// fibers, and says how they wait.
 
 namespace host {
 
@@ -13,6 +14,12 @@ static const Shown *exchange(const Shown &own);
 static inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 
+static inline float towards_zero(double x)
+{
+    const float near = (float)x;
+    return fabs((double)near) > fabs(x) ? nextafterf(near, 0) : near;
+}
+
 static inline void host_multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2])
 {
     host::Shown own;
@@ -20,9 +27,12 @@ static inline void host_multiply_tf32(float (&d)[4], const float (&a)[4], const 
     memcpy(own.b, b, sizeof b);
     const host::Shown *lanes = host::exchange(own);
     const int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4;
-    for (int i = 0; i < 4; i++)  // row g + i / 2 * 8, column 2 j + i % 2
+    for (int i = 0; i < 4; i++) {  // row g + i / 2 * 8, column 2 j + i % 2
+        double sum = d[i];
         for (int k = 0; k < 8; k++)
-            d[i] += lanes[4 * g + k % 4].a[i / 2 + k / 4 * 2] * lanes[4 * (2 * j + i % 2) + k % 4].b[k / 4];
+            sum += (double)lanes[4 * g + k % 4].a[i / 2 + k / 4 * 2] * lanes[4 * (2 * j + i % 2) + k % 4].b[k / 4];
+        d[i] = towards_zero(sum);
+    }
 }
 
 static inline void host_multiply_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2])
@@ -32,10 +42,15 @@ static inline void host_multiply_bf16(float (&d)[4], const unsigned (&a)[4], con
     memcpy(own.words_b, b, sizeof b);
     const host::Shown *lanes = host::exchange(own);
     const int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
+        double sum = d[i];
         for (int k = 0; k < 16; k++) {
             unsigned x = lanes[4 * g + k % 8 / 2].words_a[i / 2 + k / 8 * 2];
             unsigned y = lanes[4 * (2 * j + i % 2) + k % 8 / 2].words_b[k / 8];
-            d[i] += __uint_as_float(k % 2 ? x & 0xffff0000u : x << 16) * __uint_as_float(k % 2 ? y & 0xffff0000u : y << 16);
+            x = k % 2 ? x & 0xffff0000u : x << 16;
+            y = k % 2 ? y & 0xffff0000u : y << 16;
+            sum += (double)__uint_as_float(x) * __uint_as_float(y);
         }
+        d[i] = towards_zero(sum);
+    }
 }

@@ -261,19 +261,22 @@ def test_each_math_mode_has_a_graph_of_its_own(machine: fake_cupy.Machine) -> No
 
 
 def test_convolutions_are_captured(machine: fake_cupy.Machine) -> None:
-    """Their formulas multiply by cuBLASLt, as everything does."""
+    """Their kernels write where their results are to lie."""
 
     def slopes(x: Any, weight: Any) -> Any:
         return ag.grad(lambda w: (nn.functional.conv2d(x, w) ** 2).sum())(weight)
 
     run = ag.compile(slopes)
-    x, weight = (ag.asarray(draw(*s), device=DEVICE) for s in ((2, 1, 5, 5), (2, 1, 3, 3)))
+    x, weight = (ag.asarray(draw(*s), device=DEVICE) for s in ((2, 1, 5, 5), (3, 1, 3, 3)))
     for _ in range(7):
         machine.forget()
         found = run(x, weight)
     assert machine.launches == {"graph": 1}
     np.testing.assert_allclose(found.numpy(), slopes(x, weight).numpy(), rtol=1e-4)
-    assert "kernel call: convolution" in str(run.report())
+    report = run.report()
+    assert {"convolution", "convolution_weight"} < {row.name for row in report}
+    assert all(row.native for row in report)
+    assert "gathered<convolution_sizes>" in run.source("convolution")
 
 
 def test_two_devices(machine: fake_cupy.Machine) -> None:

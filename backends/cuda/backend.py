@@ -22,6 +22,7 @@ from autograd_core.primitive import Primitive
 
 from .availability import availability
 from .compiler import compile_graph
+from .convolution_kernels import kernels as convolution_kernels
 from .indexing_kernels import kernels as indexing_kernels
 from .memory import described, out_of_memory, stats
 from .namespace import Formulas, Namespace
@@ -145,6 +146,7 @@ class CudaBackend:
             **indexing_kernels(self._cupy, self.queue, self._formulas),
             **product_kernels(self._cupy, self.queue, self._formulas),
             **recurrent_kernels(self._cupy, self._formulas),
+            **convolution_kernels(self._cupy, self._formulas),
             power_p: self._power,
             transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),
         }

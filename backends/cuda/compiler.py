@@ -2,15 +2,17 @@
 
     simplify -> expand -> schedule (loop kernels, opaque equations, views) -> storage -> steps -> CapturedRunner
 
-A loop kernel becomes CUDA C, and so do random draws and elementwise kernels over many arrays; a matrix product is
-cuBLASLt's, written where its result is to lie. What is left the device's ordinary kernels compute: a ``kernel call``,
-enqueued like the rest, whose result is copied to its place. Not yet run on hardware.
+A loop kernel becomes CUDA C, and so do random draws and elementwise kernels over many arrays. Matrix products are
+cuBLASLt's, convolutions kernels of ours; both are written where their results are to lie. What is left the device's
+ordinary kernels compute: a ``kernel call``, enqueued like the rest, whose result is copied to its place.
+Not yet run on hardware.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import prod
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -20,11 +22,12 @@ from autograd_core.aval import Aval
 from autograd_core.backend import Device
 from autograd_core.compiler.capture import trace
 from autograd_core.compiler.expand import expand
-from autograd_core.compiler.fuse import LoopUnit, schedule
+from autograd_core.compiler.fuse import LoopUnit, View, schedule
 from autograd_core.compiler.horizontal import AnyUnit, SegmentedUnit, joined_across
 from autograd_core.compiler.ir import Equation, Graph, Var
 from autograd_core.compiler.loops import Accumulate, LoopKernel, Map, Reduce
 from autograd_core.compiler.simplify import simplify
+from autograd_core.compiler.space import row_major
 from autograd_core.compiler.steps import Host, noted_of, overwrites_of_segments, written
 from autograd_core.compiler.storage import Storage
 from autograd_core.ops.arithmetic import power_p
@@ -32,6 +35,7 @@ from autograd_core.ops.casting import transfer_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.primitive import Primitive
 
+from .convolution_kernels import KINDS, ConvolutionStep, step_of, usable
 from .native import Source, loop_kernel, random_draw, segments
 from .runner import CapturedRunner
 from .steps import Plan
@@ -102,19 +106,20 @@ def compile_graph(
         return e.primitive in PRODUCTS or (e.primitive in kernels and e.primitive not in FUSED) or _is_draw(e)
 
     graph = simplify(expand(simplify(on_host(graph)), trace=tracer, is_native=is_native))
-    fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=lambda e, i, view: not _is_draw(e))
+    fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=_takes_view)
     storage = Storage(graph, fused.views, {}, multiple=MULTIPLE)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
     units = joined_across(fused.units, fused.views, replaced)
     try:
-        steps = [_step(unit) for unit in units]
+        convolves = usable(cupy, device.index)
+        steps = [_step(unit, convolves) for unit in units]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
         return None
     storage.find_homes()
     early = _early(steps, storage)
     safe = {k: i for k, i in storage.safe_updates(updates, steps).items() if graph.outputs[k] not in early}
-    storage.place(steps, [s.source.workspace if isinstance(s, Generated) else 0 for s in steps])
+    storage.place(steps, [_workspace(step) for step in steps])
     notes = [noted_of(step, unit) for step, unit in zip(steps, units, strict=True)]
     plan = Plan(graph, steps, notes, storage, safe, frozenset(variables))
     return CapturedRunner(cupy, queue, kernels, device, name, plan, started=start)
@@ -124,11 +129,20 @@ def _host_array(array: Any, device: Device) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else device.backend.to_numpy(array)
 
 
+def _takes_view(e: Equation, operand: int, view: View) -> bool:
+    """Kernels of ours are told where an array begins, and go through it in order."""
+    if e.primitive not in KINDS:
+        return not _is_draw(e)
+    shape = e.inputs[operand].shape
+    return view.offset == 0 and prod(shape) == view.base.aval.size and view.strides == row_major(shape)
+
+
 def _is_draw(e: Equation) -> bool:
     return random_draw(e, "draw") is not None
 
 
-def _step(unit: AnyUnit) -> Generated | Product | Host:
+def _step(unit: AnyUnit, convolves: bool) -> Generated | Product | ConvolutionStep | Host:
+    """convolves: whether there are kernels for convolutions."""
     if isinstance(unit, LoopUnit):
         kernel, operands = unit.kernel, unit.operands
         source = loop_kernel(kernel, _name(kernel))
@@ -142,7 +156,13 @@ def _step(unit: AnyUnit) -> Generated | Product | Host:
     draw = random_draw(e, e.primitive.name)
     if draw is not None:
         return Generated(draw, (*e.inputs, e.outputs[0]), (len(e.inputs),))
-    return Host(e)
+    return (step_of(e) if convolves else None) or Host(e)
+
+
+def _workspace(step: Generated | Product | ConvolutionStep | Host) -> int:
+    if isinstance(step, Generated):
+        return step.source.workspace
+    return step.workspace if isinstance(step, ConvolutionStep) else 0
 
 
 def _segmented(unit: SegmentedUnit) -> Generated:

@@ -23,6 +23,7 @@ from autograd_core.interpreters.eager import EAGER
 from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
 
+from .launching import Launcher
 from .native import OPTIONS, table
 
 
@@ -56,6 +57,7 @@ class Steps:
         self.fixed[0] = cupy.empty(max(self._storage.arena, 1), "uint8")
         for base in self._used_constants():
             self.fixed[base] = cupy.asarray(entries[base][1])
+        self._launcher = Launcher(cupy)
         codes = dict.fromkeys(s.source.unit for s in plan.steps if hasattr(s, "source"))
         modules = {code: cupy.RawModule(code=code, options=OPTIONS) for code in codes}
         self.codes = len(codes)
@@ -88,6 +90,8 @@ class Steps:
                 step = self._plan.steps[n]
                 if type(step) is Host:
                     self._call_kernel(step, arrays, {} if operands is None else operands)
+                elif hasattr(step, "rendered"):
+                    self._launcher(step.rendered(context.current().math), self._arguments(n, arrays))
                 elif hasattr(step, "equation"):
                     a, b, y = (self._array(v, arrays) for v in step.operands)
                     self._kernels[step.equation.primitive](a, b, out=y)
@@ -95,12 +99,18 @@ class Steps:
                     self._launch(n, arrays, tables)
 
     def _launch(self, n: int, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
-        step, scratch = self._plan.steps[n], self._storage.scratch[n]
-        arguments = [tables[n]] if n in tables else [self._whole(v, arrays) for v in step.operands]
-        if scratch is not None:
-            arguments.append(self._cupy.ndarray((step.source.workspace,), "uint8", arrays[0].data + scratch))
+        arguments = self._arguments(n, arrays, tables.get(n))
         for function, launch in self._launches[n]:
             function((launch.grid,), (launch.block,), tuple(arguments))
+
+    def _arguments(self, n: int, arrays: Sequence[Any], table: Any = None) -> list[Any]:
+        """A kernel's arrays, or the table of them, and its workspace."""
+        step, scratch = self._plan.steps[n], self._storage.scratch[n]
+        arguments = [self._whole(v, arrays) for v in step.operands] if table is None else [table]
+        if scratch is not None:
+            size = step.source.workspace if hasattr(step, "source") else step.workspace
+            arguments.append(self._cupy.ndarray((size,), "uint8", arrays[0].data + scratch))
+        return arguments
 
     def _call_kernel(self, step: Host, arrays: Sequence[Any], known: dict[Var, Any]) -> None:
         e = step.equation
@@ -165,12 +175,13 @@ class Steps:
         for n, (name, step, note) in enumerate(zip(names, self._plan.steps, self._plan.notes, strict=True), 1):
             if kernel not in (None, name):
                 continue
-            how = "" if hasattr(step, "source") else ", by a library" if type(step) is not Host else ", a kernel call"
+            code = _code(step)
+            how = "" if code is not None else ", by a library" if type(step) is not Host else ", a kernel call"
             parts.append(f"// {n} of {len(names)}: {name}{how}")
             parts += [f"//   {line}" for line in note.described()]
-            if hasattr(step, "source"):
-                first = shown.setdefault(step.source.text, n)
-                parts.append(step.source.text if first == n else f"//   its code is that of {first}\n")
+            if code is not None:
+                first = shown.setdefault(code, n)
+                parts.append(code if first == n else f"//   its code is that of {first}\n")
         return "\n".join(parts)
 
     def profiled(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[float]:
@@ -188,3 +199,10 @@ class Steps:
         name, flops, native = self.names[n], getattr(step, "flops", 0), type(step) is not Host
         name = name if native else f"kernel call: {name}"
         return KernelReport(name, seconds, moved, flops, note.dtype, note.operations, note.lines, native=native)
+
+
+def _code(step: Any) -> str | None:
+    """A step's CUDA C, in the math mode that is asked for."""
+    if hasattr(step, "rendered"):
+        return step.rendered(context.current().math).text
+    return step.source.text if hasattr(step, "source") else None

@@ -1,0 +1,140 @@
+"""Convolutions on the GPU by kernels of our own, in the math mode that is asked for; else by their formulas.
+
+The formulas run for what is not float32, on GPUs without TF32, and outside compiled functions for so little work that
+compiling a kernel for it would not pay. This is where cuDNN would be asked first: whoever computes a ``Convolution``
+from the same operands, into a given array and workspace, can stand in for ``render``. Not yet run on hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+from autograd_core import context
+from autograd_core.compiler.ir import Equation, Var
+from autograd_core.ops._windows import Windows
+from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
+from autograd_core.primitive import Primitive
+
+from .launching import Launcher
+from .native import Source
+from .native.convolution import MODES, Convolution, convolution, render
+
+KINDS = {
+    convolution_p: "forward",
+    convolution_bias_p: "forward",
+    convolution_input_p: "input",
+    convolution_weight_p: "weight",
+}
+OLDEST_GPU = 8  # its compute capability's first number: the tensor cores of older ones have no TF32
+SMALLEST = 1 << 20  # multiply-adds for which a kernel is compiled, if nobody asks for it
+MOST = 1 << 30  # elements of an array: places are counted in 32 bits
+PACK = 16  # bytes that arrays begin at multiples of
+
+
+def usable(cupy: Any, index: int) -> bool:
+    """Whether the device has what the kernels need."""
+    return cupy.cuda.runtime.getDeviceProperties(index)["major"] >= OLDEST_GPU
+
+
+def problem_of(
+    primitive: Primitive, operands: Sequence[Any], windows: Windows, groups: int, mode: str
+) -> Convolution | None:
+    """What there is to compute of these arrays, or avals; None where only the formula knows how."""
+    kind = KINDS[primitive]
+    first, second = operands[:2]
+    if any(x.dtype.name != "float32" or not prod(x.shape) for x in operands) or len(windows.size) > 3:
+        return None
+    channels = {
+        "forward": (first.shape[1], second.shape[0]),
+        "input": (second.shape[1] * groups, first.shape[1]),
+        "weight": (first.shape[1], second.shape[1]),
+    }[kind]
+    bias = primitive is convolution_bias_p
+    problem = convolution(kind, first.shape[0], channels, windows, groups, bias=bias, mode=mode)
+    return problem if problem.elements <= MOST else None
+
+
+@lru_cache(4096)
+def rendered(problem: Convolution, name: str) -> Source:
+    return render(problem, name)
+
+
+class ConvolutionStep(NamedTuple):
+    """A convolution of a compiled function, and where its result goes. problem: in any mode."""
+
+    equation: Equation
+    problem: Convolution
+    operands: tuple[Var, ...]
+    writes: tuple[int, ...]
+    overwrites: frozenset[tuple[Var, Var]] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.equation.primitive.name
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.problem.products
+
+    def rendered(self, mode: str) -> Source:
+        return rendered(self.problem._replace(mode=mode), self.name)
+
+    @property
+    def workspace(self) -> int:
+        """Bytes, in whatever mode it is run."""
+        return max(self.rendered(mode).workspace for mode in MODES)
+
+
+def step_of(e: Equation) -> ConvolutionStep | None:
+    """The equation as a step of a compiled function, if it is a convolution that there is a kernel for."""
+    if e.primitive not in KINDS:
+        return None
+    problem = problem_of(e.primitive, e.inputs, **e.params, mode="fp32")
+    operands = (*e.inputs, *e.outputs)
+    return None if problem is None else ConvolutionStep(e, problem, operands, (len(e.inputs),))
+
+
+class Convolutions:
+    """The kernel of one primitive."""
+
+    def __init__(self, cupy: Any, xp: Any, launcher: Callable[[int], Launcher | None], primitive: Primitive):
+        self._cupy, self._xp, self._launcher, self._primitive = cupy, xp, launcher, primitive
+
+    def __call__(self, *operands: Any, windows: Windows, groups: int) -> Any:
+        launcher = self._launcher(operands[0].data.device_id)
+        problem = problem_of(self._primitive, operands, windows, groups, context.current().math)
+        if launcher is None or problem is None or problem.products < SMALLEST:
+            return self._primitive.forward(self._xp, *operands, windows=windows, groups=groups)
+        source = rendered(problem, self._primitive.name)
+        y = self._cupy.empty(self._shape(operands, windows, groups), "float32")
+        arguments = [*map(self._packed, operands), y]
+        if source.workspace:
+            arguments.append(self._cupy.empty(source.workspace, "uint8"))
+        launcher(source, arguments)
+        return y
+
+    def _shape(self, operands: Sequence[Any], windows: Windows, groups: int) -> tuple[int, ...]:
+        first, second = operands[:2]
+        return {
+            "forward": lambda: (first.shape[0], second.shape[0], *windows.output),
+            "input": lambda: (first.shape[0], second.shape[1] * groups, *windows.size),
+            "weight": lambda: (second.shape[1], first.shape[1] // groups, *windows.kernel),
+        }[KINDS[self._primitive]]()
+
+    def _packed(self, x: Any) -> Any:
+        """Without gaps, and from where numbers can be copied by fours."""
+        packed = self._cupy.ascontiguousarray(x)
+        return packed.copy() if packed.data.ptr % PACK else packed
+
+
+def kernels(cupy: Any, xp: Any) -> dict[Primitive, Callable[..., Any]]:
+    """xp: what formulas are run with."""
+
+    @lru_cache(None)
+    def launcher(index: int) -> Launcher | None:
+        return Launcher(cupy) if usable(cupy, index) else None
+
+    return {primitive: Convolutions(cupy, xp, launcher, primitive) for primitive in KINDS}

@@ -1,0 +1,499 @@
+// Convolution and its gradients as products of matrices that are never laid out: their elements are copied to shared
+// memory from where they lie. Arrays are (N, channels, three axes); axes that there are not have length 1.
+//
+// S describes a launch: Batch, Groups; size, kernel, stride, dilation, padding, output of each axis, as the operation has
+// them. ``gathered`` computes the convolution, or with S::Adjoint the input's gradient; ``correlated`` that of the weight.
+//
+// Chetlur et al., cuDNN: Efficient Primitives for Deep Learning, 2014, chapter 3.
+
+template <class S> struct Sizes {
+    enum {
+        Input = S::Size0 * S::Size1 * S::Size2,
+        Outputs = S::Output0 * S::Output1 * S::Output2,
+        Taps = S::Kernel0 * S::Kernel1 * S::Kernel2,
+        Inside = S::Inside0 && S::Inside1 && S::Inside2  // whether no tap of a window meets the padding
+    };
+    static __device__ __forceinline__ int size(int a) { return a == 0 ? S::Size0 : a == 1 ? S::Size1 : S::Size2; }
+    static __device__ __forceinline__ int kernel(int a) { return a == 0 ? S::Kernel0 : a == 1 ? S::Kernel1 : S::Kernel2; }
+    static __device__ __forceinline__ int stride(int a) { return a == 0 ? S::Stride0 : a == 1 ? S::Stride1 : S::Stride2; }
+    static __device__ __forceinline__ int dilation(int a)
+    {
+        return a == 0 ? S::Dilation0 : a == 1 ? S::Dilation1 : S::Dilation2;
+    }
+    static __device__ __forceinline__ int padding(int a)
+    {
+        return a == 0 ? S::Padding0 : a == 1 ? S::Padding1 : S::Padding2;
+    }
+    static __device__ __forceinline__ int output(int a) { return a == 0 ? S::Output0 : a == 1 ? S::Output1 : S::Output2; }
+    static __device__ __forceinline__ int common(int a) { return a == 0 ? S::Common0 : a == 1 ? S::Common1 : S::Common2; }
+    static __device__ __forceinline__ int inverse(int a)
+    {
+        return a == 0 ? S::Inverse0 : a == 1 ? S::Inverse1 : S::Inverse2;
+    }
+    static __device__ __forceinline__ bool inside(int a) { return a == 0 ? S::Inside0 : a == 1 ? S::Inside1 : S::Inside2; }
+};
+
+// Three numbers from one, each less than ``of``, the last fastest; what is left over goes to ``rest``.
+__device__ __forceinline__ void take_apart(int number, const int (&of)[3], int (&at)[3], int &rest)
+{
+#pragma unroll
+    for (int a = 2; a >= 0; a--) {
+        at[a] = number % of[a];
+        number /= of[a];
+    }
+    rest = number;
+}
+
+// The targets of a gather that the same taps meet. Of the convolution, all outputs. Of its adjoint, the inputs whose
+// distance from the padding's edge leaves the same rest when it is divided by the stride: those taps k with
+// dilation k = rest modulo the stride meet them, every (stride / gcd(stride, dilation))-th.
+template <class S> struct Phase {
+    typedef Sizes<S> Z;
+    int taps[3], first[3];   // how many taps there are along each axis, and the first
+    int count[3], begin[3];  // targets, and the first one's place
+    int origin[3];           // where that one meets its first tap in the source
+
+    __device__ __forceinline__ Phase(int number)
+    {
+#pragma unroll
+        for (int a = 2; a >= 0; a--) {
+            if (!S::Adjoint) {
+                taps[a] = Z::kernel(a), first[a] = 0;
+                count[a] = Z::output(a), begin[a] = 0;
+                origin[a] = -Z::padding(a);
+                continue;
+            }
+            int stride = Z::stride(a), rest = number % stride, every = stride / Z::common(a), pad = Z::padding(a);
+            number /= stride;
+            first[a] = rest % Z::common(a) ? Z::kernel(a) : rest / Z::common(a) * Z::inverse(a) % every;
+            taps[a] = first[a] < Z::kernel(a) ? (Z::kernel(a) - first[a] + every - 1) / every : 0;
+            int from = (pad - rest + stride - 1) / stride;  // the window that begins at the first target, or before
+            begin[a] = stride * from + rest - pad;
+            count[a] = (Z::size(a) - begin[a] + stride - 1) / stride;
+            origin[a] = from + (rest - Z::dilation(a) * first[a]) / stride;
+        }
+    }
+
+    // From target to target, in the target and in the source; from tap to tap, among the taps and in the source.
+    static __device__ __forceinline__ int apart(int a) { return S::Adjoint ? Z::stride(a) : 1; }
+    static __device__ __forceinline__ int step(int a) { return S::Adjoint ? 1 : Z::stride(a); }
+    static __device__ __forceinline__ int every(int a) { return S::Adjoint ? Z::stride(a) / Z::common(a) : 1; }
+    static __device__ __forceinline__ int along(int a)
+    {
+        return S::Adjoint ? -(Z::dilation(a) / Z::common(a)) : Z::dilation(a);
+    }
+    static __device__ __forceinline__ int source(int a) { return S::Adjoint ? Z::output(a) : Z::size(a); }
+    static __device__ __forceinline__ int target(int a) { return S::Adjoint ? Z::size(a) : Z::output(a); }
+    enum { Source = S::Adjoint ? Z::Outputs : Z::Input, Target = S::Adjoint ? Z::Input : Z::Outputs };
+
+    __device__ __forceinline__ int all_taps() const { return taps[0] * taps[1] * taps[2]; }
+    __device__ __forceinline__ int targets() const { return S::Batch * count[0] * count[1] * count[2]; }
+
+    // The number of a tap in the kernel.
+    __device__ __forceinline__ int tap(int number) const
+    {
+        int at[3], none;
+        take_apart(number, taps, at, none);
+        int place = 0;
+#pragma unroll
+        for (int a = 0; a < 3; a++) place = place * Z::kernel(a) + first[a] + at[a] * every(a);
+        return place;
+    }
+
+    // Where a tap meets the target whose first tap lies at ``at``; whether that is within the source.
+    __device__ __forceinline__ bool meets(const int (&at)[3], int number, int &offset) const
+    {
+        int which[3], none;
+        take_apart(number, taps, which, none);
+        bool is_there = true;
+        offset = 0;
+#pragma unroll
+        for (int a = 0; a < 3; a++) {
+            int place = at[a] + along(a) * which[a];
+            if (S::Adjoint || !Z::inside(a)) is_there &= place >= 0 && place < source(a);
+            offset = offset * source(a) + place;
+        }
+        return is_there;
+    }
+};
+
+// ------------------------------------------------------------------------------------------------ the weight, in order
+
+// S::Rows channels of the target by terms: of each tap S::Channels channels of the source. If S::Channels is a multiple
+// of 16, or close to one (S::Padded), a chunk of 16 terms is of one tap; else a chunk goes on from tap to tap.
+template <class S> struct Terms {
+    enum { Flat = S::Padded % 16 != 0, Chunks = Flat ? 0 : S::Padded / 16, Quads = S::Mode == BF16 ? 1 : 2 };
+
+    static __device__ __forceinline__ int chunks(const Phase<S> &phase)
+    {
+        int taps = phase.all_taps();
+        return Flat ? (taps * S::Channels + 15) / 16 : taps * Chunks;
+    }
+    static __device__ __forceinline__ void apart(int term, int &tap, int &channel)
+    {
+        tap = term / S::Padded;
+        channel = term % S::Padded;
+    }
+};
+
+// The weight as blocks read it, 16 bytes a lane: [phase][group][chunk][16 rows][low, high or both][lane]. Lane 4 g + j
+// has terms j, j + 4, j + 8, j + 12 of rows g and g + 8.
+template <class S> __device__ void ordered(const float *weight, float4 *packed)
+{
+    enum { Tiles = S::RowTiles * S::Down / 16, All = S::Phases * S::Groups * S::MostChunks * Tiles * 32 };
+    int place = blockIdx.x * blockDim.x + threadIdx.x;
+    if (place >= All) return;
+    int lane = place % 32, tile = place / 32 % Tiles, rest = place / (32 * Tiles);
+    int chunk = rest % S::MostChunks, group = rest / S::MostChunks % S::Groups;
+    const Phase<S> phase(S::Phases == 1 ? 0 : rest / (S::MostChunks * S::Groups));
+    float x[8];
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        int row = tile * 16 + lane / 4 + i / 4 * 8, term = chunk * 16 + lane % 4 + i % 4 * 4, tap, channel;
+        Terms<S>::apart(term, tap, channel);
+        x[i] = 0;
+        if (row < S::Rows && channel < S::Channels && tap < phase.all_taps()) {
+            int from = S::Adjoint ? (group * S::Channels + channel) * S::Rows + row
+                                  : (group * S::Rows + row) * S::Channels + channel;
+            x[i] = weight[from * Sizes<S>::Taps + phase.tap(tap)];
+        }
+    }
+    float4 low = {x[0], x[1], x[2], x[3]}, high = {x[4], x[5], x[6], x[7]};
+    float4 *to = packed + place / 32 * (Terms<S>::Quads * 32) + lane;
+    if (S::Mode == BF16) {
+        Rows<BF16> words;
+        words.set(low, high);
+        *to = *reinterpret_cast<float4 *>(words.words);
+    } else {
+        to[0] = low;
+        to[32] = high;
+    }
+}
+
+template <int Mode> __device__ __forceinline__ void read_rows(Rows<Mode> &rows, const float4 *from)
+{
+    rows.set(from[0], from[32]);
+}
+__device__ __forceinline__ void read_rows(Rows<BF16> &rows, const float4 *from)
+{
+    *reinterpret_cast<float4 *>(rows.words) = from[0];
+}
+
+// ------------------------------------------------------------------------------------------------ sums of a block
+
+// A block has S::Down x S::Across sums, its warps S::WarpsDown x S::WarpsAcross of equal parts of them. What tensor
+// cores add to a sum they do not round to nearest, so those of float32 take in few terms and are then added up: Ootomo
+// and Yokota, Recovering Single Precision Accuracy from Tensor Cores, 2022.
+template <class S> struct Sums {
+    enum {
+        Tall = S::Down / S::WarpsDown / 16,
+        Wide = S::Across / S::WarpsAcross / 8,
+        Threads = 32 * S::WarpsDown * S::WarpsAcross,
+        Few = 2  // chunks
+    };
+    float now[Tall][Wide][4], before[S::Mode == FP32 ? Tall : 1][S::Mode == FP32 ? Wide : 1][4];
+    int chunks;
+
+    __device__ __forceinline__ Sums() : chunks(0)
+    {
+        each([&](int m, int n, int e) { now[m][n][e] = 0; });
+        if (S::Mode == FP32) each([&](int m, int n, int e) { kept(m, n, e) = 0; });
+    }
+    __device__ __forceinline__ float &kept(int m, int n, int e)
+    {
+        return before[S::Mode == FP32 ? m : 0][S::Mode == FP32 ? n : 0][e];
+    }
+    template <class F> static __device__ __forceinline__ void each(F f)
+    {
+#pragma unroll
+        for (int m = 0; m < Tall; m++)
+#pragma unroll
+            for (int n = 0; n < Wide; n++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) f(m, n, e);
+    }
+
+    // One chunk more: rows(m, rows) and column(n, column) read the factors of a tile.
+    template <class R, class C> __device__ __forceinline__ void add(R rows, C column)
+    {
+        Rows<S::Mode> a[Tall];
+#pragma unroll
+        for (int m = 0; m < Tall; m++) rows(m, a[m]);
+#pragma unroll
+        for (int n = 0; n < Wide; n++) {
+            Column<S::Mode> b;
+            column(n, b);
+#pragma unroll
+            for (int m = 0; m < Tall; m++) add_product(now[m][n], a[m], b);
+        }
+        if (S::Mode == FP32 && ++chunks % Few == 0) settle();
+    }
+    __device__ __forceinline__ void settle()
+    {
+        each([&](int m, int n, int e) {
+            kept(m, n, e) += now[m][n][e];
+            now[m][n][e] = 0;
+        });
+    }
+    // f(row, column, first, second): two neighbours in a row of the block's sums.
+    template <class F> __device__ __forceinline__ void finish(F f)
+    {
+        if (S::Mode == FP32) settle();
+        int warp = threadIdx.x / 32, g = threadIdx.x % 32 / 4, j = threadIdx.x % 4;
+        int down = warp % S::WarpsDown * (Tall * 16), across = warp / S::WarpsDown * (Wide * 8);
+#pragma unroll
+        for (int n = 0; n < Wide; n++)
+#pragma unroll
+            for (int m = 0; m < Tall; m++)
+#pragma unroll
+                for (int e = 0; e < 4; e += 2) {
+                    float first = S::Mode == FP32 ? kept(m, n, e) : now[m][n][e];
+                    float second = S::Mode == FP32 ? kept(m, n, e + 1) : now[m][n][e + 1];
+                    f(down + 16 * m + g + e / 2 * 8, across + 8 * n + 2 * j, first, second);
+                }
+    }
+};
+
+// Chunks from ``from`` to ``to``: while one is multiplied, S::Stages - 1 are on their way. copy(chunk, place) begins to
+// copy one there, of ``Bytes`` floats; multiply(place).
+template <class S, int Floats, class Copy, class Multiply>
+__device__ __forceinline__ void through(int from, int to, float *shared, Copy copy, Multiply multiply)
+{
+#pragma unroll
+    for (int s = 0; s < S::Stages - 1; s++) {
+        if (from + s < to) copy(from + s, shared + s * Floats);
+        end_copies();
+    }
+    for (int chunk = from, stage = 0; chunk < to; chunk++) {
+        wait_for_copies<S::Stages - 2>();
+        __syncthreads();
+        int next = stage == 0 ? S::Stages - 1 : stage - 1;
+        if (chunk + S::Stages - 1 < to) copy(chunk + S::Stages - 1, shared + next * Floats);
+        end_copies();
+        multiply(shared + stage * Floats);
+        stage = stage + 1 == S::Stages ? 0 : stage + 1;
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ values and inputs
+
+// target = weight x source, as the phase's taps meet it, plus the bias if S::Bias. Wide: source pixels of a copy.
+template <class S>
+__device__ void gathered(const float *source, const float4 *packed, const float *bias, float *target, float *shared)
+{
+    typedef Phase<S> P;
+    typedef Terms<S> T;
+    typedef Sums<S> Block;
+    enum {
+        Pitch = S::Across + 8,  // so that the lanes that read a column meet different banks
+        WeightFloats = S::Down / 16 * T::Quads * 32 * 4,
+        Floats = WeightFloats + 16 * Pitch,
+        Columns = S::Across / S::Wide,
+        Lines = Block::Threads / Columns,
+        Tiles = S::RowTiles * S::Down / 16
+    };
+    int number = blockIdx.x, row_tile = number % S::RowTiles;
+    number /= S::RowTiles;
+    int pixel_tile = number % S::PixelTiles;
+    number /= S::PixelTiles;
+    int group = number % S::Groups, which = S::Phases == 1 ? 0 : number / S::Groups;
+    const P phase(which);
+    const int total = phase.targets();
+    if (pixel_tile * S::Across >= total) return;
+
+    int column = threadIdx.x % Columns * S::Wide, line = threadIdx.x / Columns;
+    int pixel = pixel_tile * S::Across + column, at[3], image;
+    take_apart(pixel, phase.count, at, image);
+#pragma unroll
+    for (int a = 0; a < 3; a++) at[a] = phase.origin[a] + P::step(a) * at[a];
+    const float *from = source + (image * S::Groups + group) * (S::Channels * P::Source);
+    const float4 *weights = packed + ((which * S::Groups + group) * S::MostChunks * Tiles + row_tile * (S::Down / 16)) *
+                                         (T::Quads * 32);
+    const bool known = pixel < total;
+    const int taps = phase.all_taps();
+
+    auto copy = [&](int chunk, float *place) {
+        const float4 *next = weights + chunk * (Tiles * T::Quads * 32);
+#pragma unroll
+        for (int i = 0; i < WeightFloats / 4; i += Block::Threads)
+            if (WeightFloats / 4 % Block::Threads == 0 || i + threadIdx.x < WeightFloats / 4)
+                begin_copy<4>(place + 4 * (i + threadIdx.x), (const float *)(next + i + threadIdx.x), true);
+        float *pixels = place + WeightFloats;
+        int offset = 0;
+        bool is_there = false;
+        if (!T::Flat) is_there = known && phase.meets(at, chunk / (T::Flat ? 1 : T::Chunks), offset);
+#pragma unroll
+        for (int i = 0; i < 16; i += Lines) {
+            int term = i + line, channel, tap;
+            if (Lines > 16 && term >= 16) continue;
+            if (T::Flat) {
+                T::apart(chunk * 16 + term, tap, channel);
+                is_there = known && tap < taps && phase.meets(at, tap, offset);
+            } else {
+                channel = chunk % (T::Flat ? 1 : T::Chunks) * 16 + term;
+            }
+            bool found = is_there && (S::Padded == S::Channels || channel < S::Channels);
+            begin_copy<S::Wide>(pixels + term * Pitch + column, found ? from + (channel * P::Source + offset) : source,
+                                found);
+        }
+    };
+
+    Block sums;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const int down = warp % S::WarpsDown * Block::Tall, across = warp / S::WarpsDown * (Block::Wide * 8);
+    through<S, Floats>(0, T::chunks(phase), shared, copy, [&](const float *place) {
+        sums.add(
+            [&](int m, Rows<S::Mode> &rows) {
+                read_rows(rows, reinterpret_cast<const float4 *>(place) + (down + m) * (T::Quads * 32) + lane);
+            },
+            [&](int n, Column<S::Mode> &column) {
+                const float *x = place + WeightFloats + lane % 4 * Pitch + across + 8 * n + lane / 4;
+                column.set({x[0], x[4 * Pitch], x[8 * Pitch], x[12 * Pitch]});
+            });
+    });
+
+    const int each = phase.count[0] * phase.count[1] * phase.count[2];
+    sums.finish([&](int row, int column, float first, float second) {
+        int channel = row_tile * S::Down + row, pixel = pixel_tile * S::Across + column;
+        if (channel >= S::Rows || pixel >= total) return;
+        float added = S::Bias ? bias[group * S::Rows + channel] : 0.0f;
+        if (S::Phases == 1) {  // targets lie as they are counted
+            float *to = target + ((pixel / each * S::Groups + group) * S::Rows + channel) * P::Target + pixel % each;
+            if (P::Target % 2 == 0) {
+                *reinterpret_cast<float2 *>(to) = {first + added, second + added};
+                return;
+            }
+            *to = first + added;
+            if (pixel + 1 == total) return;
+            pixel++;
+            target[((pixel / each * S::Groups + group) * S::Rows + channel) * P::Target + pixel % each] = second + added;
+            return;
+        }
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            if (pixel + i >= total) return;
+            int at[3], image, place = 0;
+            take_apart(pixel + i, phase.count, at, image);
+#pragma unroll
+            for (int a = 0; a < 3; a++) place = place * P::target(a) + phase.begin[a] + P::apart(a) * at[a];
+            target[((image * S::Groups + group) * S::Rows + channel) * P::Target + place] = (i ? second : first) + added;
+        }
+    });
+}
+
+// ------------------------------------------------------------------------------------------------ weights
+
+// S::Rows output channels by S::Columns taps of S::Channels input channels, of each group: sums over all pixels of the
+// outputs, of which each of S::Splits blocks has some. Their sums go to ``sums``: the split, the weight's place.
+template <class S> __device__ void correlated(const float *input, const float *slopes, float *sums, float *shared)
+{
+    typedef Sizes<S> Z;
+    typedef Sums<S> Block;
+    enum {
+        Floats = (S::Down + S::Across) * 16,
+        Columns = S::Channels * Z::Taps,
+        Pixels = S::Batch * Z::Outputs,
+        All = (Pixels + 15) / 16,
+        Each = (All + S::Splits - 1) / S::Splits,
+        ColumnTiles = (Columns + S::Across - 1) / S::Across,
+        Lines = Block::Threads / 16,
+        Own = (S::Across + Lines - 1) / Lines,  // columns that a thread copies
+        WideLines = Block::Threads / 4
+    };
+    int number = blockIdx.x, row_tile = number % S::RowTiles;
+    number /= S::RowTiles;
+    int column_tile = number % ColumnTiles;
+    number /= ColumnTiles;
+    int group = number % S::Groups, part = number / S::Groups;
+    int term = threadIdx.x % 16, line = threadIdx.x / 16;
+
+    int offset[Own], tap[Own][3];
+#pragma unroll
+    for (int i = 0; i < Own; i++) {
+        int column = column_tile * S::Across + line + i * Lines, channel, place = 0;
+        const int kernel[3] = {S::Kernel0, S::Kernel1, S::Kernel2};
+        take_apart(column, kernel, tap[i], channel);
+#pragma unroll
+        for (int a = 0; a < 3; a++) {
+            tap[i][a] *= Z::dilation(a);
+            place = place * Z::size(a) + tap[i][a];
+        }
+        offset[i] = channel < S::Channels ? channel * Z::Input + place : -1;
+    }
+
+    auto copy = [&](int chunk, float *place) {
+        float *right = place + S::Down * 16;
+        const int outputs[3] = {S::Output0, S::Output1, S::Output2};
+        if (S::Wide == 4) {
+            int pixel = chunk * 16 + threadIdx.x % 4 * 4, image = pixel / Z::Outputs;
+            const float *from = slopes + (image * S::Groups + group) * (S::Rows * Z::Outputs) + pixel % Z::Outputs;
+#pragma unroll
+            for (int i = 0; i < S::Down; i += WideLines) {
+                int row = i + threadIdx.x / 4, channel = row_tile * S::Down + row;
+                if (S::Down % WideLines && row >= S::Down) continue;
+                bool found = pixel < Pixels && channel < S::Rows;
+                begin_copy<4>(place + row * 16 + threadIdx.x % 4 * 4, found ? from + channel * Z::Outputs : slopes, found);
+            }
+        }
+        int pixel = chunk * 16 + term, at[3], image;
+        take_apart(pixel, outputs, at, image);
+        if (S::Wide != 4) {
+            const float *from = slopes + (image * S::Groups + group) * (S::Rows * Z::Outputs) + pixel % Z::Outputs;
+#pragma unroll
+            for (int i = 0; i < S::Down; i += Lines) {
+                int row = i + line, channel = row_tile * S::Down + row;
+                if (S::Down % Lines && row >= S::Down) continue;
+                bool found = pixel < Pixels && channel < S::Rows;
+                begin_copy<1>(place + row * 16 + term, found ? from + channel * Z::Outputs : slopes, found);
+            }
+        }
+        int begin = 0;
+#pragma unroll
+        for (int a = 0; a < 3; a++) {
+            at[a] = at[a] * Z::stride(a) - Z::padding(a);
+            begin = begin * Z::size(a) + at[a];
+        }
+        const float *from = input + (image * S::Groups + group) * (S::Channels * Z::Input);
+#pragma unroll
+        for (int i = 0; i < Own; i++) {
+            int column = line + i * Lines;
+            if (S::Across % Lines && column >= S::Across) continue;
+            bool found = pixel < Pixels && offset[i] >= 0;
+#pragma unroll
+            for (int a = 0; a < 3; a++)
+                if (!Z::inside(a)) found &= at[a] + tap[i][a] >= 0 && at[a] + tap[i][a] < Z::size(a);
+            begin_copy<1>(right + column * 16 + term, found ? from + (begin + offset[i]) : input, found);
+        }
+    };
+
+    Block block;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const int down = warp % S::WarpsDown * (Block::Tall * 16), across = warp / S::WarpsDown * (Block::Wide * 8);
+    through<S, Floats>(part * Each, min((part + 1) * Each, int(All)), shared, copy, [&](const float *place) {
+        const float4 *left = reinterpret_cast<const float4 *>(place) + down * 4 + lane;  // 16 floats a row
+        const float4 *right = reinterpret_cast<const float4 *>(place + S::Down * 16) + across * 4 + lane;
+        block.add([&](int m, Rows<S::Mode> &rows) { rows.set(left[m * 64], left[m * 64 + 32]); },
+                  [&](int n, Column<S::Mode> &column) { column.set(right[n * 32]); });
+    });
+
+    float *to = sums + ((long long)part * S::Groups + group) * (S::Rows * Columns);
+    block.finish([&](int row, int column, float first, float second) {
+        int channel = row_tile * S::Down + row, place = column_tile * S::Across + column;
+        if (channel >= S::Rows) return;
+        if (place < Columns) to[channel * Columns + place] = first;
+        if (place + 1 < Columns) to[channel * Columns + place + 1] = second;
+    });
+}
+
+// sums[i] = parts[0][i] + parts[1][i] + ..., always in the same order: a block has 32 of them, and 8 threads for each.
+template <int Parts, int Size> __device__ void added_up(const float *parts, float *sums)
+{
+    __shared__ float memory[256];
+    int place = blockIdx.x * 32 + threadIdx.x % 32;
+    float sum = 0;
+    if (place < Size)
+#pragma unroll 4
+        for (int part = threadIdx.x / 32; part < Parts; part += 8) sum += parts[(long long)part * Size + place];
+    sum = over_warps<Sum, 8>(sum, memory);
+    if (place < Size && threadIdx.x < 32) sums[place] = sum;
+}
