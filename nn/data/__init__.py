@@ -2,11 +2,14 @@
 
 from .checks import DatasetIndexError
 from .dataset import ArrayDataset, Dataset, ItemDataset, Subset
+from .expressions import LISTOPS_WORDS, LOGIC_WORDS, listops, logic, truth_values
+from .forests import Forest, Sizes, arrange
 from .idx import read_idx
 from .loader import DataLoader
 from .sources import FASHION_MNIST_CLASSES, MissingPackageError, digits, fashion_mnist, idx_folder
 from .split import random_split, train_test_split
 from .text import PYTHON_MODULES, Characters, python_sources, streams, windows
+from .trees import Tree, TreeDataset
 
 __all__ = [
     "ArrayDataset",
@@ -26,6 +29,16 @@ __all__ = [
     "streams",
     "windows",
     "PYTHON_MODULES",
+    "Tree",
+    "TreeDataset",
+    "Forest",
+    "Sizes",
+    "arrange",
+    "logic",
+    "truth_values",
+    "listops",
+    "LOGIC_WORDS",
+    "LISTOPS_WORDS",
     "DatasetIndexError",
     "MissingPackageError",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-ORDER, TRANSFORM, SPLIT = range(3)  # purposes: streams under one seed that never meet
+ORDER, TRANSFORM, SPLIT, EXPRESSIONS = range(4)  # purposes: streams under one seed that never meet
 
 
 def bit_generator(seed: int, *place: int) -> np.random.BitGenerator:

@@ -7,6 +7,7 @@ from .language_model import RecurrentLanguageModel
 from .rbm import RBM
 from .resnet import BasicBlock, ResNet
 from .seq2seq import EncoderDecoder
+from .tree import RecursiveNet, RecursiveTensorNet, TreeNet
 from .vae import VariationalAutoencoder
 
 __all__ = [
@@ -17,7 +18,10 @@ __all__ = [
     "GPT",
     "RBM",
     "RecurrentLanguageModel",
+    "RecursiveNet",
+    "RecursiveTensorNet",
     "ResNet",
+    "TreeNet",
     "VariationalAutoencoder",
     "jacobian_penalty",
 ]
