@@ -29,7 +29,7 @@ def _hook(counts: Allocations) -> Any:
     base: Any = import_module("cupy").cuda.MemoryHook
 
     class Hook(base):  # type: ignore[misc]
-        name = "autograd_core.benchmarks.Allocations"
+        name = f"{__name__}.{id(counts)}"  # CuPy refuses two of one name
 
         def alloc_preprocess(self, *, device_id: int, mem_size: int) -> None:
             counts.reservations += 1

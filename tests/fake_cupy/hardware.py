@@ -129,6 +129,7 @@ class Local(threading.local):
         self.device = 0
         self.streams: dict[int, Any] = {}
         self.allocator: Callable[[int], Any] | None = None  # the default pool's, if there is none
+        self.hooks: dict[str, Any] = {}  # that are told of allocations
         self.entered: list[Any] = []  # what was current before each device and stream that was entered
 
 
@@ -192,6 +193,10 @@ class Machine:
         limit = self.limits.get(device, 0)
         if self.used[device] + size > min(limit or self.device_memory, self.device_memory):
             raise OutOfMemoryError(size, self.used[device] + self.cached[device], limit)
+        for hook in self.local.hooks.values():
+            hook.malloc_preprocess(device_id=device, size=nbytes, mem_size=size)
+            if self.cached[device] < size:
+                hook.alloc_preprocess(device_id=device, mem_size=size)
         self.used[device] += size
         self.cached[device] = max(0, self.cached[device] - size)
         self.allocations += 1

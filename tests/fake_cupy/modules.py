@@ -105,7 +105,7 @@ def build() -> dict[str, ModuleType]:
         using_allocator=runtime.using_allocator,
         **{
             name: getattr(runtime, name)
-            for name in ("Device", "Stream", "Event", "Graph", "MemoryPool", "MemoryPointer")
+            for name in ("Device", "Stream", "Event", "Graph", "MemoryHook", "MemoryPool", "MemoryPointer")
         },
     )
     lib = ModuleType("cupy.lib")

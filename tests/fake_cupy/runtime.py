@@ -214,6 +214,27 @@ class MemoryPointer:
         return self.mem.address + self.offset
 
 
+class MemoryHook:
+    """Entered, it is told in this thread of what pools are asked for, and of what they ask the device for."""
+
+    name = "MemoryHook"
+
+    def __enter__(self) -> MemoryHook:
+        if self.name in machine.local.hooks:
+            raise KeyError(f"memory hook {self.name} already exists")
+        machine.local.hooks[self.name] = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        del machine.local.hooks[self.name]
+
+    def alloc_preprocess(self, **kwargs: int) -> None:
+        """device_id, mem_size."""
+
+    def malloc_preprocess(self, **kwargs: int) -> None:
+        """device_id, size, mem_size."""
+
+
 class MemoryPool:
     """The default pool: by device, with a limit. What another one has given, it keeps as long as it is there."""
 
