@@ -13,6 +13,7 @@ from .master_weights import MasterWeights
 from .muon import Muon
 from .nadam import NAdam
 from .optimizer import Optimizer
+from .plateau import ReduceLROnPlateau
 from .radam import RAdam
 from .rmsprop import RMSprop
 from .rprop import Rprop
@@ -36,6 +37,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "ReduceLROnPlateau",
     "Rprop",
     "clip_grad_norm_",
     "clip_grad_value_",

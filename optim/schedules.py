@@ -118,6 +118,21 @@ def linear(start: float, end: float, total: int) -> Schedule:
     )
 
 
+def polynomial(lr: float, total: int, power: float = 1.0, min: float = 0.0) -> Schedule:
+    """From ``lr`` to ``min`` over ``total`` steps, then ``min``: min + (lr - min) (1 - t / total)^power.
+
+    PyTorch's PolynomialLR.
+
+    >>> [polynomial(1.0, total=4, power=2)(t) for t in (0, 1, 4, 9)]
+    [1.0, 0.5625, 0.0, 0.0]
+    """
+    _check("polynomial", lr=(lr, 0), total=(total, 1), power=(power, 0), min=(min, 0))
+    return Schedule(
+        lambda xp, t: min + (lr - min) * (1.0 - xp.minimum(t / total, 1.0)) ** power,
+        f"polynomial({lr}, {total}, {power}, {min})",
+    )
+
+
 def linear_warmup(lr: float, warmup: int, start: float = 0.0) -> Schedule:
     """A straight line from ``start`` to ``lr`` over ``warmup`` steps, then ``lr``.
 
@@ -127,6 +142,24 @@ def linear_warmup(lr: float, warmup: int, start: float = 0.0) -> Schedule:
     [0.0, 0.25, 1.0, 1.0]
     """
     return Schedule(linear(start, lr, warmup).formula, f"linear_warmup({lr}, {warmup}, {start})")
+
+
+def inverse_sqrt(lr: float, warmup: int, start: float = 0.0) -> Schedule:
+    """A straight line from ``start`` to ``lr`` over ``warmup`` steps, then lr * sqrt(warmup / t).
+
+    Source: Vaswani et al., Attention is all you need, 2017.
+
+    >>> [inverse_sqrt(1.0, warmup=4)(t) for t in (0, 2, 4, 16)]
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    _check("inverse_sqrt", lr=(lr, 0), warmup=(warmup, 1), start=(start, 0))
+
+    def formula(xp: Any, t: Any) -> Any:
+        return xp.where(
+            t < warmup, start + (lr - start) * (t / warmup), lr * xp.sqrt(warmup / xp.maximum(t, float(warmup)))
+        )
+
+    return Schedule(formula, f"inverse_sqrt({lr}, {warmup}, {start})")
 
 
 def cosine(lr: float, total: int, min: float = 0.0) -> Schedule:
@@ -146,6 +179,59 @@ def cosine(lr: float, total: int, min: float = 0.0) -> Schedule:
     return Schedule(formula, f"cosine({lr}, {total}, {min})")
 
 
+def cosine_restarts(lr: float, first: int, growth: float = 1.0, min: float = 0.0) -> Schedule:
+    """Half a cosine from ``lr`` towards ``min``, again and again: in ``first`` steps, then ``growth`` times as many...
+
+    PyTorch's CosineAnnealingWarmRestarts. Source: Loshchilov and Hutter, SGDR, 2017.
+
+    >>> [round(cosine_restarts(1.0, first=2, growth=2)(t), 3) for t in range(8)]
+    [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0, 0.962]
+    """
+    _check("cosine_restarts", lr=(lr, 0), first=(first, 1), growth=(growth, 1), min=(min, 0))
+
+    def formula(xp: Any, t: Any) -> Any:
+        if growth == 1:
+            begin, length = first * xp.floor(t / first), first
+        else:
+            # a logarithm that is a whole number must not be rounded to less than it
+            before = xp.floor(xp.log(t / first * (growth - 1.0) + 1.0) / math.log(growth) + 1e-9)
+            begin, length = first * (growth**before - 1.0) / (growth - 1.0), first * growth**before
+        return min + (lr - min) * 0.5 * (1.0 + xp.cos(math.pi * (t - begin) / length))
+
+    return Schedule(formula, f"cosine_restarts({lr}, {first}, {growth}, {min})")
+
+
+def cyclic(
+    low: float, high: float, up: int = 2000, down: int | None = None, mode: str = "triangular", gamma: float = 1.0
+) -> Schedule:
+    """From ``low`` to ``high`` in ``up`` steps and back in ``down`` (as many unless given), again and again.
+
+    mode: "triangular" keeps the height, "triangular2" halves it after every cycle, "exp_range" scales it by gamma^t.
+    PyTorch's CyclicLR, without its cycling of momentum. Source: Smith, Cyclical learning rates, 2017.
+
+    >>> [cyclic(0.0, 1.0, up=2, mode="triangular2")(t) for t in range(8)]
+    [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25]
+    """
+    down = up if down is None else down
+    _check("cyclic", low=(low, 0), high=(high, 0), up=(up, 1), down=(down, 1), gamma=(gamma, 0))
+    if mode not in ("triangular", "triangular2", "exp_range"):
+        raise ArgumentError(f"cyclic: mode must be 'triangular', 'triangular2' or 'exp_range', got {mode!r}")
+    length = float(up + down)
+    turn = up / length
+
+    def formula(xp: Any, t: Any) -> Any:
+        cycle = xp.floor(t / length)
+        x = t / length - cycle
+        height = xp.where(x <= turn, x / turn, (x - 1.0) / (turn - 1.0))
+        if mode == "triangular2":
+            height = height * 0.5**cycle
+        elif mode == "exp_range":
+            height = height * gamma**t
+        return low + (high - low) * height
+
+    return Schedule(formula, f"cyclic({low}, {high}, {up}, {down}, {mode!r}, {gamma})")
+
+
 def warmup_cosine(lr: float, warmup: int, total: int, min: float = 0.0, start: float = 0.0) -> Schedule:
     """``linear_warmup`` from ``start`` over ``warmup`` steps, then ``cosine`` to ``min`` at step ``total``.
 
@@ -157,11 +243,21 @@ def warmup_cosine(lr: float, warmup: int, total: int, min: float = 0.0, start: f
     return Schedule(joined.formula, f"warmup_cosine({lr}, {warmup}, {total}, {min}, {start})")
 
 
-def one_cycle(lr: float, total: int, warm_fraction: float = 0.3, div: float = 25.0, final_div: float = 1e4) -> Schedule:
-    """Up and down once: half a cosine from lr / div up to ``lr``, then one down to lr / div / final_div.
+def one_cycle(
+    lr: float,
+    total: int,
+    warm_fraction: float = 0.3,
+    div: float = 25.0,
+    final_div: float = 1e4,
+    *,
+    anneal: str = "cos",
+    three_phase: bool = False,
+) -> Schedule:
+    """Up and down once: from lr / div up to ``lr``, then down to lr / div / final_div, at step total - 1.
 
-    The last step is number total - 1. PyTorch's OneCycleLR, without its cycling of momentum.
-    Source: Smith and Topin, Super-convergence, 2018.
+    anneal: along half a "cos" or a "linear" line. three_phase: down to lr / div in as many steps as up, and from there
+    on to the end. PyTorch's OneCycleLR, without its cycling of momentum. Source: Smith and Topin, Super-convergence,
+    2018.
 
     >>> [round(one_cycle(1.0, total=10)(t), 3) for t in (0, 2, 9)]
     [0.04, 1.0, 0.0]
@@ -174,19 +270,45 @@ def one_cycle(lr: float, total: int, warm_fraction: float = 0.3, div: float = 25
         div=(div, 1),
         final_div=(final_div, 1),
     )
-    low, lowest = lr / div, lr / div / final_div
+    if anneal not in ("cos", "linear"):
+        raise ArgumentError(f"one_cycle: anneal must be 'cos' or 'linear', got {anneal!r}")
+    low, lowest, last = lr / div, lr / div / final_div, total - 1
     peak = warm_fraction * total - 1
-    if not 0 < peak < total - 1:
+    ends = [0.0, peak, 2 * peak, last] if three_phase else [0.0, peak, last]
+    rates = [low, lr, low, lowest] if three_phase else [low, lr, lowest]
+    if ends != sorted(set(ends)):
         raise ArgumentError(
             f"one_cycle: warm_fraction {warm_fraction} of {total} steps leaves no steps on one side of the peak"
         )
 
     def formula(xp: Any, t: Any) -> Any:
-        up = low + (lr - low) * 0.5 * (1.0 - xp.cos(math.pi * t / peak))
-        down = lowest + (lr - lowest) * 0.5 * (1.0 + xp.cos(math.pi * xp.minimum((t - peak) / (total - 1 - peak), 1.0)))
-        return xp.where(t <= peak, up, down)
+        parts = []
+        for begin, end, first, then in zip(ends, ends[1:], rates, rates[1:], strict=False):
+            way = xp.minimum((t - begin) / (end - begin), 1.0)
+            parts.append(first + (then - first) * (way if anneal == "linear" else 0.5 * (1.0 - xp.cos(math.pi * way))))
+        rate = parts[-1]
+        for end, part in zip(ends[-2:0:-1], parts[-2::-1], strict=True):
+            rate = xp.where(t <= end, part, rate)
+        return rate
 
-    return Schedule(formula, f"one_cycle({lr}, {total}, {warm_fraction}, {div}, {final_div})")
+    return Schedule(
+        formula, f"one_cycle({lr}, {total}, {warm_fraction}, {div}, {final_div}, {anneal!r}, {three_phase})"
+    )
+
+
+def custom(lr: float, factor: Callable[[Any], Any]) -> Schedule:
+    """``lr`` times a function of the step. PyTorch's LambdaLR.
+
+    factor: takes a float, or a 0-d float64 tensor where the schedule is called with one; for compiled steps it must not
+    look at the value.
+
+    >>> custom(0.1, lambda t: 1 / (1 + t))(1)
+    0.05
+    """
+    _check("custom", lr=(lr, 0))
+    if not callable(factor):
+        raise ArgumentError(f"custom: factor must be a function of the step, got {factor!r:.80}")
+    return Schedule(lambda xp, t: lr * factor(t), f"custom({lr}, {getattr(factor, '__name__', factor)})")
 
 
 def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:

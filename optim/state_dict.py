@@ -33,7 +33,15 @@ def take(optimizer: Optimizer) -> dict[str, Any]:
             if param in optimizer.state:
                 state[index] = {name: value.snapshot() for name, value in optimizer.state[param].items()}
             index += 1
-    return {"state": state, "param_groups": groups, "steps": int(optimizer.steps)}
+    saved = {"state": state, "param_groups": groups, "steps": int(optimizer.steps)}
+    stateful = {i: lr.state_dict() for i, lr in _stateful_rates(optimizer).items()}
+    return {**saved, "schedules": stateful} if stateful else saved
+
+
+def _stateful_rates(optimizer: Optimizer) -> dict[int, Any]:
+    """The schedules that are more than a function of the step, by the group that they are for."""
+    rates = {i: group["lr"] for i, group in enumerate(optimizer.param_groups)}
+    return {i: lr for i, lr in rates.items() if hasattr(lr, "load_state_dict")}
 
 
 def _current_rate(optimizer: Optimizer, lr: Any) -> float:
@@ -49,6 +57,10 @@ def load(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None:
             f"{type(optimizer).__name__}.load_state_dict: the state does not fit this optimizer; nothing was changed:"
             f"{listed}\nMake the optimizer with the same kind, groups and parameters as the one that was saved."
         )
+    saved = state_dict.get("schedules", {})
+    for i, lr in _stateful_rates(optimizer).items():
+        if i in saved:
+            lr.load_state_dict(saved[i])
     for group, options in zip(optimizer.param_groups, reading.options, strict=True):
         group.update(options)
     for _, param in optimizer._parameters():

@@ -26,6 +26,11 @@ SCHEDULES = {
     "linear": s.linear(0.1, 0.02, 3),
     "linear_warmup": s.linear_warmup(0.1, 3, start=0.01),
     "cosine": s.cosine(0.1, 4, 0.01),
+    "polynomial": s.polynomial(0.1, 3, 2.0),
+    "inverse_sqrt": s.inverse_sqrt(0.1, 2),
+    "cosine_restarts": s.cosine_restarts(0.1, 1, 2),
+    "cyclic": s.cyclic(0.01, 0.1, 2, mode="triangular2"),
+    "custom": s.custom(0.1, lambda t: 1.0 / (1.0 + t)),
     "warmup_cosine": s.warmup_cosine(0.1, 2, 5),
     "one_cycle": s.one_cycle(0.1, 5),
     "join": s.join([s.constant(0.1), s.exponential(0.1, 0.5)], [2]),
@@ -125,6 +130,28 @@ def test_every_schedule(part: slice) -> None:
 @pytest.mark.parametrize("norm", [2.0, 1.0, 3.0, float("inf")])
 def test_clipped_norms(norm: float, dtype: str) -> None:
     compare([optim.Adam], dtype, lambda parameters: optim.clip_grad_norm_(parameters, 0.3, norm_type=norm))
+
+
+def test_a_rate_that_falls_on_a_plateau_needs_no_other_code() -> None:
+    w, v = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(3))
+    rates = [optim.ReduceLROnPlateau(0.5, factor=0.1, patience=0) for _ in range(2)]
+    optimizers = [optim.SGD([p], lr=rate, momentum=0.5) for p, rate in zip((w, v), rates, strict=True)]
+
+    def step(p: Any, optimizer: Any) -> Any:
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled = ag.compile(lambda: step(w, optimizers[0]))
+    for metric in (1.0, 1.0, 0.5, 2.0, 3.0, 0.1):
+        assert float(compiled()) == pytest.approx(float(step(v, optimizers[1])), rel=1e-12)
+        for rate in rates:
+            rate.step(metric)
+    np.testing.assert_allclose(w.numpy(), v.numpy(), rtol=1e-12)
+    assert rates[0].rate == pytest.approx(5e-4)
+    assert len(compiled.variants) == 1
 
 
 def test_clipped_values() -> None:

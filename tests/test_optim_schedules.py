@@ -29,6 +29,42 @@ PAIRS: list[tuple[str, s.Schedule, Callable[[Any, Any], Any], int]] = [
         39,
     ),
     (
+        "one_cycle_3",
+        s.one_cycle(0.5, 40, 0.25, anneal="linear", three_phase=True),
+        lambda lr, o: lr.OneCycleLR(o, 0.5, 40, pct_start=0.25, anneal_strategy="linear", three_phase=True),
+        39,
+    ),
+    ("polynomial", s.polynomial(0.5, 10, 2.5), lambda lr, o: lr.PolynomialLR(o, 10, 2.5), 40),
+    ("restarts", s.cosine_restarts(0.5, 7, min=0.01), lambda lr, o: lr.CosineAnnealingWarmRestarts(o, 7, 1, 0.01), 40),
+    ("restarts_2", s.cosine_restarts(0.5, 3, 2), lambda lr, o: lr.CosineAnnealingWarmRestarts(o, 3, 2), 40),
+    ("restarts_3", s.cosine_restarts(0.5, 1, 3), lambda lr, o: lr.CosineAnnealingWarmRestarts(o, 1, 3), 40),
+    ("cyclic", s.cyclic(0.1, 0.5, 4, 7), lambda lr, o: lr.CyclicLR(o, 0.1, 0.5, 4, 7, cycle_momentum=False), 40),
+    (
+        "cyclic_2",
+        s.cyclic(0.1, 0.5, 5, mode="triangular2"),
+        lambda lr, o: lr.CyclicLR(o, 0.1, 0.5, 5, mode="triangular2", cycle_momentum=False),
+        40,
+    ),
+    (
+        "cyclic_range",
+        s.cyclic(0.1, 0.5, 5, 3, "exp_range", 0.9),
+        lambda lr, o: lr.CyclicLR(o, 0.1, 0.5, 5, 3, "exp_range", 0.9, cycle_momentum=False),
+        40,
+    ),
+    (
+        "inverse_sqrt",
+        s.inverse_sqrt(0.5, 5, start=0.1),
+        lambda lr, o: lr.LambdaLR(o, lambda t: 0.2 + 0.8 * t / 5 if t < 5 else (5 / t) ** 0.5),
+        40,
+    ),
+    ("custom", s.custom(0.5, lambda t: 0.9**t), lambda lr, o: lr.LambdaLR(o, lambda t: 0.9**t), 40),
+    (
+        "constant factor",
+        s.join([s.constant(0.1), s.constant(0.5)], [4]),
+        lambda lr, o: lr.ConstantLR(o, 0.2, 4),
+        40,
+    ),
+    (
         "warmup_cosine",
         s.warmup_cosine(0.5, 5, 30, start=0.05),
         lambda lr, o: lr.SequentialLR(o, [lr.LinearLR(o, 0.1, 1.0, 5), lr.CosineAnnealingLR(o, 25)], [5]),
@@ -66,6 +102,15 @@ def test_a_tensor_step_gives_the_same_rate_as_a_tensor(schedule: s.Schedule) -> 
         assert type(schedule(step)) is float
 
 
+def test_restarts_come_at_their_steps_and_not_one_later() -> None:
+    for growth in (2, 3, 10):
+        schedule, start = s.cosine_restarts(1.0, 5, growth), 0
+        for k in range(7):
+            assert schedule(start) == 1.0
+            start += 5 * growth**k
+            assert schedule(start - 1) < 0.2
+
+
 def test_after_its_end_a_schedule_stays_where_it_is() -> None:
     assert s.cosine(0.5, 10, 0.1)(1000) == 0.1
     assert s.warmup_cosine(0.5, 2, 10)(1000) == 0.0
@@ -89,6 +134,16 @@ def test_a_schedule_says_how_it_was_made() -> None:
         (lambda: s.exponential(0.1, "slow"), "exponential: gamma"),
         (lambda: s.cosine(0.1, 0), "cosine: total"),
         (lambda: s.warmup_cosine(0.1, 10, 10), "warmup_cosine: total must be a finite number of at least 11"),
+        (lambda: s.polynomial(0.1, 10, power=-1.0), "polynomial: power"),
+        (lambda: s.inverse_sqrt(0.1, 0), "inverse_sqrt: warmup"),
+        (
+            lambda: s.cosine_restarts(0.1, 5, growth=0.5),
+            "cosine_restarts: growth must be a finite number of at least 1",
+        ),
+        (lambda: s.cyclic(0.1, 0.5, mode="square"), "cyclic: mode must be 'triangular', 'triangular2' or 'exp_range'"),
+        (lambda: s.custom(0.1, 0.5), "custom: factor must be a function of the step, got 0.5"),
+        (lambda: s.one_cycle(0.1, 10, anneal="log"), "one_cycle: anneal must be 'cos' or 'linear'"),
+        (lambda: s.one_cycle(0.1, 10, warm_fraction=0.6, three_phase=True), "leaves no steps on one side of the peak"),
         (lambda: s.one_cycle(0.1, 10, warm_fraction=1.0), "leaves no steps on one side of the peak"),
         (lambda: s.join([s.constant(1.0)], [3]), "1 schedules need 0 increasing boundaries"),
         (lambda: s.join([s.constant(1.0), s.constant(2.0)], [0]), "increasing boundaries above 0"),
