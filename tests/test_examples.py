@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SHARED = {"common", "pictures", "table"}
+SHARED = {"characters", "common", "pictures", "table"}
+NEEDS = {"forecasting": "statsmodels"}  # beside what all examples need
 QUICK = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in {*SHARED, "digits_cnn"})
 
 
@@ -64,6 +65,7 @@ def test_the_convolutional_net_trains_on_idx_files_in_a_folder(tmp_path):
 def test_example_runs_a_few_steps(name, tmp_path):
     pytest.importorskip("sklearn", reason="data and peers come from scikit-learn (extra: examples)")
     pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
+    pytest.importorskip(NEEDS.get(name, "sklearn"), reason=f"{name}.py reads data that ship with it (extra: examples)")
     lines = run_example(f"{name}.py", "--quick", "--out", tmp_path / "out", folder=tmp_path)
     assert any("; target: " in line for line in lines), lines
 
