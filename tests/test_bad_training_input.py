@@ -250,8 +250,8 @@ CASES: list[Case] = [
         "NaN that a transform makes",
         lambda: train(transform=lambda batch, rng: (batch[0] / np.float32(0) * np.float32(0), batch[1])),
         TrainingError,
-        "the mean loss of epoch 1 is nan: the inputs of item 0 as the loader's transform made them hold NaN at [0] "
-        "(batch 0, row 0); leave such items out",
+        "the mean loss of epoch 1 is nan: the inputs of batch 0, as the loader's transform made them, hold NaN at "
+        "[0, 0]; leave such items out",
     ),
 ]
 
@@ -270,6 +270,17 @@ def test_a_loss_that_diverges_on_good_data_blames_no_item() -> None:
     inputs = np.full((9, 3), 1e30, np.float32)
     with pytest.raises(TrainingError, match=r"^the mean loss of epoch \d+ is (nan|inf): lower the learning rate, clip"):
         train(inputs, np.arange(9) % 2, epochs=3)
+
+
+def test_batches_of_tensors_and_of_other_things_are_looked_through() -> None:
+    data = ArrayDataset(np.ones((4, 3), np.float32), np.arange(4) % 2)
+
+    def transform(batch: Any, rng: np.random.Generator) -> Any:
+        return ag.tensor(batch[0], requires_grad=True) * float("nan"), batch[1]
+
+    loader = DataLoader(data, batch_size=2, transform=transform)
+    with pytest.raises(TrainingError, match=r"the inputs of batch 0, as .* hold NaN at \[0, 0\]"):
+        train(loader=loader)
 
 
 def test_a_missing_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
