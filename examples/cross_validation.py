@@ -36,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     X, y = load_digits(return_X_y=True)
     if args.quick:
-        X, y = X[:300], y[:300]
+        X, y, args.folds = X[:300], y[:300], 2
     X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, stratify=y, random_state=args.seed)
     folds = StratifiedKFold(args.folds, shuffle=True, random_state=args.seed)
     network = NeuralNetClassifier(
