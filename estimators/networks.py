@@ -44,7 +44,7 @@ def multilayer_perceptron(
             f"activation must be one of {sorted(ACTIVATIONS)} or a function that makes a module, as nn.ELU does; "
             f"got {activation!r}"
         )
-    if isinstance(hidden_sizes, str) or not isinstance(hidden_sizes, Sequence):
+    if not isinstance(hidden_sizes, tuple | list):
         raise ArgumentError(f"hidden_sizes must be a tuple of layer sizes, as in (100,), got {hidden_sizes!r}")
     layers: list[nn.Module] = []
     width = in_features

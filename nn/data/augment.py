@@ -137,7 +137,9 @@ class Normalize:
     def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:
         self.mean, self.std = (np.asarray(x, np.float64).reshape(-1, 1, 1) for x in (mean, std))
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
-            raise ArgumentError(f"Normalize needs finite means and standard deviations above 0, got {mean} and {std}")
+            raise ArgumentError(
+                f"Normalize needs finite means and standard deviations above 0, got {mean!r} and {std!r}"
+            )
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         images = _images("Normalize", batch)
