@@ -1,6 +1,6 @@
 """Optimizers, schedules and gradient clipping."""
 
-from . import schedules
+from . import hogwild, schedules
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -41,5 +41,6 @@ __all__ = [
     "Rprop",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "hogwild",
     "schedules",
 ]
