@@ -1,7 +1,7 @@
 """Neural-network modules under PyTorch's names, arguments, defaults and state_dict layout.
 
 Beside the layers: ``functional``, ``init``, ``summary``, ``gradient_flow``. Data sets: ``nn.data``; the
-training loop: ``nn.training``.
+training loop: ``nn.training``; figures of merit: ``nn.metrics``.
 """
 
 from . import functional, init, utils
