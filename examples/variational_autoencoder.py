@@ -1,6 +1,6 @@
 """A variational autoencoder of binary images, and new images from it.
 
-    python examples/variational_autoencoder.py [--latent 20] [--epochs 15]
+    python examples/variational_autoencoder.py [--latent 20] [--epochs 10]
 
 Fashion-MNIST's grey values are probabilities of a bit: training draws the bits anew in every step, the test set has
 one fixed draw. Reported are the ELBO on test images and, closer to log p(x), the bound from 100 importance samples.
@@ -32,7 +32,7 @@ def independent_bits(images: np.ndarray, labels: np.ndarray, test: np.ndarray) -
 
 
 def main() -> None:
-    parser = common.arguments(__doc__, epochs=15)
+    parser = common.arguments(__doc__, epochs=10)
     parser.add_argument("--latent", type=int, default=20)
     args = parser.parse_args()
     (images, labels), (test_images, _) = (part.arrays for part in common.clothes(args, flat=True))
