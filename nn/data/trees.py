@@ -58,9 +58,9 @@ class Tree:
     def nested(cls, expression: Any, vocabulary: Mapping[Any, int], label: Label | None = None) -> Tree:
         """The tree of nested tuples (or lists) whose leaves are words.
 
-        vocabulary: word -> token. A tuple of more than two is folded from the left, from ("max", 2, 9) to (("max", 2), 9),
-        as in ListOps and in grammars where an operator takes its arguments one by one. label: a function of a leaf or
-        of a whole tuple that gives its label, or None; what folding makes has none.
+        vocabulary: word -> token. A tuple of more than two is folded from the left, ("max", 2, 9) is (("max", 2), 9),
+        as in ListOps and in grammars where operators take arguments one by one. label: a function of a leaf or of a
+        whole tuple that gives its label, or None; what folding makes has none.
 
         Raises DataError for a word that is not in the vocabulary, a tuple of less than two, a list within itself.
 
