@@ -33,6 +33,14 @@ class Block(NamedTuple):
     places: dict[str, Place]
 
 
+class _Memory(SharedMemory):
+    """Shared memory that lets go of its mapping when the last array of it is gone, if somebody still holds one."""
+
+    def close(self) -> None:
+        with contextlib.suppress(BufferError):
+            super().close()
+
+
 class SharedArrays:
     """Copies of arrays in one block of shared memory, by name; leaving the ``with`` frees it.
 
@@ -53,7 +61,7 @@ class SharedArrays:
             places[name] = Place(array.shape, array.dtype, size)
             size += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
         _check_free(size)
-        self._hold(SharedMemory(create=True, size=max(size, 1)), places, owner=True)
+        self._hold(_Memory(create=True, size=max(size, 1)), places, owner=True)
         try:
             for name, array in arrays.items():
                 self[name][...] = array
@@ -65,10 +73,10 @@ class SharedArrays:
     def attached(cls, block: Block) -> SharedArrays:
         """The arrays of another process."""
         self = cls.__new__(cls)
-        self._hold(SharedMemory(block.memory), block.places, owner=False)
+        self._hold(_Memory(block.memory), block.places, owner=False)
         return self
 
-    def _hold(self, memory: SharedMemory, places: dict[str, Place], *, owner: bool) -> None:
+    def _hold(self, memory: _Memory, places: dict[str, Place], *, owner: bool) -> None:
         self._memory, self._owner = memory, owner
         self.block = Block(memory.name, places)
         # frombuffer holds on to the memory, so that it cannot go while an array of it is there
@@ -87,13 +95,12 @@ class SharedArrays:
         self.close()
 
     def close(self) -> None:
-        """Let go of the memory; its owner frees it too. The arrays must not be used afterwards."""
+        """Let go of the memory; its owner frees it too. Arrays that somebody still holds stay readable."""
         self.arrays = {}
         if self._owner:
             self._owner = False
             self._memory.unlink()
-        with contextlib.suppress(BufferError):  # somebody still holds an array: the memory goes when that goes
-            self._memory.close()
+        self._memory.close()
 
 
 def _view(whole: np.ndarray, place: Place) -> np.ndarray:

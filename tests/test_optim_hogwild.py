@@ -160,9 +160,9 @@ def test_shared_memory_is_freed_whatever_is_held() -> None:
         assert (shared["b"].shape, shared["c"].dtype, shared["c"].item()) == ((0, 2), "float16", 1.5)
         assert held.ctypes.data % 64 == 0
     assert not blocks() - before
-    assert held.tolist() == [0, 1, 2]  # what is held stays readable, and goes with who holds it
-    del held
     shared.close()
+    del shared
+    assert held.tolist() == [0, 1, 2]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared memory is no folder here")
