@@ -32,7 +32,7 @@ def sums(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, 10 ** rng.integers(1, DIGITS + 1, (4 * count, 2)))
     _, first = np.unique(np.sort(drawn, axis=1), axis=0, return_index=True)
-    pairs = drawn[np.sort(first)[:count]]
+    pairs = rng.permutation(drawn[np.sort(first)[:count]])  # small numbers are drawn early, and then not again
     questions = "".join(f"{f'{a}+{b}':<{QUESTION}}"[::-1] for a, b in pairs)
     answers = "".join(f"{a + b:<{ANSWER}}" for a, b in pairs)
     one_hot = np.eye(len(CHARACTERS), dtype=np.float32)
@@ -78,7 +78,7 @@ def show(model: EncoderDecoder, validation: ArrayDataset, device: str) -> None:
 
 
 def main() -> None:
-    parser = common.arguments(__doc__, epochs=100)
+    parser = common.arguments(__doc__, epochs=30)
     parser.add_argument("--cell", choices=["lstm", "gru", "rnn", "all"], default="all")
     args = parser.parse_args()
     count, held = (640, 128) if args.quick else (50_000, 5_000)

@@ -23,9 +23,9 @@ from autograd_core import nn
 from autograd_core.nn.data import DataLoader, windows
 from autograd_core.nn.models import GPT, RecurrentLanguageModel
 
-CONTEXT, WIDTH, HEADS, LAYERS = 256, 64, 4, 2
-BATCH, RATE = 4, 4e-3
-EMBEDDING, HIDDEN = 32, 144  # of the LSTM
+CONTEXT, WIDTH, HEADS, LAYERS = 128, 64, 2, 2
+BATCH, RATE = 4, 5e-3
+EMBEDDING, HIDDEN = 32, 140  # of the LSTM
 
 
 def stateless(model: GPT) -> Any:
@@ -48,7 +48,7 @@ def bits(model: GPT, text: np.ndarray, device: str) -> float:
 
 
 def main() -> None:
-    args = common.arguments(__doc__, epochs=3).parse_args()
+    args = common.arguments(__doc__, epochs=2).parse_args()
     symbols, text, test = characters.corpus(args.quick)
     gpt = GPT(len(symbols), CONTEXT, WIDTH, HEADS, LAYERS).to(args.device)
     lstm = RecurrentLanguageModel(len(symbols), EMBEDDING, HIDDEN).to(args.device)

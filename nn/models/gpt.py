@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from autograd_core.context import no_grad
 from autograd_core.errors import ShapeError
+from autograd_core.ops import creation
 from autograd_core.ops.joining import concat
 from autograd_core.ops.linear_algebra import linear
 from autograd_core.tensor import Tensor
@@ -31,13 +34,16 @@ class GPT(Module):
     input: (B, T) whole numbers below ``vocabulary``, T from 1 to ``context``; scores: (B, T, vocabulary), whose softmax
     is p(symbol t + 1 | symbols up to t). width: features of x, which ``heads`` divides; 4 width lie between the linear
     maps. dropout: of embeddings, weights of attention and parts, in training. tied: W is the table of embeddings, else
-    a map of its own without bias. Matrices and tables begin with normal numbers of standard deviation 0.02, those that
-    write into x (``out_proj``, ``linear2``) with 0.02 / sqrt(2 layers); biases with zeros. Raises ShapeError for
-    sequences of length zero or longer than ``context``.
+    a map of its own without bias.
 
-    Radford et al., Improving language understanding by generative pre-training, 2018, and Language models are
-    unsupervised multitask learners, 2019; tied: Press and Wolf, Using the output embedding to improve language models,
-    2017.
+    Matrices begin Xavier normal, those that write into x (``out_proj``, ``linear2``) divided by sqrt(2 layers), biases
+    with zeros; embeddings with normal numbers of standard deviation 1/sqrt(width). Positions are learnt, and begin as
+    sinusoids of that size: the same distance looks alike everywhere, and a small net is spared learning that first.
+    Raises ShapeError for sequences of length zero or longer than ``context``.
+
+    Radford et al., Improving language understanding by generative pre-training, 2018; parts that write into x:
+    Radford et al., Language models are unsupervised multitask learners, 2019; sinusoids: Vaswani et al., Attention is
+    all you need, 2017; tied: Press and Wolf, Using the output embedding to improve language models, 2017.
 
     >>> import autograd_core as ag
     >>> from autograd_core.nn.models import GPT
@@ -77,14 +83,20 @@ class GPT(Module):
 
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
+        width = self.token.weight.shape[1]
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 init.zeros_(parameter)
             elif len(parameter.shape) == 1:
                 init.ones_(parameter)
+            elif parameter is self.token.weight:
+                init.normal_(parameter, std=width**-0.5)
+            elif parameter is self.position.weight:
+                start = creation.asarray(sinusoids(*parameter.shape), device=parameter.device)
+                parameter.assign_(start.astype(parameter.dtype))
             else:
                 into = name.endswith(("out_proj.weight", "linear2.weight"))
-                init.normal_(parameter, std=0.02 / math.sqrt(2 * len(self.layers)) if into else 0.02)
+                init.xavier_normal_(parameter, gain=(2 * len(self.layers)) ** -0.5 if into else 1.0)
 
     def forward(self, input: Any) -> Tensor:
         symbol = symbols("GPT", input, self.token.weight.device)
@@ -114,3 +126,10 @@ class GPT(Module):
                 following = drawn(self(sequence[:, -self.context :])[:, -1], temperature)
                 sequence = concat([sequence, following.astype(sequence.dtype)], axis=1)
             return sequence[:, start:].astype("int64")
+
+
+def sinusoids(steps: int, width: int) -> np.ndarray:
+    """(steps, width): sines and cosines in turn, wave lengths from 2 pi to 20000 pi; of a mean square 1/width."""
+    angles = np.arange(steps)[:, None] * 10000.0 ** (-np.arange(0, width, 2) / width)
+    both = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(steps, -1)[:, :width]
+    return both * math.sqrt(2 / width)
