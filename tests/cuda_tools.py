@@ -9,6 +9,7 @@ from typing import Any
 
 import cuda_code
 import fake_cupy
+import numpy as np
 
 import autograd_core as ag
 from autograd_core import backend as registry
@@ -27,19 +28,49 @@ def fake_devices() -> Iterator[fake_cupy.Machine]:
     """Devices "cuda" and "cuda:1" of the fake, whatever this machine has."""
     with fake_cupy.installed() as machine, _registered_anew():
         machine.host_code = cuda_code.body
-        for kind in ("float", "double"):  # met in too many tests to compile for the host; test_cuda_indexing does
-            machine.bodies[f"sum_by_index_{kind}"] = _sum_by_index
+        machine.bodies |= SUMS_BY_INDEX
         yield machine
 
 
+def _sort_runs(grid: tuple, block: tuple, arguments: list[Any]) -> None:
+    indices, keys, n, length = arguments
+    assert n <= grid[0] * 4 * block[0]
+    places = np.where((indices >= 0) & (indices < length), indices, 0xFFFFFFFF).astype(np.uint64)
+    keys[:] = places << np.uint64(32) | np.arange(n, dtype=np.uint64)
+    for run in range(0, n, 1024):
+        keys[run : run + 1024].sort()
+
+
+def _merge_runs(grid: tuple, block: tuple, arguments: list[Any]) -> None:
+    keys, other, n, length = arguments
+    assert n <= grid[0] * block[0]
+    for pair in range(0, n, 2 * length):
+        other[pair : pair + 2 * length] = np.sort(keys[pair : pair + 2 * length])
+
+
+def _find_starts(grid: tuple, block: tuple, arguments: list[Any]) -> None:
+    keys, starts, _, length = arguments
+    assert length < grid[0] * block[0]
+    starts[:] = np.searchsorted(keys >> np.uint64(32), np.arange(length + 1, dtype=np.uint64))
+
+
 def _sum_by_index(grid: tuple, block: tuple, arguments: list[Any]) -> None:
-    """What the kernel of that name does."""
-    values, order, starts, sums, n, length, inner, size = arguments
+    values, keys, starts, sums, n, length, inner, size = arguments
     assert sums.size == size <= grid[0] * block[0]
-    taken = values.reshape(-1, n, inner)[:, order]
+    taken = values.reshape(-1, n, inner)[:, (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)]
     found = sums.reshape(-1, length, inner)
     for row, (start, end) in enumerate(pairwise(starts)):
         found[:, row] = taken[:, start:end].sum(axis=1)
+
+
+# What the kernels of these names do: met in too many tests to compile for the host; test_cuda_indexing does.
+SUMS_BY_INDEX = {
+    "sort_runs": _sort_runs,
+    "merge_runs": _merge_runs,
+    "find_starts": _find_starts,
+    "sum_by_index_float": _sum_by_index,
+    "sum_by_index_double": _sum_by_index,
+}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from cuda_offline import ARCHITECTURES, compiled, needs_nvrtc
 from cuda_tools import fake_devices
 
 import autograd_core as ag
-from autograd_core.backends.cuda.sums_by_index import CODE
+from autograd_core.backends.cuda.sums_by_index import CODE, SumsByIndex
 
 
 @pytest.fixture
@@ -28,35 +28,31 @@ def added(values: np.ndarray, indices: np.ndarray, length: int) -> np.ndarray:
     return sums
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [("float", np.float32), ("double", np.float64)])
-def test_the_kernel_adds_in_order(machine: fake_cupy.Machine, kind: str, dtype: type) -> None:
+@pytest.mark.parametrize(("n", "dtype"), [(23, np.float64), (1025, np.float32), (3100, np.float32)])
+def test_the_kernels_add_in_order(machine: fake_cupy.Machine, n: int, dtype: type) -> None:
     cuda_host.needs_compiler()
-    import cupy
-
-    outer, n, inner, length = 2, 23, 3, 7
-    entry = f"""
-    extern "C" __global__ void entry(const {kind} *v, const long long *order, const long long *starts, {kind} *y)
-    {{
-        sum_by_index<{kind}>(v, order, starts, y, {n}, {length}, {inner}, {outer * length * inner});
-    }}
-    """
-    kernel = cupy.RawModule(code=CODE + entry).get_function("entry")  # its sizes are known, as the host asks
+    machine.bodies.clear()
+    outer, inner, length = 2, 3, 7
     rng = np.random.default_rng(0)
     values = rng.standard_normal((outer, n, inner)).astype(dtype)
     indices = rng.integers(0, length - 1, n)  # nothing in the last row
-    order = np.argsort(indices, kind="stable")
-    starts = np.searchsorted(indices[order], np.arange(length + 1))
-    sums = cupy.full((outer, length, inner), np.nan, dtype)
-    for blocks, threads in ((1, 64), (2, 32), (1, 32)):
-        kernel((blocks,), (threads,), (*map(cupy.asarray, (values, order, starts)), sums))
-        assert sums.get().tobytes() == added(values, indices, length).tobytes()
+    indices[[3, 17]] = -1, length  # which are left out
+    within = (indices >= 0) & (indices < length)
+    device = ag.asarray(values, device="cuda").data, ag.asarray(indices, device="cuda").data
+    backend = ag.backend.get_device("cuda").backend
+    with backend.queue(0):
+        sums = SumsByIndex(backend._cupy)(*device, outer, length, inner)
+    expected = added(values[:, within], indices[within], length)
+    assert backend.to_numpy(sums).tobytes() == expected.tobytes()
+    assert machine.launches["merge_runs"] == {23: 0, 1025: 1, 3100: 2}[n]
+    assert not machine.synchronizations["Stream.synchronize"] > 1
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_kernel_compiles_and_keeps_its_sums_in_registers(architecture: str) -> None:
     needs_nvrtc()
     found = compiled(CODE, architecture)
-    assert sorted(found) == ["sum_by_index_double", "sum_by_index_float"]
+    assert sorted(found) == ["find_starts", "merge_runs", "sort_runs", "sum_by_index_double", "sum_by_index_float"]
     assert not any(kernel.spilled or kernel.stack for kernel in found.values())
 
 

@@ -1,7 +1,7 @@
 """Sums by index in an order that is known: the same bits every time, which atomic additions do not give.
 
 Indices are sorted, equal ones in the order they came in, and each sum is made by one thread, one addend after another.
-Not yet run on hardware.
+Nothing is asked of the device, so that sums can be captured in a CUDA graph. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -9,34 +9,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-THREADS = 256
+from .native.source import OPTIONS, functions
+
+CODE = functions("sums_by_index")
+THREADS, RUN = 256, 1024  # of a block, and keys that it sorts
 MOST_BLOCKS = 1 << 16
-
-CODE = """
-template <typename T>
-__device__ void sum_by_index(const T *values, const long long *order, const long long *starts, T *sums, long long n,
-                             long long length, long long inner, long long size)
-{
-    const long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {
-        const long long column = i % inner, row = i / inner % length, outer = i / (inner * length);
-        const T *from = values + outer * n * inner + column;
-        T sum = 0;
-        for (long long k = starts[row]; k < starts[row + 1]; ++k) sum += from[order[k] * inner];
-        sums[i] = sum;
-    }
-}
-
-#define SUM_BY_INDEX(T)                                                                                            \\
-    extern "C" __global__ void sum_by_index_##T(const T *values, const long long *order, const long long *starts,  \\
-                                                T *sums, long long n, long long length, long long inner,           \\
-                                                long long size)                                                    \\
-    {                                                                                                              \\
-        sum_by_index<T>(values, order, starts, sums, n, length, inner, size);                                      \\
-    }
-SUM_BY_INDEX(float)
-SUM_BY_INDEX(double)
-"""
 
 
 class SumsByIndex:
@@ -47,7 +24,7 @@ class SumsByIndex:
 
     @cached_property
     def _module(self) -> Any:
-        return self._cupy.RawModule(code=CODE, options=("--std=c++17",))
+        return self._cupy.RawModule(code=CODE, options=OPTIONS)
 
     def __call__(self, values: Any, indices: Any, outer: int, length: int, inner: int) -> Any:
         """sums[o, r, i] of values[o, k, i] over all k with indices[k] = r, flat; indices out of range are left out.
@@ -57,15 +34,30 @@ class SumsByIndex:
         cupy, dtype = self._cupy, values.dtype
         if not values.size:
             return cupy.zeros(outer * length * inner, dtype)
-        order = cupy.argsort(indices)
-        starts = cupy.searchsorted(indices[order], cupy.arange(length + 1))
+        keys, starts = self._sorted(cupy.ascontiguousarray(indices), length)
         addends = cupy.ascontiguousarray(values).reshape(-1)
         if dtype.kind == "c":
             addends, inner = addends.view(addends.real.dtype), 2 * inner
         sums = cupy.empty(outer * length * inner, addends.dtype)
-        kernel = self._module.get_function(
-            "sum_by_index_double" if addends.dtype.itemsize == 8 else "sum_by_index_float"
-        )
-        blocks = min(-(-sums.size // THREADS), MOST_BLOCKS)
-        kernel((blocks,), (THREADS,), (addends, order, starts, sums, indices.size, length, inner, sums.size))
+        name = "sum_by_index_double" if addends.dtype.itemsize == 8 else "sum_by_index_float"
+        self._launch(name, sums.size, addends, keys, starts, sums, indices.size, length, inner, sums.size)
         return sums.view(dtype)
+
+    def _sorted(self, indices: Any, length: int) -> tuple[Any, Any]:
+        """Keys in order, and where those of each place begin."""
+        cupy, n = self._cupy, indices.size
+        keys = cupy.empty(n, "uint64")
+        self._launch("sort_runs", -(-n // RUN) * THREADS, indices, keys, n, length)
+        other, run = (cupy.empty(n, "uint64") if n > RUN else None), RUN
+        while run < n:
+            self._launch("merge_runs", n, keys, other, n, run)
+            keys, other, run = other, keys, 2 * run
+        starts = cupy.empty(length + 1, "int64")
+        self._launch("find_starts", length + 1, keys, starts, n, length)
+        return keys, starts
+
+    def _launch(self, name: str, threads: int, *arguments: Any) -> None:
+        """Threads of ``sum_by_index`` take several turns, if there is more to do; those of others take one."""
+        blocks = -(-threads // THREADS)
+        blocks = min(blocks, MOST_BLOCKS) if name.startswith("sum") else blocks
+        self._module.get_function(name)((blocks,), (THREADS,), arguments)
