@@ -87,7 +87,7 @@ def optimised(args: argparse.Namespace, start: np.ndarray, loss: Callable[[ag.Te
         return value
 
     take = ag.compile(step) if args.compile else step
-    for i in range(3 if args.quick else args.steps):
+    for i in range(2 if args.quick else args.steps):
         value = take()
         if i % 100 == 0:
             print(f"  step {i}: {float(value):.4f}")

@@ -13,7 +13,8 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHARED = {"characters", "common", "pictures", "table"}
 NEEDS = {"forecasting": "statsmodels"}  # beside what all examples need
-QUICK = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in {*SHARED, "digits_cnn"})
+ALONE = {"digits_cnn", "convolutional_net"}  # run by tests of their own
+QUICK = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in SHARED | ALONE)
 
 
 def run_example(name: str, *arguments: object, folder: Path) -> list[str]:
