@@ -15,6 +15,7 @@ import characters
 import common
 import numpy as np
 
+from autograd_core.backends.cpu.native.team import threads
 from autograd_core.nn.data import Characters, DataLoader, streams
 from autograd_core.nn.models import RecurrentLanguageModel
 
@@ -71,7 +72,7 @@ def sample(model: Any, symbols: Characters, prompt: str, length: int, temperatur
 
 
 def main() -> None:
-    parser = common.arguments(__doc__, epochs=2)
+    parser = common.arguments(__doc__, epochs=1)
     parser.add_argument("--cell", choices=["lstm", "gru"], default="lstm")
     parser.add_argument("--peer", action="store_true", help="train the same in PyTorch, step by step")
     args = parser.parse_args()
@@ -82,20 +83,22 @@ def main() -> None:
     model = learners["ours"].model
     if args.peer:
         learners["PyTorch"] = peer(model, args.cell)
+        learners["PyTorch"].lib.set_num_threads(threads())
     seen = train(learners, text, args.epochs)
     bits = {name: learner.bits(test, empty(learner, 8)) for name, learner in learners.items()}
     print(sample(model, symbols, "    def ", 40 if args.quick else 400, temperature=0.6))
 
-    name, difference = args.cell.upper(), abs(bits["ours"] - bits.get("PyTorch", np.nan))
-    steps = {name: f"{1e3 * min(learner.seconds):.1f} ms" for name, learner in learners.items()}
-    counts = f"{sum(p.size for p in model.parameters()):,} parameters, {seen / 1e6:.1f} million characters seen"
+    steps = {name: f"its fastest step {1e3 * min(learner.seconds):.1f} ms" for name, learner in learners.items()}
+    count = f"{threads()} thread{'s' if threads() > 1 else ''}"
+    counts = f"{sum(p.size for p in model.parameters()):,} parameters, {seen / 1e6:.2f} million characters seen"
+    difference = abs(bits["ours"] - bits["PyTorch"]) if args.peer else np.inf
     common.Row(
-        network=f"Character model, {name} of {HIDDEN}: truncated BPTT, clipping",
+        network=f"Character model, {args.cell.upper()} of {HIDDEN}: truncated BPTT, clipping",
         data=characters.described(text, test),
-        result=f"{bits['ours']:.3f} bits per character ({counts}); a step takes {steps['ours']}",
+        result=f"{bits['ours']:.4f} bits per character ({counts}), {steps['ours']}",
         target="within 0.01 of PyTorch's bits per character after equal steps",
         met=difference <= 0.01,
-        peer=f"PyTorch {bits['PyTorch']:.3f}, difference {difference:.4f}; a step takes {steps['PyTorch']}"
+        peer=f"PyTorch {bits['PyTorch']:.4f} ({difference:.4f} from ours), {steps['PyTorch']}, both on {count}"
         if args.peer
         else "",
     ).report(args, f"language_model_{args.cell}")
