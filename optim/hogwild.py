@@ -223,12 +223,12 @@ def _results(team: list[tuple[Any, Any]]) -> list[Any]:
     results: dict[int, Any] = {}
     while len(results) < len(team):
         waiting = {receiver: i for i, (_, receiver) in enumerate(team) if i not in results}
-        for receiver in connection.wait(list(waiting)):
-            index = waiting[receiver]
+        for ready in connection.wait(list(waiting)):
+            index = waiting[ready]
+            process, receiver = team[index]
             try:
                 done, answer = receiver.recv()
             except EOFError:
-                process = team[index][0]
                 process.join(PATIENCE)
                 raise WorkerError(
                     f"hogwild.train: worker {index} ended with exit code {process.exitcode} and no result. Was it "

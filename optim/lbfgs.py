@@ -195,8 +195,10 @@ class LBFGS(Optimizer):
             curvature = float(_dot(y, s))
             # a negative one would make H indefinite, and its direction lead uphill
             if curvature > 1e-10:
-                for kept, new in ((memory.old_dirs, y), (memory.old_stps, s), (memory.ro, 1.0 / curvature)):
-                    kept.append(new)
+                memory.old_dirs.append(y)
+                memory.old_stps.append(s)
+                memory.ro.append(1.0 / curvature)
+                for kept in (memory.old_dirs, memory.old_stps, memory.ro):
                     del kept[:-history_size]
                 memory.H_diag = curvature / float(_dot(y, y))
         q, along = -gradient, []
@@ -222,7 +224,7 @@ class LBFGS(Optimizer):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """As any optimizer's, from ``state_dict()`` here or in PyTorch."""
         entries = state_dict.get("state") if isinstance(state_dict, Mapping) else None
-        entry = next(iter(entries.values()), {}) if isinstance(entries, Mapping) else {}
+        entry: Any = next(iter(entries.values()), {}) if isinstance(entries, Mapping) else {}
         memory = self._read_memory(entry) if isinstance(entry, Mapping) else Memory()
         super().load_state_dict({**state_dict, "state": {}} if isinstance(entries, Mapping) else state_dict)
         self.memory = memory

@@ -66,9 +66,9 @@ class ReduceLROnPlateau:
         for name, (value, limit) in numbers.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < limit:
                 raise ArgumentError(f"ReduceLROnPlateau: {name} must be a number in [0, {limit:g}), got {value!r}")
-        for name, value, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
-            if value not in known:
-                raise ArgumentError(f"ReduceLROnPlateau: {name} must be {known[0]!r} or {known[1]!r}, got {value!r}")
+        for name, word, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
+            if word not in known:
+                raise ArgumentError(f"ReduceLROnPlateau: {name} must be {known[0]!r} or {known[1]!r}, got {word!r}")
         self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode
         self.factor, self.min_lr, self.eps = factor, min_lr, eps
         self.patience, self.cooldown = patience, cooldown

@@ -80,7 +80,7 @@ class SharedArrays:
         self._memory, self._owner = memory, owner
         self.block = Block(memory.name, places)
         # frombuffer holds on to the memory, so that it cannot go while an array of it is there
-        whole = np.frombuffer(memory.buf, np.uint8)
+        whole = np.frombuffer(memoryview(memory.buf or b""), np.uint8)
         self.arrays = {name: _view(whole, place) for name, place in places.items()}
 
     def __getitem__(self, name: str) -> np.ndarray:
