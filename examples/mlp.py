@@ -5,8 +5,8 @@
 One network for each regularisation named (all of them unless told), from the same beginning on the same batches: L1
 adds the sum of absolute weights to the loss, L2 the sum of their squares, through ``fit(penalty=)``; dropout is a layer
 of the network. 5,000 training images are held out for the curves in --out, which show how far held-out and training
-loss come apart, the less the stronger the regularisation; the test images are looked at once, after each training. The data set's own table has 88.3% for hidden
-layers of 256, 128 and 100 units.
+loss come apart: the less, the stronger the regularisation; the test images are looked at once, after each training.
+The data set's own table has 88.3% for hidden layers of 256, 128 and 100 units.
 """
 
 from __future__ import annotations
