@@ -78,7 +78,7 @@ def show(model: EncoderDecoder, validation: ArrayDataset, device: str) -> None:
 
 
 def main() -> None:
-    parser = common.arguments(__doc__, epochs=30)
+    parser = common.arguments(__doc__, epochs=15)
     parser.add_argument("--cell", choices=["lstm", "gru", "rnn", "all"], default="all")
     args = parser.parse_args()
     count, held = (640, 128) if args.quick else (50_000, 5_000)

@@ -77,7 +77,7 @@ def test_a_state_that_is_carried_on_joins_pieces_of_a_sequence(cell):
     assert all(np.allclose(a.numpy(), b.numpy(), atol=1e-6) for a, b in zip(state, last, strict=True))
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_truncated_backpropagation_gives_the_same_steps_compiled_and_not(cell):
     def losses(compiled: bool) -> list[float]:
         with ag.random.fork(0):
