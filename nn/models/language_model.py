@@ -63,7 +63,7 @@ class RecurrentLanguageModel(Module):
 
     def initial_state(self, batch: int) -> State:
         """Zeros, for so many sequences."""
-        weight = self.recurrent.weight_hh_l0
+        weight = self.embedding.weight
         shape = (self.recurrent.num_layers, batch, self.recurrent.hidden_size)
         return tuple(creation.zeros(shape, dtype=weight.dtype, device=weight.device) for _ in range(self.parts))
 
