@@ -237,7 +237,7 @@ class LBFGS(Optimizer):
         problems: list[str] = []
 
         def vector(name: str, value: Any) -> Tensor:
-            array = np.asarray(value.data if isinstance(value, Tensor) else value)
+            array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
             if array.shape != (size,):
                 problems.append(f"{name!r} has shape {array.shape}; all parameters together are ({size},)")
             return ag.asarray(array, dtype=template.dtype, device=template.device, copy=True)
