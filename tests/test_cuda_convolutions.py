@@ -206,3 +206,13 @@ def test_kernels_compile_without_spills(combination: tuple[str, str, str, str]) 
     assert one_by_one is not (layer == "pointwise" and kind != "weight")
     if kind == "forward":
         assert main.ptx.count("st.global.v2") > 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_cut_compiles_without_spills(mode: str, pytestconfig: pytest.Config) -> None:
+    needs_nvrtc()
+    every = pytestconfig.getoption("--every-case")
+    number = MODES.index(mode)
+    for cut in CUTS if every else CUTS[:1]:
+        for kind in KINDS if every else KINDS[number : number + 1]:
+            kernels(case(kind, LAYERS["3x3"], cut, mode=mode, few=False), ARCHITECTURES[number])

@@ -226,7 +226,7 @@ def weights(problem: Convolution) -> int:
 
 @lru_cache(1024)
 def best_cut(problem: Convolution) -> Cut:
-    """The fastest by the estimate; the same on every GPU, and so are the order of sums and the results."""
+    """The fastest by the estimate; the same on every GPU, and so is the order of sums."""
     found = [cut._replace(splits=splits(problem, grid(problem, cut), FEWEST * 16)) for cut in CUTS]
     return min(found, key=lambda cut: (cycles(problem, cut), cut))
 
