@@ -2,7 +2,8 @@
 
 Compiled code does not run Python again. What Python would read in the next call is compared instead: the variables that
 the function closes over, the globals that it names, those of the functions that it calls by these names, the attributes
-of objects among them, and the attributes of modules. What was replaced, or is another number now, has the function
+of objects among them, and the attributes of modules; of the object of a method, those that the method's code names
+(attributes.py). What was replaced, or is another number now, has the function
 captured again; that costs one slow call, and gives the same compiled code if nothing of it mattered.
 
 The same list, looked at before and after a capture, shows what the function itself changes: a counter, a list that
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from ..tensor import Tensor
 from . import changes
+from .attributes import attributes_used
 
 PACKAGE = __name__.partition(".")[0]
 SCALARS = (bool, int, float, complex, str, bytes, type(None))
@@ -37,6 +39,7 @@ class Watch:
         self._changes, self._flags = changes.count, changes.flags
         self._places: list[tuple[str, Callable[[], Any], Any]] = []
         self._seen: set[int] = set()
+        self._noted: set[tuple[int, str]] = set()  # attributes of objects
         self._things = [(thing, thing.compile_guard()) for thing in things]
         self._visit(f)
 
@@ -55,7 +58,7 @@ class Watch:
 
     def _visit(self, f: Any) -> None:
         if isinstance(f, MethodType):
-            self._visit_object(f.__self__, type(f.__self__).__name__, DEEPEST)
+            self._visit_object(f.__self__, type(f.__self__).__name__, DEEPEST, f)
             f = f.__func__
         f = getattr(f, "__wrapped__", f)
         if not isinstance(f, FunctionType):
@@ -81,20 +84,29 @@ class Watch:
         else:
             self._visit_object(value, described, depth)
 
-    def _visit_object(self, obj: Any, described: str, depth: int) -> None:
-        """The attributes of an object of the user's; what is ours says itself when an attribute is set."""
+    def _visit_object(self, obj: Any, described: str, depth: int, method: MethodType | None = None) -> None:
+        """The attributes of an object of the user's; what is ours says itself when an attribute is set.
+
+        method: by which the object is reached, and not otherwise.
+        """
         attributes = getattr(obj, "__dict__", None)
         if not isinstance(attributes, dict) or isinstance(obj, (Tensor, type, ModuleType)) or id(obj) in self._seen:
             return
-        self._seen.add(id(obj))
         if hasattr(obj, "forward") and hasattr(obj, "modules"):  # a module: but lists within it can change unseen
+            self._seen.add(id(obj))
             for i, module in enumerate(obj.modules()):
                 for name, value in vars(module).items():
                     if isinstance(value, (list, dict, np.ndarray)) and not name.startswith("_"):
                         self._note(f"{described}: {name} of module {i}", _reader(vars(module), name), 0)
         elif depth and not _is_ours(type(obj).__module__):
+            used: Set[str] | None = None if method is None else attributes_used(method)
+            if used is None or not all(_is_told(attributes[name]) for name in used & attributes.keys()):
+                used = attributes.keys()
+                self._seen.add(id(obj))
             for name in list(attributes):
-                self._note(f"{described}.{name}", _reader(attributes, name), depth - 1)
+                if name in used and (id(obj), name) not in self._noted:
+                    self._noted.add((id(obj), name))
+                    self._note(f"{described}.{name}", _reader(attributes, name), depth - 1)
 
 
 class Draws:
@@ -133,6 +145,14 @@ def _contents(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # not yet filled
         return MISSING
+
+
+def _is_told(value: Any) -> bool:
+    """Whether all that a value may read elsewhere is found by a visit: not what a container or a partial hands on."""
+    if isinstance(value, (list, tuple, set, dict)):
+        items = [*value, *value.values()] if isinstance(value, dict) else value
+        return all(isinstance(x, (*SCALARS, Tensor, np.ndarray)) for x in items)
+    return not isinstance(value, partial)
 
 
 def _is_ours(module: str | None) -> bool:
