@@ -5,9 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import gpu, imports, overhead, suite
+from . import gpu, imports, kernels, losses, overhead, probes, suite
 
-BENCHMARKS = {"suite": suite, "overhead": overhead, "imports": imports, "gpu": gpu}
+BENCHMARKS = {
+    "suite": suite,
+    "losses": losses,
+    "overhead": overhead,
+    "imports": imports,
+    "gpu": gpu,
+    "probes": probes,
+    "kernels": kernels,
+}
 
 
 def main(argv: list[str] | None = None) -> None:

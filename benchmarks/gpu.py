@@ -1,227 +1,149 @@
-"""What a GPU does here: copies, products by math mode, launches, recurrent layers in one launch; and the tests on it.
+"""All that can be known of a GPU and of this project on it, in one report: ``make gpu-check``.
 
-``make gpu-check`` runs this and writes one JSON report. Every figure stands beside what it is compared with, from the
-same run. Without a usable CUDA device it says what is missing and ends with status 2; nothing is written then.
+First what is right or wrong, several processes at once: the op table, nn and optim on the device; the losses of every
+row beside the CPU's, with what captured steps wait for and allocate; the first steps of every row beside PyTorch's and
+JAX's. Then what takes how long, one after the other: probes, kernels that memory bounds, an LSTM against the CPU, the
+suite. Every part has a process and a time limit of its own, and the report is written whenever one ends: what fails, or
+is stopped, is named there and leaves what it has. Not yet run on hardware.
+
+Without a usable CUDA device it says what is missing and ends with status 2; nothing is written then.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import signal
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
+from . import recorded_tests
+from .contenders import PEERS
+from .gpu_summary import summary
+from .measure import machine, write_json
+from .parts import Part, left_json, run_stage
+from .usable import DEVICE, facts, need_device
+from .workloads import WORKLOADS
 
-import autograd_core as ag
-from autograd_core import nn
-
-from .measure import interleaved, machine, table, write_json
-
-DEVICE = "cuda"
-PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "numba-cuda", "torch", "jax", "nvidia-cublas", "nvidia-cuda-nvrtc")
+MINUTES = 7.5
+AGAINST_CPU = "lstm_charlm_h512_t64_b128"
+# What time may not suffice for comes last.
+ROWS = (
+    "lstm_charlm_h512_t64_b128",
+    "mlp_784_256_128_10_b128",
+    "cnn_mnist_b64",
+    "transformer_d128_l2_t64_b16",
+    "conv_bn_relu_64x32x32_b32",
+    "gru_h256_t64_b32",
+    "layernorm_softmax_8192x512",
+    "lstm_charlm_h256_t64_b32",
+    "deep_autoencoder_784_30_b256",
+    "elementwise_gelu_4M",
+    "transformer_d512_l4_t128_b64",
+    "mlp_1024_4096x3_1000_b1024",
+    "cnn_32x32_64_128_b256",
+    "lstm_charlm_h1024_t64_b128",
+    "addition_rnn_h128_b128",
+    "mlp_tiny_8_16_3_b16",
+    "tiny_chain_100ops",
+    "recursive_tree_64leaves_d64",
+)
 TESTS = {
     "operations": ["tests/test_ops.py", "--device", DEVICE],
     "nn and optim": ["tests", "-k", "test_nn or test_optim", "--device", DEVICE],
 }
-LISTED = 40  # failures of each run that the report names
+KINDS = ("tests", "losses", "numbers", "probes", "kernels", "lstm", "suite")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tests", metavar="FOLDER", help="a checkout whose tests are run on the device too")
-    parser.add_argument("--workers", type=int, default=8, help="processes that tests are shared among")
-    parser.add_argument("--minutes", type=float, default=6.0, help="after which no further tests are begun or go on")
+    parser.add_argument("--workers", type=int, default=6, help="processes that tests are shared among (default: 6)")
+    parser.add_argument("--at-once", type=int, default=6, help="parts that share the device, untimed (default: 6)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for all of it (default: {MINUTES})")
+    parser.add_argument("--parts", metavar="NAME,...", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--rows", metavar="NAME,...", default=",".join(ROWS), help="of the suite; (default: all)")
+    parser.add_argument("--peers", metavar="NAME,...", default=",".join(PEERS), help="(default: all), or none")
+    parser.add_argument("--math", default="tf32", help="of what is timed beside peers (default: tf32)")
 
 
 def run(args: argparse.Namespace) -> None:
-    missing = unusable()
-    if missing:
-        print(f"gpu: {missing}", file=sys.stderr)
-        raise SystemExit(2)
-    report: dict[str, Any] = {"machine": machine(), "gpu": facts()}
-    print(report["gpu"])
-    report["probes"] = probes(quick=args.quick)
-    for title, rows in report["probes"].items():
-        print("\n" + shown(title, rows))
-    if args.tests:
-        end = time.monotonic() + 60 * args.minutes
-        report["tests"] = {name: tested(Path(args.tests), given, args.workers, end) for name, given in TESTS.items()}
-        for name, counts in report["tests"].items():
-            print(f"{name}: {counts}")
-    write_json(args.json, report)
+    """SystemExit 1 if a part failed or was stopped; the report has what there is."""
+    begun = time.monotonic()
+    need_device("gpu")
+    wanted = args.parts.split(",")
+    if unknown := [name for name in wanted if name not in KINDS]:
+        raise SystemExit(f"gpu: no part is named {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    if unknown := [name for name in args.rows.split(",") if name not in WORKLOADS]:
+        raise SystemExit(f"gpu: no row is named {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
+    end = begun + 60 * args.minutes
+    report: dict[str, Any] = {"machine": machine(), "gpu": facts(DEVICE), "math": args.math, "parts": {}}
+    print(report["gpu"], flush=True)
+
+    def done(name: str, result: dict[str, Any]) -> None:
+        report["parts"][name] = result
+        report["seconds"] = round(time.monotonic() - begun, 1)
+        report["summary"] = summary(report)
+        write_json(args.json, report)
+        print(f"{report['seconds']:6.1f} s  {name}: {result['outcome']}, {result['seconds']} s", flush=True)
+
+    at_once, in_turn = plan(args, wanted)
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        # what is timed, and above all the suite, has what the others leave of the time
+        run_stage(at_once, max(1, args.at_once), begun + (0.4 if in_turn else 1.0) * (end - begun), done)
+        run_stage(in_turn, 1, end, done)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    print("\n" + "\n".join(report.get("summary", [])))
+    if failed := [name for name, result in report["parts"].items() if result["outcome"] != "done"]:
+        raise SystemExit(f"gpu: not all of it was done: {', '.join(failed)}")
 
 
-def unusable() -> str:
-    """Why there is no CUDA device; empty if there is one."""
-    (row,) = [row for row in ag.devices() if row.name == DEVICE]
-    return "" if row.available else row.reason
+def _stop(number: int, frame: Any) -> None:
+    raise SystemExit(f"gpu: ended by {signal.Signals(number).name}; the report has what there is")
 
 
-def facts() -> dict[str, Any]:
-    """The GPU, its driver, and the versions of what is loaded."""
-    cuda = ag.zeros(1, device=DEVICE).device.backend.xp.cuda
-    properties = cuda.runtime.getDeviceProperties(0)
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "name": properties["name"].decode(),
-        "compute capability": f"{properties['major']}.{properties['minor']}",
-        "multiprocessors": properties["multiProcessorCount"],
-        "memory": properties["totalGlobalMem"],
-        "driver": cuda.runtime.driverGetVersion(),
-        "runtime": cuda.runtime.runtimeGetVersion(),
-        "packages": versions,
-    }
+def plan(args: argparse.Namespace, wanted: list[str]) -> tuple[list[Part], list[Part]]:
+    """Parts that run at the same time, and those that have the machine to themselves."""
+    rows, limit = args.rows.split(","), 60 * args.minutes
+    quick = ["--quick"] if args.quick else []
+    beside = ["--peers", args.peers, "--math", args.math, "--together", "--patience", "75", *quick]
+    at_once, in_turn = [], []
+    if "tests" in wanted and args.tests:
+        at_once += [_tests(name, Path(args.tests), chosen, args.workers, limit) for name, chosen in TESTS.items()]
+    if "numbers" in wanted:
+        only = ["--rows", ",".join(rows), "--devices", DEVICE, "--rounds", "0", "--at-once", "3"]
+        at_once.append(_command("numbers", ["suite", *only, *beside], limit))
+    if "losses" in wanted:
+        names = [name for name in rows if WORKLOADS[name].on_hosts_too]
+        at_once += [_command(f"losses {name}", ["losses", "--rows", name, *quick], 0.4 * limit) for name in names]
+    in_turn += [_command(name, [name, *quick], 0.2 * limit) for name in ("probes", "kernels") if name in wanted]
+    if "lstm" in wanted and (AGAINST_CPU in rows or args.quick):
+        row = AGAINST_CPU if AGAINST_CPU in rows else rows[0]
+        both = ["--rows", row, "--devices", f"cpu,{DEVICE}", "--modes", "compiled", "--rounds", "3"]
+        peers = ["--peers", "none" if args.peers == "none" else "torch", *beside[2:]]
+        in_turn.append(_command("lstm", ["suite", *both, *peers], 0.25 * limit))
+    if "suite" in wanted:
+        most = ["--rows", ",".join(rows), "--devices", DEVICE, "--rounds", "5", "--seconds", "0.1"]
+        in_turn.append(_command("suite", ["suite", *most, *beside], limit))
+    return at_once, in_turn
 
 
-# ---------------------------------------------------------------------------------------------------- probes
+def _command(name: str, arguments: list[str], seconds: float) -> Part:
+    command = [sys.executable, "-P", "-X", "faulthandler", "-m", __package__, *arguments]
+    return Part(name, [*command, "--json", "{folder}/figures.json"], seconds, left_json("figures.json"))
 
 
-def probes(*, quick: bool) -> dict[str, dict[str, dict[str, float]]]:
-    """title -> row -> figure -> number; times in seconds."""
-    return {
-        "copy": copies(quick),
-        "products": products(quick),
-        "launch": launches(quick),
-        "recurrent": recurrent(quick),
-    }
-
-
-def timed(contestants: dict[str, Callable[[], Any]], quick: bool) -> dict[str, float]:
-    """Medians, the device waited for after every tenth call, so that launches overlap as they do in a step."""
-
-    def waited(call: Callable[[], Any]) -> Callable[[], None]:
-        def run() -> None:
-            for _ in range(10):
-                call()
-            ag.cuda.synchronize()
-
-        return run
-
-    found = interleaved({k: waited(f) for k, f in contestants.items()}, repeats=2 if quick else 15, target=0.02)
-    return {name: timing["median"] / 10 for name, timing in found.items()}
-
-
-def drawn(*shape: int) -> Any:
-    return ag.tensor(np.random.default_rng(0).standard_normal(shape, np.float32), device=DEVICE)
-
-
-def copies(quick: bool) -> dict[str, dict[str, float]]:
-    """One elementwise kernel over so many floats: seconds, and bytes a second, read and written."""
-    rows = {}
-    for n in (1 << 10, 1 << 20) if quick else (1 << 20, 1 << 24, 1 << 27):
-        x = drawn(n)
-        seconds = timed({"negative": lambda x=x: -x}, quick)["negative"]
-        rows[f"{n} floats"] = {"seconds": seconds, "bytes a second": 8 * n / seconds}
-    return rows
-
-
-def products(quick: bool) -> dict[str, dict[str, float]]:
-    """Square products in each math mode, and how far from float64 they are, relative to its largest element."""
-    rows = {}
-    for n in (64,) if quick else (1024, 4096, 8192):
-        a, b = drawn(n, n), drawn(n, n)
-        exact = a.astype("float64") @ b.astype("float64")
-
-        def product(mode: str, a: Any = a, b: Any = b) -> Any:
-            with ag.math_mode(mode):
-                return a @ b
-
-        seconds = timed({mode: lambda mode=mode: product(mode) for mode in ("fp32", "tf32", "bf16")}, quick)
-        for mode, each in seconds.items():
-            error = ag.max(abs(product(mode).astype("float64") - exact)) / ag.max(abs(exact))
-            rows[f"{n} {mode}"] = {"seconds": each, "flops a second": 2 * n**3 / each, "error": error.item()}
-    return rows
-
-
-def launches(quick: bool) -> dict[str, dict[str, float]]:
-    """A step of small operations: one by one, and as it is replayed from its CUDA graph."""
-    layers = nn.Sequential(*[nn.Linear(16, 16) for _ in range(4)]).to(DEVICE)
-    x = drawn(16, 16)
-    compiled = ag.compile(lambda v: ag.tanh(layers(v)).sum())
-    for _ in range(6):
-        compiled(x)
-    with ag.no_grad():
-        seconds = timed({"eager": lambda: ag.tanh(layers(x)).sum(), "compiled": lambda: compiled(x)}, quick)
-    return {name: {"seconds": each} for name, each in seconds.items()}
-
-
-def recurrent(quick: bool) -> dict[str, dict[str, float]]:
-    """An LSTM layer, forward and backward, by math mode; and by the formula, in float64, whose launches are many."""
-    steps, batch, hidden = (4, 8, 20) if quick else (64, 128, 512)  # 20: no launch to compile
-    rows = {}
-    layer = nn.LSTM(hidden, hidden).to(DEVICE)
-    x = drawn(steps, batch, hidden)
-
-    def step(mode: str, layer: Any = layer, x: Any = x) -> Any:
-        with ag.math_mode(mode):
-            y, _ = layer(x)
-            y.sum().backward()
-            layer.zero_grad()
-            return y
-
-    wide = nn.LSTM(hidden, hidden).to(DEVICE)
-    wide.load_state_dict(layer.state_dict())
-    wide = wide.to("float64")
-    exact = wide(x.astype("float64"))[0]
-    contestants = {mode: lambda mode=mode: step(mode) for mode in ("fp32", "tf32", "bf16")}
-    contestants["float64, by the formula"] = lambda: step("fp32", wide, x.astype("float64"))
-    flops = 3 * 2 * steps * batch * 8 * hidden**2
-    for mode, each in timed(contestants, quick).items():
-        rows[mode] = {"seconds": each, "flops a second": flops / each}
-        if mode in ("fp32", "tf32", "bf16"):
-            rows[mode]["error"] = ag.max(abs(step(mode).astype("float64") - exact)).item()
-    return rows
-
-
-def shown(title: str, rows: dict[str, dict[str, float]]) -> str:
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    return table(title, columns, {name: {k: f"{v:.3g}" for k, v in row.items()} for name, row in rows.items()})
-
-
-# ---------------------------------------------------------------------------------------------------- tests
-
-
-def tested(folder: Path, arguments: list[str], workers: int, end: float) -> dict[str, Any]:
-    """Counts of a run of pytest in ``folder``, and what failed; stopped at ``end`` of the monotonic clock."""
-    with TemporaryDirectory() as place:
-        results = Path(place) / "results.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), f"--junitxml={results}", *arguments]
-        left = end - time.monotonic()
-        if left <= 0:
-            return {"outcome": "not begun: no time was left"}
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=left, check=False)
-        except subprocess.TimeoutExpired:
-            return {"outcome": f"stopped after {left:.0f} seconds"}
-        if not results.exists():
-            return {"outcome": f"pytest ended with status {done.returncode}", "output": done.stdout[-2000:]}
-        return counted(results)
-
-
-def counted(results: Path) -> dict[str, Any]:
-    """What a JUnit report holds."""
-    cases = list(ElementTree.parse(results).getroot().iter("testcase"))
-    failed = [(case, fault) for case in cases for fault in (*case.findall("failure"), *case.findall("error"))]
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    return {
-        "outcome": "failed" if failed else "passed",
-        "passed": len(cases) - len({id(case) for case, _ in failed}) - skipped,
-        "failed": len({id(case) for case, _ in failed}),
-        "skipped": skipped,
-        "seconds": round(sum(float(case.get("time", 0)) for case in cases), 1),
-        "failures": [
-            {"test": f"{case.get('classname')}::{case.get('name')}", "message": (fault.get("message") or "")[:300]}
-            for case, fault in failed[:LISTED]
-        ],
-    }
+def _tests(name: str, folder: Path, chosen: list[str], workers: int, seconds: float) -> Part:
+    shared = ["-n", str(workers)] if find_spec("xdist") is not None else []
+    plugin = ["-p", recorded_tests.__name__]
+    return Part(
+        f"tests of {name}",
+        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *plugin, *shared, *chosen],
+        seconds,
+        lambda there: recorded_tests.counted(there / "tests.jsonl"),
+        folder,
+        {recorded_tests.VARIABLE: "{folder}/tests.jsonl"},
+    )

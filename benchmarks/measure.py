@@ -75,10 +75,12 @@ def _processor() -> str:
 
 
 def write_json(path: str | None, figures: Any) -> None:
+    """Whole or not at all: who is stopped meanwhile leaves what was written before."""
     if path is not None:
-        with open(path, "w") as file:
+        with open(f"{path}.new", "w") as file:
             json.dump(figures, file, indent=1)
             file.write("\n")
+        os.replace(f"{path}.new", path)
 
 
 def table(title: str, columns: list[str], rows: Mapping[str, Mapping[str, str]]) -> str:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from select import select
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -24,7 +25,12 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """One process. ``ask("burst", seconds=0.2)`` waits for the answer; it computes only while it is being asked."""
+    """One process. ``ask("burst", seconds=0.2)`` waits for the answer; it computes only while it is being asked.
+
+    patience: seconds that an answer may take before the process is ended; None: any time.
+    """
+
+    patience: float | None = None
 
     def __init__(self, environment: Mapping[str, str]):
         self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
@@ -45,6 +51,9 @@ class Worker:
         try:
             self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
             self._process.stdin.flush()
+            if self.patience is not None and not select([self._process.stdout], [], [], self.patience)[0]:
+                self._process.kill()
+                raise WorkerError(f"no answer to {do!r} in {self.patience:.0f} seconds; it was ended")
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""

@@ -21,9 +21,11 @@ COARSER = {"fp32": 1, "tf32": 100, "bf16": 800}  # factors of 11 and 8 bits roun
 
 
 class Plan(NamedTuple):
-    """How long everything takes. ``settle``: seconds between bursts, until threads that wait by spinning have slept.
+    """How long everything takes: without rounds first steps are compared, and nothing is timed.
 
-    math: of products on GPUs. together: contenders get ready at the same time, which says nothing about first steps.
+    settle: seconds between bursts, until threads that wait by spinning have slept. math: of products on GPUs. together:
+    contenders get ready at the same time, which says nothing about first steps. patience: seconds after which whoever
+    gives no answer is ended; None: never.
     """
 
     threads: int
@@ -35,6 +37,7 @@ class Plan(NamedTuple):
     is_quick: bool = False
     math: str = "fp32"
     together: bool = False
+    patience: float | None = None
 
     @classmethod
     def quick(cls, threads: int, **others: Any) -> Plan:
@@ -49,6 +52,8 @@ class Plan(NamedTuple):
 
 class Asked(Protocol):
     """A worker, or in tests what stands for one."""
+
+    patience: float | None
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]: ...
 
@@ -94,8 +99,9 @@ def run_row(row: Workload, contenders: Sequence[Contender], plan: Plan, start: S
                 continue
             reference = reference or name
             ready[name] = worker
-        for name, timing in interleave(ready, plan, problems).items():
-            figures[name] |= timing
+        if plan.rounds:
+            for name, timing in interleave(ready, plan, problems).items():
+                figures[name] |= timing
     return {
         "sizes": row.actual_sizes,
         "math": plan.math,
@@ -142,6 +148,7 @@ def _prepare(
 
     def begin(within: ExitStack) -> tuple[Asked, dict[str, Any], dict[str, Any]]:
         worker = start(contender, variables)
+        worker.patience = plan.patience
         within.callback(worker.close)
         loaded = worker.ask(
             "load",

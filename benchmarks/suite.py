@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 from autograd_core.context import MATH_MODES
 
 from . import contenders as taking_part
-from .facts import facts
 from .measure import machine, write_json
 from .rounds import Limits, Plan, run_row
 from .tables import tables
+from .usable import facts
 from .verdicts import judge
 from .workloads import WORKLOADS
 
@@ -45,9 +46,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--modes", metavar="NAME,...", default=",".join(taking_part.MODES), help="(default: both)")
     command.add_argument("--threads", type=_positive, default=2, help="of everyone (default: 2)")
-    command.add_argument("--rounds", type=_positive, default=9, help="bursts of each contender (default: 9)")
+    command.add_argument(
+        "--rounds", type=_count, default=9, help="bursts of each contender (default: 9); 0: first steps alone, untimed"
+    )
+    command.add_argument("--at-once", type=_positive, default=1, help="rows at once, where nothing is timed")
     command.add_argument("--seconds", type=float, default=0.2, help="that a burst lasts (default: 0.2)")
+    command.add_argument("--patience", type=float, help="seconds after which whoever gives no answer is ended")
     command.add_argument("--plot", metavar="FILE", help="draw the times there; needs matplotlib")
+
+
+def _count(text: str) -> int:
+    return int(text) and _positive(text)
 
 
 def _positive(text: str) -> int:
@@ -77,9 +86,9 @@ def run(args: argparse.Namespace) -> None:
     if picture and find_spec("matplotlib") is None:
         print("no plot: matplotlib is not installed (pip install matplotlib)")
         picture = None
-    how: dict[str, Any] = {"math": args.math, "together": args.together}
+    how: dict[str, Any] = {"math": args.math, "together": args.together, "patience": args.patience}
     if args.quick:
-        plan = Plan.quick(args.threads, **how)
+        plan = Plan.quick(args.threads, **how)._replace(rounds=min(args.rounds, 2))
     else:
         plan = Plan(args.threads, args.rounds, args.seconds, first_steps_twice=not args.together, **how)
     gpus = list(dict.fromkeys(contender.device for contender in chosen if not contender.on_host))
@@ -95,13 +104,10 @@ def run(args: argparse.Namespace) -> None:
         figures["gpu"] = facts(gpus[0])
     kinds = ([taking_part.HOST] if any(contender.on_host for contender in chosen) else []) + gpus
     try:
-        with Limits(plan, kinds) as limits:
-            for name in rows:
-                figures["limits"] = limits.measure()
-                row = figures["rows"][name] = run_row(WORKLOADS[name](args.quick), chosen, plan)
-                judge(row, chosen, figures["limits"])
-                _progress(name, row)
-                write_json(args.json, figures)  # what is measured stays, whatever comes next
+        if plan.rounds:
+            _measure(rows, chosen, plan, kinds, figures, args)
+        else:
+            _compare(rows, chosen, plan, figures, args)
     except ValueError as error:
         raise SystemExit(f"suite: {error}") from None
     print(tables(figures))
@@ -111,6 +117,40 @@ def run(args: argparse.Namespace) -> None:
         draw(figures, Path(picture))
     if problems := sum(len(row["problems"]) for row in figures["rows"].values()):
         raise SystemExit(f"suite: measurements missing because of errors or other numbers, as told above: {problems}")
+
+
+def _measure(
+    rows: list[str],
+    chosen: list[taking_part.Contender],
+    plan: Plan,
+    kinds: list[str],
+    figures: dict[str, Any],
+    args: argparse.Namespace,
+) -> None:
+    with Limits(plan, kinds) as limits:
+        for name in rows:
+            figures["limits"] = limits.measure()
+            row = figures["rows"][name] = run_row(WORKLOADS[name](args.quick), chosen, plan)
+            judge(row, chosen, figures["limits"])
+            _progress(name, row)
+            write_json(args.json, figures)  # what is measured stays, whatever comes next
+
+
+def _compare(
+    rows: list[str],
+    chosen: list[taking_part.Contender],
+    plan: Plan,
+    figures: dict[str, Any],
+    args: argparse.Namespace,
+) -> None:
+    """First steps alone, of several rows at once."""
+    with ThreadPoolExecutor(args.at_once) as pool:
+        found = {pool.submit(run_row, WORKLOADS[name](args.quick), chosen, plan): name for name in rows}
+        for row in as_completed(found):
+            figures["rows"][found[row]] = row.result()
+            judge(row.result(), chosen, {})
+            _progress(found[row], row.result())
+            write_json(args.json, figures)
 
 
 def _rows(names: str | None, with_gpu: bool) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -14,6 +16,7 @@ import cuda_host
 import numpy as np
 
 GRID = Path(__file__).parent / "cuda_grid.h"
+KEPT = "FAKE_GPU_KERNELS"  # a folder where processes that test together keep what one of them has compiled
 FLAGS = ["-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-ffp-contract=off", "-fno-strict-aliasing"]
 
 
@@ -42,9 +45,15 @@ def body(kernel: Any, settings: dict[str, Any]) -> Callable[[tuple, tuple, list[
 def _compiled(code: str, name: str, together: bool) -> Any:
     cuda_host.needs_compiler()
     header, entry = (GRID, "ENTRY_TOGETHER") if together else (cuda_host.HEADER, "ENTRY")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "kernels.cpp").write_text(f'#include "{header}"\n{code}\n{entry}({name})\n')
-        command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[:4000]
-        return ctypes.CDLL(f"{folder}/kernels.so")
+    text = f'#include "{header}"\n{code}\n{entry}({name})\n'
+    kept = os.environ.get(KEPT)
+    library = Path(kept) / f"{hashlib.sha256(text.encode()).hexdigest()}.so" if kept else None
+    with tempfile.TemporaryDirectory(dir=kept) as folder:
+        if library is None or not library.exists():
+            made = Path(folder) / "kernels.so"
+            (Path(folder) / "kernels.cpp").write_text(text)
+            command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr[:4000]
+            library = made if library is None else made.rename(library)
+        return ctypes.CDLL(str(library))

@@ -262,6 +262,12 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return ufuncs.WHERE(condition.astype("?", copy=False), x, y)
 
 
+def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
+    if where is not None or src.dtype != dst.dtype or src.shape != dst.shape:
+        raise NotImplementedError("the fake copies whole arrays of one dtype")
+    machine.launch("copyto", lambda: np.copyto(dst._host, src._host), [src], [dst])
+
+
 def _full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Any:
     if dtype is None:
         dtype = fill_value.dtype if isinstance(fill_value, arrays.ndarray) else np.array(fill_value).dtype
@@ -420,6 +426,7 @@ OWN: dict[tuple[str, str], Callable[..., Any]] = {
     ("cupy", "ascontiguousarray"): _ascontiguousarray,
     ("cupy", "asnumpy"): _asnumpy,
     ("cupy", "where"): _where,
+    ("cupy", "copyto"): _copyto,
     ("cupy", "full"): _full,
     ("cupy", "zeros"): lambda shape, dtype=float, order="C": _full(shape, 0, dtype, order),
     ("cupy", "ones"): lambda shape, dtype=float, order="C": _full(shape, 1, dtype, order),

@@ -1,0 +1,23 @@
+"""On PYTHONPATH, the benchmarks and the processes that they start have the fake CuPy's devices.
+
+FAKE_GPU_SMALL: the device has little memory in commands with this word.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if any("autograd_core.benchmarks" in word for word in sys.orig_argv):
+    sys.path.append(str(Path(__file__).parent.parent))
+
+    import cuda_tools
+    from fake_cublaslt import FakeCublasLt
+
+    from autograd_core.backends.cuda import product_kernels
+    from autograd_core.backends.cuda.cublaslt import CublasLt
+
+    devices = cuda_tools.fake_devices()
+    machine = devices.__enter__()
+    product_kernels.load = lambda: CublasLt(FakeCublasLt())
+    if os.environ.get("FAKE_GPU_SMALL") in sys.orig_argv:
+        machine.limits[0] = 1 << 12
