@@ -71,7 +71,7 @@ def work(worker: optim.hogwild.Worker, epochs: int, lr: float, compiled: bool) -
 
 
 def main() -> None:
-    parser = arguments(__doc__, epochs=10)
+    parser = arguments(__doc__, epochs=20)
     parser.add_argument("--workers", type=int, default=2, help="processes that share the work")
     parser.add_argument("--features", type=int, default=20_000)
     args = parser.parse_args()

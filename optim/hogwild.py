@@ -78,7 +78,7 @@ class Worker:
         self._barrier = barrier
 
     def rows(self, name: str, rows: Any) -> Tensor:
-        """Those rows of a parameter as they are now, as a tensor that wants a gradient: ``parameters[name][rows]``."""
+        """``parameters[name][rows]`` as it is now, as a tensor that wants a gradient; rows: integers, in any shape."""
         return ag.tensor(self.parameters[name][np.asarray(rows)], requires_grad=True)
 
     def descend(self, name: str, rows: Any, gradient: Any, lr: float) -> None:
@@ -86,9 +86,10 @@ class Worker:
 
         Another worker's update of the same element between the reading and the writing is lost.
         """
-        target = self.parameters[name]
+        target, places = self.parameters[name], np.asarray(rows).reshape(-1)
         step = np.asarray(gradient.numpy() if isinstance(gradient, Tensor) else gradient, target.dtype)
-        np.subtract.at(target, np.asarray(rows), step * target.dtype.type(lr))
+        # in one axis, for which NumPy has a fast loop
+        np.subtract.at(target, places, step.reshape(len(places), *target.shape[1:]) * target.dtype.type(lr))
 
     def share(self, count: int) -> range:
         """The items of ``count`` that are this worker's: every one belongs to one worker."""
