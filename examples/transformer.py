@@ -50,7 +50,7 @@ def bits(model: GPT, text: np.ndarray, device: str) -> float:
 def main() -> None:
     args = common.arguments(__doc__, epochs=2).parse_args()
     symbols, text, test = characters.corpus(args.quick)
-    gpt = GPT(len(symbols), CONTEXT, WIDTH, HEADS, LAYERS).to(args.device)
+    gpt = GPT(len(symbols), CONTEXT, WIDTH, HEADS, 1 if args.quick else LAYERS).to(args.device)
     lstm = RecurrentLanguageModel(len(symbols), EMBEDDING, HIDDEN).to(args.device)
     sizes = [sum(p.size for p in model.parameters()) for model in (gpt, lstm)]
 
@@ -62,7 +62,7 @@ def main() -> None:
     seen.append(language_model.train({"LSTM": recurrent}, text, args.epochs))
 
     found = bits(gpt, test, args.device), recurrent.bits(test, language_model.empty(recurrent, 8))
-    print(language_model.sample(gpt, symbols, "    def ", 10 if args.quick else 400, temperature=0.6))
+    print(language_model.sample(gpt, symbols, "    def ", 4 if args.quick else 400, temperature=0.6))
     pictures.curves(
         {"GPT": learner.curve(), "LSTM": recurrent.curve()},
         args.out / "transformer.png",
