@@ -111,10 +111,24 @@ def test_what_cannot_be_is_refused(arguments, complaint):
         main(["suite", "--quick", *arguments])
 
 
-def test_nothing_is_measured_in_no_rounds(capsys):
+def test_there_are_no_fewer_rounds_than_none(capsys):
     with pytest.raises(SystemExit):
-        main(["suite", "--rounds", "0"])
-    assert "argument --rounds: 0 is not positive" in capsys.readouterr().err
+        main(["suite", "--rounds", "-1"])
+    assert "argument --rounds: -1 is not positive" in capsys.readouterr().err
+
+
+def test_without_rounds_first_steps_are_compared_and_nothing_is_timed():
+    row, log = scripted_row(ours={"loss": 1.001}, plan=Plan(1, rounds=0, settle=0.0, first_steps_twice=False))
+    assert row["problems"] == {"cpu eager": "disagrees with torch: the loss of step 0 is 1.001, not 1"}
+    assert not any(line.endswith("burst") for line in log)
+    assert "median" not in row["contenders"]["torch"]
+
+
+def test_who_gives_no_answer_is_ended():
+    with Worker(environment(1)) as worker:
+        worker.patience = 0.0
+        with pytest.raises(WorkerError, match="no answer to 'finish' in 0 seconds; it was ended"):
+            worker.ask("finish")
 
 
 # ---------------------------------------------------------------------------------------------- who takes part
