@@ -2,8 +2,8 @@
 
     python examples/denoising_autoencoder.py [--corruption 0.2] [--runs 3]
 
-Both have one shape and learn from the same 2,000 images, without labels; then logistic regression learns the labels from
-their codes, with the regularization that cross-validation on those images prefers. Vincent et al., 2008.
+Both have one shape and learn from the same 2,000 images, without labels; then logistic regression learns the labels
+from their codes, as regularized as cross-validation on those images prefers. Vincent et al., 2008.
 """
 
 from __future__ import annotations
