@@ -44,7 +44,7 @@ def trained(args: argparse.Namespace, data: ArrayDataset) -> nn.Sequential:
     if path.exists() and not args.quick:
         model.load_state_dict(load_checkpoint(path)["model"])
     else:
-        loader = DataLoader(data, batch_size=min(128, len(data) // 4), shuffle=True, seed=args.seed, drop_last=True)
+        loader = DataLoader(data, min(128, len(data) // 4), shuffle=True, seed=args.seed, drop_last=True)
         optimizer = optim.AdamW(model.parameters(), lr=optim.schedules.cosine(2e-3, args.epochs * len(loader)))
         loss, metrics = F.cross_entropy, {"accuracy": accuracy}
         fit(model, loader, loss=loss, optimizer=optimizer, epochs=args.epochs, metrics=metrics, compile=args.compile)
@@ -122,7 +122,7 @@ def main() -> None:
     rows = {"clothes": real, "classes, drawn from noise": drawn.numpy(), "dreamt into the clothes": dreamt.numpy()}
     distances = np.zeros(2)
     content = seen(model, real_images)[1]
-    styles = list(PATTERNS)[: 1 if args.quick else None]
+    weight, styles = 0.15 / content.square().mean(), list(PATTERNS)[: 1 if args.quick else None]
     for name in styles:
         pattern = PATTERNS[name][None, None].astype(np.float32)
         print(f"style of {name}:")
@@ -132,7 +132,7 @@ def main() -> None:
             parts = ((gram(f) - g).square().sum() / g.square().sum() for f, g in zip(seen(model, x), style))
             return sum(parts) / len(real)
 
-        styled = optimised(args, real, lambda x, d=distance: d(x) + (seen(model, x)[1] - content).square().mean())
+        styled = optimised(args, real, lambda x, d=distance: d(x) + weight * F.mse_loss(seen(model, x)[1], content))
         distances += [float(distance(x)) / len(styles) for x in (real_images, styled)]
         rows[f"in the style of {name}"] = np.concatenate([styled.numpy(), pattern])
     pictures.grid({name: x[:, 0] for name, x in rows.items()}, args.out / "input_optimisation.png")
