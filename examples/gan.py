@@ -1,6 +1,6 @@
 """A generative adversarial network of two small convolutional nets on Fashion-MNIST.
 
-    python examples/gan.py [--epochs 10]
+    python examples/gan.py [--epochs 6]
 
 The generator makes images of 64 random numbers, the discriminator tells them from real ones; each has an optimizer and
 one compiled step. Goodfellow et al., 2014; Radford, Metz and Chintala (DCGAN), 2016.
@@ -100,7 +100,7 @@ def adversaries(g: nn.Module, d: nn.Module, args: Namespace, total: int):
 
 
 def main() -> None:
-    parser = common.arguments(__doc__, epochs=10)
+    parser = common.arguments(__doc__, epochs=6)
     args = parser.parse_args()
     train, test = common.clothes(args)
     judge = classifier(args, train)
