@@ -63,14 +63,17 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m autograd_core.benchmarks overhead
 
 # On a machine with an NVIDIA GPU, without a network: what its Python has already (CuPy above all) is used as it is, and
-# pytest, pytest-xdist and hypothesis come from WHEELS, a folder, if they are not there.
-GPU_VENV ?= .venv-gpu
+# pytest, pytest-xdist, hypothesis, and setuptools if it is not there, come from WHEELS, a folder.
+#   make gpu-check PYTHON=python3 WHEELS=wheels GPU_ARGUMENTS='--parts suite --rows mlp_784_256_128_10_b128'
+GPU_PACKAGES := $(abspath .gpu-packages)
 GPU_REPORT ?= benchmarks/results/gpu.json
+INSTALL_THERE = -m pip install --quiet --no-index --no-deps --upgrade --target $(GPU_PACKAGES)
 gpu-check:
-	$(PYTHON) -m venv --system-site-packages $(GPU_VENV)
-	$(GPU_VENV)/bin/python -m pip install --quiet --no-index --no-deps --no-build-isolation $(if $(WHEELS),$(WHEELS)/*.whl) --editable .
-	$(GPU_VENV)/bin/python -m autograd_core.benchmarks gpu --tests . --json $(GPU_REPORT)
+	rm -rf build $(GPU_PACKAGES)
+	$(if $(WHEELS),$(PYTHON) $(INSTALL_THERE) $(WHEELS)/*.whl)
+	PYTHONPATH=$(GPU_PACKAGES) $(PYTHON) $(INSTALL_THERE) --no-build-isolation .
+	PYTHONSAFEPATH=1 PYTHONPATH=$(GPU_PACKAGES) $(PYTHON) -m autograd_core.benchmarks gpu --tests . --json $(GPU_REPORT) $(GPU_ARGUMENTS)
 
 clean:
-	rm -rf build dist demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf build dist .gpu-packages demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find . -path './.*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

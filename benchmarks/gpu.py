@@ -145,5 +145,6 @@ def _tests(name: str, folder: Path, chosen: list[str], workers: int, seconds: fl
         seconds,
         lambda there: recorded_tests.counted(there / "tests.jsonl"),
         folder,
-        {recorded_tests.VARIABLE: "{folder}/tests.jsonl"},
+        # the checkout has folders that are called as installed packages are
+        {recorded_tests.VARIABLE: "{folder}/tests.jsonl", "PYTHONSAFEPATH": "1"},
     )
