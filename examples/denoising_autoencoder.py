@@ -1,6 +1,6 @@
 """A denoising autoencoder of Fashion-MNIST beside a plain one: whose codes serve a linear classifier better?
 
-    python examples/denoising_autoencoder.py [--corruption 0.2] [--runs 3]
+    python examples/denoising_autoencoder.py [--corruption 0.15] [--runs 3]
 
 Both have one shape and learn from the same 2,000 images, without labels; then logistic regression learns the labels
 from their codes, as regularized as cross-validation on those images prefers. Vincent et al., 2008.
@@ -23,7 +23,7 @@ from autograd_core.nn.data import ArrayDataset, DataLoader
 from autograd_core.nn.models import Autoencoder
 from autograd_core.nn.training import fit
 
-SIZES = (784, 500, 128)
+SIZES = (784, 500)
 IMAGES = 2000
 Loss = Callable[[ag.Tensor, ag.Tensor], ag.Tensor]
 
@@ -41,13 +41,13 @@ def trained(
     corruption: float = 0.0,
     loss_of: Callable[[Autoencoder], Loss] = lambda model: reconstruction,
 ) -> Autoencoder:
-    """An autoencoder with sigmoid codes, trained on the images."""
+    """An autoencoder with one layer of sigmoid codes and tied weights, trained on the images."""
     ag.random.seed(seed)
-    sizes = (784, 32, 16) if args.quick else SIZES
-    model = Autoencoder(sizes, activation=nn.ReLU, code_activation=nn.Sigmoid, output=None, corruption=corruption)
+    sizes = (784, 32) if args.quick else SIZES
+    model = Autoencoder(sizes, code_activation=nn.Sigmoid, output=None, tied=True, corruption=corruption)
     model.to(args.device)
     loader = DataLoader(ArrayDataset(images, images), 128, shuffle=True, seed=seed, drop_last=True)
-    rate = optim.schedules.cosine(2e-3, args.epochs * len(loader))
+    rate = optim.schedules.cosine(1e-2, args.epochs * len(loader))
     fit(
         model,
         loader,
@@ -92,7 +92,7 @@ def spread(values: np.ndarray) -> str:
 
 def main() -> None:
     parser = common.arguments(__doc__, epochs=150, quick_epochs=2)
-    parser.add_argument("--corruption", type=float, default=0.2, help="the share of pixels set to zero in training")
+    parser.add_argument("--corruption", type=float, default=0.15, help="the share of pixels set to zero in training")
     parser.add_argument("--runs", type=int, default=3, help="seeds, from --seed on")
     args = parser.parse_args()
     kinds = {
