@@ -116,9 +116,9 @@ def gradient_flow(model: Module) -> GradientFlow:
 
 def _layer(path: str, module: Module, parameters: Sequence[Parameter]) -> LayerGradient:
     found = LayerGradient(path, type(module).__name__, sum(p.size for p in parameters))
-    learning = [p for p in parameters if p.grad is not None]
+    learning = [(p, p.grad) for p in parameters if p.grad is not None]
     if learning:
-        gradient, weight = _sizes([p.grad for p in learning]), _sizes(learning)
+        weight, gradient = (_sizes(tensors) for tensors in zip(*learning, strict=True))
         found.norm = float(np.sqrt((gradient**2).sum()))
         found.rms = float(np.sqrt((gradient**2).mean()))
         found.largest = float(gradient.max())
