@@ -11,6 +11,7 @@ from autograd_core import errors
 from autograd_core.nn.data import (
     LISTOPS_WORDS,
     LOGIC_WORDS,
+    RELATIONS,
     DataLoader,
     Sizes,
     Tree,
@@ -18,6 +19,7 @@ from autograd_core.nn.data import (
     arrange,
     listops,
     logic,
+    relations,
     truth_values,
 )
 
@@ -133,6 +135,37 @@ def test_labels_of_formulas_are_their_truth_tables() -> None:
             assert true(tree, tree.root, world) == bool(value)
 
 
+def test_labels_of_pairs_are_the_relations_of_what_makes_them_true() -> None:
+    true = {below(tree): int(tree.labels[tree.root]) for tree in logic(486, (0, 2), variables=2)}  # all there are
+    meaning = {
+        "equivalence": lambda a, b, rest: a == b,
+        "forward entailment": lambda a, b, rest: a < b,
+        "reverse entailment": lambda a, b, rest: a > b,
+        "negation": lambda a, b, rest: not a & b and not rest,
+        "alternation": lambda a, b, rest: not a & b and rest,
+        "cover": lambda a, b, rest: a & b and not rest and not a <= b and not b <= a,
+        "independence": lambda a, b, rest: a & b and rest and not a <= b and not b <= a,
+    }
+    seen = set()
+    for tree in relations(300, (0, 2), variables=2):
+        worlds = [{i for i in range(4) if true[below(tree, side)] >> i & 1} for side in (0, 1)]
+        name = RELATIONS[tree.labels[tree.root]]
+        assert meaning[name](*worlds, {0, 1, 2, 3} - worlds[0] - worlds[1])
+        assert (tree.labels >= 0).sum() == 1
+        seen.add(name)
+    assert seen == set(RELATIONS)
+
+
+def below(tree: Tree, side: int | None = None) -> str:
+    """The words below a child of the root, or below the root, with brackets."""
+
+    def written(node: int) -> str:
+        left, right = tree.children[node]
+        return str(tree.tokens[node]) if left < 0 else f"({written(left)} {written(right)})"
+
+    return written(tree.root if side is None else tree.children[tree.root, side])
+
+
 def test_labels_of_lists_are_their_values() -> None:
     names = {token: word for word, token in LISTOPS_WORDS.items()}
     meaning = {"MAX": max, "MIN": min, "MED": lambda v: int(np.median(v)), "SUM_MOD": lambda v: sum(v) % 10}
@@ -148,7 +181,7 @@ def test_labels_of_lists_are_their_values() -> None:
         assert value(tree, tree.root) == tree.labels[tree.root]
 
 
-@pytest.mark.parametrize("make", [logic, listops])
+@pytest.mark.parametrize("make", [logic, relations, listops])
 def test_expressions_are_a_function_of_the_seed_and_differ(make) -> None:
     first, again, other = make(100, seed=5), make(100, seed=5), make(100, seed=6)
     key = lambda tree: (tree.tokens.tobytes(), tree.children.tobytes())  # noqa: E731

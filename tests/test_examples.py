@@ -12,7 +12,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHARED = {"characters", "common", "pictures", "table"}
-NEEDS = {"forecasting": "statsmodels"}  # beside what all examples need
+NEEDS = {"forecasting": "statsmodels", "policy_gradient": "gymnasium"}  # beside what all examples need
 ALONE = {"digits_cnn", "convolutional_net"}  # run by tests of their own
 QUICK = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in SHARED | ALONE)
 
@@ -66,9 +66,22 @@ def test_the_convolutional_net_trains_on_idx_files_in_a_folder(tmp_path):
 def test_example_runs_a_few_steps(name, tmp_path):
     pytest.importorskip("sklearn", reason="data and peers come from scikit-learn (extra: examples)")
     pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
-    pytest.importorskip(NEEDS.get(name, "sklearn"), reason=f"{name}.py reads data that ship with it (extra: examples)")
+    pytest.importorskip(NEEDS.get(name, "sklearn"), reason=f"{name}.py stands on it (extra: examples)")
     lines = run_example(f"{name}.py", "--quick", "--out", tmp_path / "out", folder=tmp_path)
     assert any("; target: " in line for line in lines), lines
+
+
+def test_without_gymnasium_the_example_says_what_to_install(tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
+    (tmp_path / "gymnasium.py").write_text("raise ImportError('as if it were not installed')")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, str(EXAMPLES / "policy_gradient.py"), "--quick"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "policy_gradient.py needs the cart and pole of gymnasium, which is not installed here: "
+        "pip install 'autograd-core[examples]', or pip install gymnasium\n"
+    )
 
 
 def test_the_table_is_what_the_records_say(monkeypatch):

@@ -2,7 +2,7 @@
 
 from .checks import DatasetIndexError
 from .dataset import ArrayDataset, Dataset, ItemDataset, Subset
-from .expressions import LISTOPS_WORDS, LOGIC_WORDS, listops, logic, truth_values
+from .expressions import LISTOPS_WORDS, LOGIC_WORDS, RELATIONS, listops, logic, relations, truth_values
 from .forests import Forest, Sizes, arrange
 from .idx import read_idx
 from .loader import DataLoader
@@ -36,9 +36,11 @@ __all__ = [
     "arrange",
     "logic",
     "truth_values",
+    "relations",
     "listops",
     "LOGIC_WORDS",
     "LISTOPS_WORDS",
+    "RELATIONS",
     "DatasetIndexError",
     "MissingPackageError",
 ]

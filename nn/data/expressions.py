@@ -23,6 +23,15 @@ CONNECTIVES: dict[str, Callable[[int, int, int], int]] = {  # of two truth table
     "iff": lambda a, b, true: true ^ a ^ b,
 }
 LOGIC_WORDS = {word: token for token, word in enumerate((*VARIABLES, "not", *CONNECTIVES))}
+RELATIONS = (
+    "equivalence",
+    "forward entailment",
+    "reverse entailment",
+    "negation",
+    "alternation",
+    "cover",
+    "independence",
+)
 NEGATIONS = 0.25  # the share of "not" among the connectives drawn
 
 OPERATIONS: dict[str, Callable[[list[int]], int]] = {
@@ -48,32 +57,80 @@ def logic(count: int, connectives: tuple[int, int] = (1, 6), *, variables: int =
     (Tree(9 nodes, depth 3), array([[1., 1., 0., 1., 1., 1., 0., 1.]], dtype=float32))
     """
     fewest, most = _range("connectives", connectives, 0)
-    integer("variables", variables, 1, len(VARIABLES))
-    names = VARIABLES[:variables]
-    assignments = range(2**variables)
-    tables = {name: sum(1 << i for i in assignments if i >> j & 1) for j, name in enumerate(names)}
-    true = 2 ** len(assignments) - 1
+    language = _Logic(variables, seed)
+    formulas = _distinct("logic", count, lambda: language.between(fewest, most))
+    return [Tree.nested(formula, LOGIC_WORDS, language.table) for formula in formulas]
 
-    def meaning(formula: Any) -> int | None:
+
+def relations(count: int, connectives: tuple[int, int] = (0, 4), *, variables: int = 2, seed: int = 0) -> list[Tree]:
+    """Pairs of formulas of propositional logic, no two alike, labelled at the root with the relation between them.
+
+    A label is a position in ``RELATIONS``, which are those between the sets of assignments that make the formulas true:
+    equal, within, around, complement, disjoint, filling everything together, and any other. Formulas are as in
+    ``logic``, none always true or always false; connectives: how many each of the two has. A pure function of its
+    arguments. Bowman, Potts and Manning, "Recursive neural networks can learn logical semantics", 2015.
+
+    >>> pair, = relations(1, (0, 1))
+    >>> pair, RELATIONS[pair.labels[pair.root]]
+    (Tree(11 nodes, depth 3), 'forward entailment')
+    """
+    fewest, most = _range("connectives", connectives, 0)
+    language = _Logic(variables, seed)
+
+    def draw() -> Any:
+        while True:
+            pair = tuple(language.between(fewest, most) for _ in range(2))
+            if all(language.table(formula) not in (0, language.true) for formula in pair):
+                return pair
+
+    def tree(pair: Any) -> Tree:
+        found = _relation(language.table(pair[0]), language.table(pair[1]), language.true)
+        return Tree.nested(pair, LOGIC_WORDS, lambda part: RELATIONS.index(found) if part is pair else None)
+
+    return [tree(pair) for pair in _distinct("relations", count, draw)]
+
+
+def _relation(first: int, second: int, true: int) -> str:
+    if first == second:
+        return "equivalence"
+    if first & second == first:
+        return "forward entailment"
+    if first & second == second:
+        return "reverse entailment"
+    apart, complete = first & second == 0, first | second == true
+    return "negation" if apart and complete else "alternation" if apart else "cover" if complete else "independence"
+
+
+class _Logic:
+    """Formulas over some variables: draws them, and knows their truth tables."""
+
+    def __init__(self, variables: int, seed: int):
+        integer("variables", variables, 1, len(VARIABLES))
+        assignments = range(2**variables)
+        self.names = VARIABLES[:variables]
+        self.true = 2 ** len(assignments) - 1
+        self.tables = {name: sum(1 << i for i in assignments if i >> j & 1) for j, name in enumerate(self.names)}
+        self.table: Callable[[Any], Any] = _remembered(self._table)
+        self.chance = _Chance(seed)
+
+    def _table(self, formula: Any) -> int | None:
         if isinstance(formula, str):
-            return tables.get(formula)
+            return self.tables.get(formula)
         if formula[0] == "not":
-            return true ^ tables_of(formula[1])
-        return CONNECTIVES[formula[0]](tables_of(formula[1]), tables_of(formula[2]), true)
+            return self.true ^ self.table(formula[1])
+        return CONNECTIVES[formula[0]](self.table(formula[1]), self.table(formula[2]), self.true)
 
-    tables_of: Callable[[Any], Any] = _remembered(meaning)
-    chance = _Chance(seed)
+    def between(self, fewest: int, most: int) -> Any:
+        """A formula of so many connectives."""
+        return self.draw(fewest + self.chance.below(most + 1 - fewest))
 
-    def draw(size: int) -> Any:
+    def draw(self, size: int) -> Any:
         if size == 0:
-            return names[chance.below(variables)]
-        if chance.of(NEGATIONS):
-            return ("not", draw(size - 1))
-        left = chance.below(size)
-        return (list(CONNECTIVES)[chance.below(len(CONNECTIVES))], draw(left), draw(size - 1 - left))
-
-    formulas = _distinct("logic", count, lambda: draw(fewest + chance.below(most + 1 - fewest)))
-    return [Tree.nested(formula, LOGIC_WORDS, tables_of) for formula in formulas]
+            return self.names[self.chance.below(len(self.names))]
+        if self.chance.of(NEGATIONS):
+            return ("not", self.draw(size - 1))
+        left, connective = self.chance.below(size), list(CONNECTIVES)[self.chance.below(len(CONNECTIVES))]
+        return (connective, self.draw(left), self.draw(size - 1 - left))
 
 
 def truth_values(labels: np.ndarray, variables: int = 3) -> np.ndarray:

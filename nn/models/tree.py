@@ -33,6 +33,8 @@ class TreeNet(Module):
         check_positive(type(self).__name__, tokens=tokens, features=features, classes=classes)
         self.tokens, self.features, self.classes = tokens, features, classes
         self.embedding = Embedding(tokens, features, device=device, dtype=dtype)
+        # as large as the vectors of inner nodes: products of larger ones leave where tanh is steep, and learn less
+        init.normal_(self.embedding.weight, std=0.25)
         self.compose = Linear(2 * features, features, device=device, dtype=dtype)
         self.output = Linear(features, classes, device=device, dtype=dtype)
 
@@ -48,7 +50,7 @@ class TreeNet(Module):
 
     def forward(self, forest: Forest) -> Tensor:
         """The scores (B, C) of the roots."""
-        return self.output(take(self._depths(forest)[0], asarray(forest.roots), axis=0))
+        return self.output(take(self._depths(forest)[0], self._index(forest.roots), axis=0))
 
     def every_node(self, forest: Forest) -> Tensor:
         """The scores (R, C) of all nodes, in the order of ``forest.labels``."""
@@ -60,7 +62,7 @@ class TreeNet(Module):
             raise DTypeError(
                 f"a net along trees takes a Forest, got {type(forest).__name__}; nn.data.arrange(trees) makes one"
             )
-        words = self.embedding(forest.tokens)
+        words = self.embedding(self._index(forest.tokens))
         end = len(words)
         below = None
         depths = []
@@ -68,12 +70,15 @@ class TreeNet(Module):
             here = words[end - leaves : end]
             end -= leaves
             if children is not None:
-                pairs = take(below, asarray(children).reshape(-1), axis=0).reshape((-1, 2 * self.features))
+                pairs = take(below, self._index(children).reshape(-1), axis=0).reshape((-1, 2 * self.features))
                 inner = self.cell(pairs)
                 here = concat([inner, here], axis=0) if leaves else inner
             depths.append(here)
             below = here
         return depths[::-1]
+
+    def _index(self, rows: Any) -> Tensor:
+        return asarray(rows, device=self.embedding.weight.device)
 
     def extra_repr(self) -> str:
         return f"{self.tokens}, {self.features}, {self.classes}"
@@ -82,9 +87,10 @@ class TreeNet(Module):
 class RecursiveNet(TreeNet):
     """h = tanh(W [a; b] + c) at each node of a tree, of its children's vectors a and b; scores U h + u.
 
-    Parameters: ``embedding.weight`` (tokens, D), the leaves' vectors; ``compose.weight`` W (D, 2 D), ``compose.bias`` c
-    (D,); ``output.weight`` U (C, D), ``output.bias`` u (C,). Takes a Forest of B trees; gives the scores (B, C) of the
-    roots, or those of all nodes: ``every_node``. Socher et al., "Parsing natural scenes and natural language with
+    Parameters: ``embedding.weight`` (tokens, D), the leaves' vectors, at first normal with standard deviation 0.25;
+    ``compose.weight`` W (D, 2 D), ``compose.bias`` c (D,); ``output.weight`` U (C, D), ``output.bias`` u (C,). Takes a
+    Forest of B trees; gives the scores (B, C) of the roots, or those of all nodes: ``every_node``. DataError names a
+    token that is not in the table. Socher et al., "Parsing natural scenes and natural language with
     recursive neural networks", 2011.
 
     >>> from autograd_core.nn.models import RecursiveNet
