@@ -17,7 +17,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __shared__ static __attribute__((section("shared_memory")))
 #define __builtin_assume(what)
 #define __syncthreads() host::wait(host::AT_BARRIER, __LINE__)

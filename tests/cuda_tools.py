@@ -13,6 +13,8 @@ import numpy as np
 
 import autograd_core as ag
 from autograd_core import backend as registry
+from autograd_core.ops import pooling
+from autograd_core.ops._windows import Windows
 
 NAME = "cuda"
 
@@ -28,7 +30,7 @@ def fake_devices() -> Iterator[fake_cupy.Machine]:
     """Devices "cuda" and "cuda:1" of the fake, whatever this machine has."""
     with fake_cupy.installed() as machine, _registered_anew():
         machine.host_code = cuda_code.body
-        machine.bodies |= SUMS_BY_INDEX
+        machine.bodies |= SUMS_BY_INDEX | POOLING
         yield machine
 
 
@@ -63,7 +65,40 @@ def _sum_by_index(grid: tuple, block: tuple, arguments: list[Any]) -> None:
         found[:, row] = taken[:, start:end].sum(axis=1)
 
 
-# What the kernels of these names do: met in too many tests to compile for the host; test_cuda_indexing does.
+def _windows(numbers: list[int]) -> Windows:
+    size, kernel, stride, before, dilation, output = (tuple(numbers[i : i + 3]) for i in range(0, 18, 3))
+    reached = [(t - 1) * s + d * (k - 1) + 1 for t, s, d, k in zip(output, stride, dilation, kernel, strict=True)]
+    padding = tuple((p, max(0, m - p - n)) for p, m, n in zip(before, reached, size, strict=True))
+    return Windows(size, kernel, stride, padding, dilation, output)
+
+
+def _pool(formula: Any, inverse: bool, **divided: int) -> Any:
+    """What a kernel over windows does, by its formula."""
+
+    def body(grid: tuple, block: tuple, arguments: list[Any]) -> None:
+        x, *results = arguments[:-19]
+        windows = _windows(arguments[-18:])
+        assert arguments[-19] == results[0].size <= grid[0] * block[0]
+        found = formula(
+            np, x.reshape(1, -1, *(windows.output if inverse else windows.size)), windows=windows, **divided
+        )
+        for result, values in zip(results, found if type(found) is tuple else (found,), strict=True):
+            result[...] = values.reshape(result.shape)
+
+    return body
+
+
+# What the kernels of these names do: met in too many tests to compile for the host; test_cuda_indexing and
+# test_cuda_pooling do.
+POOLING = {
+    f"{name}_{kind}": body
+    for kind in ("float", "double")
+    for name, body in (
+        ("max_pool", _pool(pooling._max_pool, False)),
+        ("window_sums", _pool(pooling._avg_pool, False, divisor=1)),
+        ("window_shares", _pool(pooling._avg_spread, True, divisor=1)),
+    )
+}
 SUMS_BY_INDEX = {
     "sort_runs": _sort_runs,
     "merge_runs": _merge_runs,

@@ -26,6 +26,7 @@ from .convolution_kernels import kernels as convolution_kernels
 from .indexing_kernels import kernels as indexing_kernels
 from .memory import described, out_of_memory, stats
 from .namespace import Formulas, Namespace
+from .pooling_kernels import kernels as pooling_kernels
 from .product_kernels import kernels as product_kernels
 from .queues import Queue
 from .recurrent_kernels import kernels as recurrent_kernels
@@ -147,6 +148,7 @@ class CudaBackend:
             **product_kernels(self._cupy, self.queue, self._formulas),
             **recurrent_kernels(self._cupy, self._formulas),
             **convolution_kernels(self._cupy, self._formulas),
+            **pooling_kernels(self._cupy, self._formulas),
             power_p: self._power,
             transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),
         }

@@ -33,6 +33,7 @@ from autograd_core.compiler.storage import Storage
 from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
+from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
 from autograd_core.primitive import Primitive
 
 from .convolution_kernels import KINDS, ConvolutionStep, step_of, usable
@@ -43,7 +44,13 @@ from .steps import Plan
 log = logging.getLogger("autograd_core.compile")
 PRODUCTS = (matmul_p, linear_p)
 MULTIPLE = 256  # bytes: what places in the arena, and workspaces, begin at multiples of
-FUSED = (power_p, transfer_p)  # they have kernels, but run better as part of loops
+FUSED = (
+    power_p,
+    transfer_p,
+    max_pool_p,
+    avg_pool_p,
+    avg_spread_p,
+)  # they have kernels, but run better as part of loops
 
 
 class Generated(NamedTuple):

@@ -31,7 +31,7 @@ class Launcher:
             function((launch.grid,), (launch.block,), arguments, shared_mem=launch.shared)
 
     def _loaded(self, source: Source) -> list[tuple[Any, Launch]]:
-        module = self._cupy.RawModule(code=source.unit, options=(*OPTIONS, "-default-device"))
+        module = self._cupy.RawModule(code=source.unit, options=OPTIONS)
         found = [(module.get_function(launch.entry), launch) for launch in source.launches]
         for function, launch in found:
             if launch.shared > DECLARED:

@@ -23,7 +23,6 @@ from .source import Launch, Source
 MODES = ("fp32", "tf32", "bf16")
 FILES = ("arithmetic", "blocks", "tensor_cores", "factors", "convolution", "convolution_direct")
 MULTIPROCESSORS = 132  # of a large GPU: how work is cut follows from the sizes alone, so that results do too
-TOGETHER = 2  # blocks on a multiprocessor at once
 WORKSPACE = 64 << 20  # most bytes of partial sums
 FEWEST = 8  # chunks of pixels that a block sums up
 RUN, WINDOW = 4, 16  # neighbours that a thread computes, and most elements that it then holds
@@ -162,7 +161,7 @@ CUTS = (
     Cut(128, 64, 4, 2),
     Cut(64, 64, 2, 2),
     Cut(32, 128, 1, 4),
-    Cut(32, 64, 1, 2),
+    Cut(32, 64, 2, 2),
     Cut(16, 128, 1, 4),
     Cut(16, 64, 1, 2),
 )
@@ -211,11 +210,18 @@ def cycles(problem: Convolution, cut: Cut) -> float:
     return turns * block + added
 
 
+def together(problem: Convolution, cut: Cut) -> int:
+    """Blocks that the compiler is to leave registers for on a multiprocessor: of 16 warps, if that leaves it enough."""
+    sums = cut.down * cut.across // cut.threads * (2 if problem.mode == "fp32" else 1)
+    copies_much = problem.kind == "weight" or cut.threads <= cut.across
+    return 16 * 32 // cut.threads if sums <= (32 if copies_much else 64) else 1
+
+
 def splits(problem: Convolution, blocks: int, smallest: int) -> int:
     """Blocks that share a weight's pixels, of which each has ``smallest`` or more: as many as fill a large GPU."""
     if problem.kind != "weight":
         return 1
-    wanted = MULTIPROCESSORS * TOGETHER // max(1, blocks)
+    wanted = 2 * MULTIPROCESSORS // max(1, blocks)
     return max(1, min(wanted, problem.pixels // smallest, WORKSPACE // (4 * weights(problem))))
 
 
@@ -255,7 +261,7 @@ def _gathered(problem: Convolution, name: str, cut: Cut) -> Source:
         ),
     ]
     operands = (16 if fields["Wide"] == 4 else 4, 4, *[4] * problem.bias, 8)
-    return _source(struct, fields, entries, operands, _whole(lanes * 16 * quads))
+    return _source(struct, fields, entries, operands, _whole(lanes * 16 * quads), together(problem, cut))
 
 
 def _correlated(problem: Convolution, name: str, cut: Cut) -> Source:
@@ -265,10 +271,9 @@ def _correlated(problem: Convolution, name: str, cut: Cut) -> Source:
     entries = [
         (Launch(name, grid(problem, cut), cut.threads, shared), f"correlated<{struct}>(a0, a1, {to}, shared_floats());")
     ]
-    return _source(
-        struct, fields, entries + _added_up(problem, name, cut.splits), (4, 16 if fields["Wide"] == 4 else 4, 4),
-        _partial(problem, cut.splits),
-    )  # fmt: skip
+    entries += _added_up(problem, name, cut.splits)
+    operands = (4, 16 if fields["Wide"] == 4 else 4, 4)
+    return _source(struct, fields, entries, operands, _partial(problem, cut.splits), together(problem, cut))
 
 
 def _direct(problem: Convolution, name: str) -> Source:
@@ -379,14 +384,22 @@ def _added_up(problem: Convolution, name: str, parts: int) -> list[tuple[Launch,
 
 
 def _source(
-    struct: str, fields: dict[str, int], entries: list[tuple[Launch, str]], operands: tuple[int, ...], workspace: int
+    struct: str,
+    fields: dict[str, int],
+    entries: list[tuple[Launch, str]],
+    operands: tuple[int, ...],
+    workspace: int,
+    blocks: int = 0,
 ) -> Source:
-    """operands: what each pointer must be a multiple of; the last is written."""
+    """operands: what each pointer must be a multiple of; the last is written. blocks: of launches with dynamic shared
+    memory, to be on a multiprocessor together.
+    """
     text = f"struct {struct} {{ enum {{ {', '.join(f'{name} = {value}' for name, value in fields.items())} }}; }};\n"
     last = len(operands) - 1
     declared = [f"{'const ' if i < last else ''}float *__restrict__ a{i}" for i in range(len(operands))]
     declared += ["char *__restrict__ workspace"] if workspace else []
     for launch, body in entries:
-        head = f'extern "C" __global__ void __launch_bounds__({launch.block}) {launch.entry}({", ".join(declared)})'
+        bounds = f"{launch.block}, {blocks}" if launch.shared else f"{launch.block}"
+        head = f'extern "C" __global__ void __launch_bounds__({bounds}) {launch.entry}({", ".join(declared)})'
         text += f"{head}\n{{\n    {body}\n}}\n"
     return Source(text, tuple(launch for launch, _ in entries), operands, workspace, files=FILES)

@@ -5,7 +5,7 @@ enum { FP32, TF32, BF16 };
 __device__ __forceinline__ float *shared_floats()
 {
 #ifdef __CUDA_ARCH__
-    extern __shared__ float shared[];
+    extern __shared__ __align__(16) float shared[];  // copies are of 16 bytes
     return shared;
 #else
     return host_shared();
