@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def seconds(step: Callable[[], Any]) -> float:
     """Of a call: the best of some rounds of several, between events on the stream."""
     device = get_device(DEVICE)
     backend: Any = device.backend
-    queue, cuda = backend.queue(device.index), backend._cupy.cuda
+    queue, cuda = backend.queue(device.index), import_module("cupy").cuda
     best = np.inf
     step()
     for _ in range(ROUNDS):

@@ -16,17 +16,26 @@ from ..allocations import Allocations
 from ..workloads import Workload
 from .contestant import HOSTS, Contestant, norm
 
+WATCHED = 12  # first steps, after which all is captured and pools have what they need; to count costs time
+
 
 def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str = "fp32") -> Contestant:
     """``threads`` is obeyed through the environment that the worker was started with."""
-    allocations = None if device in HOSTS else Allocations()
-    if allocations is not None:
-        allocations.__enter__()  # until the process ends
-    run, values, _ = stated(row, device=device, compiled=compiled, math=math)
-    if allocations is None:
+    if device in HOSTS:
+        run, values, _ = stated(row, device=device, compiled=compiled, math=math)
         return Contestant(run, values)
-    target = get_device(device)
-    return Contestant(run, values, lambda _: target.synchronize(), lambda: allocations.reserved)
+    target, allocations = get_device(device), Allocations()
+    with allocations:
+        run, values, _ = stated(row, device=device, compiled=compiled, math=math)
+    watched = iter(range(WATCHED))
+
+    def step() -> Any:
+        if next(watched, None) is None:
+            return run()
+        with allocations:
+            return run()
+
+    return Contestant(step, values, lambda _: target.synchronize(), lambda: allocations.reserved)
 
 
 def stated(
