@@ -110,7 +110,9 @@ class TreeDataset:
 def _unfold(expression: Any, vocabulary: Mapping[Any, int], label: Label | None) -> tuple[list[Any], ...]:
     """children, tokens, labels and depths, each node before what is below it."""
     children: list[Any] = []
-    tokens, labels, depths = [], [], []
+    tokens: list[int] = []
+    labels: list[int] = []
+    depths: list[int] = []
     above: list[int] = []  # the lists that the walk is in, by id; an entry of the stack says when one is left
     stack: list[Any] = [(expression, None, -1, 0, 0)]  # what, how many of its parts (None: all), parent, side, depth
     while stack:
