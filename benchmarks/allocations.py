@@ -28,7 +28,7 @@ class Allocations:
 def _hook(counts: Allocations) -> Any:
     base: Any = import_module("cupy").cuda.MemoryHook
 
-    class Hook(base):  # type: ignore[misc]
+    class Hook(base):
         name = f"{__name__}.{id(counts)}"  # CuPy refuses two of one name
 
         def alloc_preprocess(self, *, device_id: int, mem_size: int) -> None:

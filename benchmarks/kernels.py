@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"copy: {copy / 1e9:.1f} GB/s, read and written", flush=True)
     with ag.default_device(DEVICE):
         for name, made in STEPS.items():
-            found = report["steps"][name] = tried(lambda made=made: measured(*made(args.quick), copy))
+            found = report["steps"][name] = tried(partial(_made_and_measured, made, args.quick, copy))
             print("\n" + shown(name, found), flush=True)
             write_json(args.json, report)
     if failed := [name for name, found in report["steps"].items() if "error" in found]:
@@ -70,6 +71,10 @@ def seconds(step: Callable[[], Any]) -> float:
         device.synchronize()
         best = min(best, 1e-3 * cuda.get_elapsed_time(start, end) / CALLS)
     return float(best)
+
+
+def _made_and_measured(made: Callable[[bool], Step], quick: bool, copy: float) -> dict[str, Any]:
+    return measured(*made(quick), copy)
 
 
 def measured(compiled: Any, operands: tuple[ag.Tensor, ...], copy: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def compared(row: dict[str, Any], name: str, devices: list[str], steps: int, qui
     expected = None
     for device, mode in kinds:
         who = f"{device} {mode}"
-        found = tried(lambda d=device, m=mode: _losses(name, d, m == "compiled", steps, quick))
+        found = tried(partial(_losses, name, device, mode == "compiled", steps, quick))
         if expected is None and "losses" in found:
             row["reference"], expected = who, found["losses"]
         if "error" in found:

@@ -88,7 +88,8 @@ class Running:
 
 def run_stage(parts: Sequence[Part], at_once: int, end: float, done: Callable[[str, dict[str, Any]], None]) -> None:
     """Run them, so many at once; ``done`` is told of each as it ends. After ``end`` none is begun, and none goes on."""
-    waiting, running = list(parts), []
+    waiting = list(parts)
+    running: list[Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < at_once:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
+from operator import neg
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     report: dict[str, Any] = {"machine": machine(), "gpu": facts(DEVICE), "probes": {}}
     print(report["gpu"])
     for title, probe in PROBES.items():
-        rows = report["probes"][title] = tried(lambda probe=probe: probe(args.quick))
+        rows = report["probes"][title] = tried(partial(probe, args.quick))
         print("\n" + (f"{title}: {rows['error']}" if "error" in rows else shown(title, rows)), flush=True)
         write_json(args.json, report)
     if failed := [title for title, rows in report["probes"].items() if "error" in rows]:
@@ -61,7 +63,7 @@ def copies(quick: bool) -> dict[str, dict[str, float]]:
     rows = {}
     for n in (1 << 10, 1 << 20) if quick else (1 << 20, 1 << 24, 1 << 27):
         x = drawn(n)
-        seconds = timed({"negative": lambda x=x: -x}, quick)["negative"]
+        seconds = timed({"negative": partial(neg, x)}, quick)["negative"]
         rows[f"{n} floats"] = {"seconds": seconds, "bytes a second": 8 * n / seconds}
     return rows
 
@@ -77,7 +79,7 @@ def products(quick: bool) -> dict[str, dict[str, float]]:
             with ag.math_mode(mode):
                 return a @ b
 
-        seconds = timed({mode: lambda mode=mode: product(mode) for mode in ("fp32", "tf32", "bf16")}, quick)
+        seconds = timed({mode: partial(product, mode) for mode in ("fp32", "tf32", "bf16")}, quick)
         for mode, each in seconds.items():
             error = ag.max(abs(product(mode).astype("float64") - exact)) / ag.max(abs(exact))
             rows[f"{n} {mode}"] = {"seconds": each, "flops a second": 2 * n**3 / each, "error": error.item()}
@@ -114,8 +116,8 @@ def recurrent(quick: bool) -> dict[str, dict[str, float]]:
     wide.load_state_dict(layer.state_dict())
     wide = wide.to("float64")
     exact = wide(x.astype("float64"))[0]
-    contestants = {mode: lambda mode=mode: step(mode) for mode in ("fp32", "tf32", "bf16")}
-    contestants["float64, by the formula"] = lambda: step("fp32", wide, x.astype("float64"))
+    contestants: dict[str, Callable[[], Any]] = {mode: partial(step, mode) for mode in ("fp32", "tf32", "bf16")}
+    contestants["float64, by the formula"] = partial(step, "fp32", wide, x.astype("float64"))
     flops = 3 * 2 * steps * batch * 8 * hidden**2
     for mode, each in timed(contestants, quick).items():
         rows[mode] = {"seconds": each, "flops a second": flops / each}

@@ -104,7 +104,7 @@ class MasterWeights(Optimizer):
 
     def gradients(self) -> dict[Tensor, Tensor]:
         """What the next step takes for the gradient of each parameter that has one: float32 where that is a half."""
-        found = {}
+        found: dict[Tensor, Tensor] = {}
         for _, p in self._parameters():
             if p.grad is not None:
                 wide = DEFAULT_FLOAT if p.dtype.itemsize == HALF else p.dtype

@@ -28,7 +28,7 @@ from autograd_core.benchmarks.gpu_summary import summary
 from autograd_core.benchmarks.parts import Part, left_json, run_stage
 from autograd_core.benchmarks.workloads import WORKLOADS
 
-TINY = "mlp_tiny_8_16_3_b16"
+TINY = "tiny_chain_100ops"
 FAKE_GPU = Path(__file__).parent / "fake_gpu"
 SOME_TESTS = """
 import pytest
@@ -58,7 +58,7 @@ def test_every_row_is_part_of_the_check() -> None:
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, int]:
-    """The report of a check of the fake, on which the probes find too little memory; what was printed; the status."""
+    """The report of a check of the fake, in which the suite is killed; what was printed; the status."""
     cuda_host.needs_compiler()
     folder = tmp_path_factory.mktemp("check")
     (folder / "tests").mkdir()
@@ -78,7 +78,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], s
             **os.environ,
             "PYTHONPATH": str(FAKE_GPU),
             "FAKE_GPU_KERNELS": str(folder / "kernels"),
-            "FAKE_GPU_SMALL": "probes",
+            "FAKE_GPU_KILLED": "0.1",  # seconds of a burst: an argument of the suite's alone
         },
     )
     return json.loads((folder / "report.json").read_text(), parse_constant=_none), done.stdout, done.returncode
@@ -100,15 +100,12 @@ def test_every_part_leaves_its_figures_and_who_failed_is_named(checked: tuple[di
         "tests of nn and optim": "ended with status 1",
         "numbers": "done",
         f"losses {TINY}": "done",
-        "probes": "ended with status 1",
+        "probes": "done",
         "kernels": "done",
         "lstm": "done",
-        "suite": "done",
+        "suite": "ended with signal SIGKILL; it left no figures (FileNotFoundError)",
     }
-    for name in ("copy", "products", "launch", "recurrent"):
-        assert "OutOfMemoryError" in found["probes"]["figures"]["probes"][name]["error"]
-    assert "out of memory" in found["probes"]["said"]
-    assert "probes: ended with status 1" in report["summary"]
+    assert f"suite: {outcomes['suite']}" in report["summary"]
     assert "\n".join(report["summary"]) in printed
 
 
@@ -134,22 +131,28 @@ def test_what_the_parts_found(checked: tuple[dict[str, Any], str, int]) -> None:
 
     assert "median" not in found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]
     assert len(found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]["values"]) == 3
-    (steps,) = [of["steps"] for name, of in found.items() if name == "kernels"]
+    assert list(found["probes"]["probes"]) == ["copy", "products", "launch", "recurrent"]
+    for rows in found["probes"]["probes"].values():
+        for figures in rows.values():
+            assert figures["seconds"] > 0
+            assert all(math.isfinite(number) for number in figures.values())
+
+    steps = found["kernels"]["steps"]
     assert len(steps) == 5
     for of in steps.values():
         assert of["how"] == ["replayed as one CUDA graph"]
         assert all(kernel["bytes"] > 0 and kernel["seconds"] > 0 for kernel in of["kernels"])
     assert found["kernels"]["copy"] > 0
 
-    both = found["lstm"]["rows"][TINY]["contenders"]
+    timed = found["lstm"]["rows"][TINY]
+    assert timed["math"] == "tf32"
+    both = timed["contenders"]
+    assert set(both) == {"cpu compiled", "cuda compiled"}
+    assert both["cuda compiled"]["device_bytes"] > 0
     assert both["cuda compiled"]["times_faster"] == pytest.approx(
         both["cpu compiled"]["median"] / both["cuda compiled"]["median"]
     )
-    timed = found["suite"]["rows"][TINY]
-    assert timed["math"] == "tf32"
-    assert set(timed["contenders"]) == {"cuda eager", "cuda compiled"}
-    assert all(of["median"] > 0 and of["device_bytes"] > 0 for of in timed["contenders"].values())
-    assert set(found["suite"]["limits"]) == {"cuda"}
+    assert set(found["lstm"]["limits"]) == {"cpu", "cuda"}
 
 
 # ---------------------------------------------------------------------------------------------- parts

@@ -177,7 +177,7 @@ def _large_cnn_row(data: Arrays, parameters: Arrays) -> Stated:
     x, labels = data["x"], data["labels"]
 
     def loss(p: Any) -> Any:
-        h = x
+        h: Any = x
         for at, (weight, norm) in enumerate(p["c"]):
             h = jax.nn.relu(_normalized(_convolution(h, weight, "SAME"), norm))
             h = _pooled(h) if at % 2 else h
