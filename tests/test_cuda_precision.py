@@ -8,10 +8,14 @@ from typing import Any
 
 import cuda_host
 import numpy as np
+import pytest
 from cuda_tools import fake_devices
+from fake_cublaslt import FakeCublasLt
 
 import autograd_core as ag
 from autograd_core import nn, optim
+from autograd_core.backends.cuda import product_kernels
+from autograd_core.backends.cuda.cublaslt import CublasLt
 
 
 class Training:
@@ -32,6 +36,21 @@ class Training:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_products_of_halves_can_be_captured(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product_kernels, "load", lambda: CublasLt(FakeCublasLt()))
+    a, b = (np.random.default_rng(n).standard_normal((4, 3, 5)).astype(dtype) for n in range(2))
+    with fake_devices():
+        product = ag.compile(lambda x, y: x @ y.mT)
+        x, y = ag.asarray(a, device="cuda"), ag.asarray(b, device="cuda")
+        for _ in range(5):
+            found = product(x, y)
+        assert product.report().remarks == ("replayed as one CUDA graph",)
+        assert found.dtype == dtype
+        wide = a.astype(np.float64) @ b.astype(np.float64).swapaxes(-1, -2)
+        np.testing.assert_allclose(found.numpy().astype(np.float64), wide, rtol=8e-3, atol=1e-3)
 
 
 def test_a_step_with_scale_and_masters_is_one_graph() -> None:

@@ -16,7 +16,7 @@ from .products import Products
 from .queues import Queue
 
 WORKSPACE = 32 << 20  # bytes: what cuBLAS itself takes on Hopper
-MULTIPLIED = ("float32", "float64", "complex64", "complex128")  # what half precision is computed in is among them
+MULTIPLIED = ("float32", "float64", "complex64", "complex128", "float16", "bfloat16")  # halves are summed in float32
 
 
 def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive, Callable[..., Any]]:
