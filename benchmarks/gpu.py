@@ -84,7 +84,10 @@ def run(args: argparse.Namespace) -> None:
     def done(name: str, result: dict[str, Any]) -> None:
         report["parts"][name] = result
         report["seconds"] = round(time.monotonic() - begun, 1)
-        report["summary"] = summary(report)
+        try:
+            report["summary"] = summary(report)
+        except Exception as error:  # figures that nobody foresaw are worth more than their summary
+            report["summary"] = [f"no summary: {type(error).__name__}: {error}"]
         write_json(args.json, report)
         print(f"{report['seconds']:6.1f} s  {name}: {result['outcome']}, {result['seconds']} s", flush=True)
 

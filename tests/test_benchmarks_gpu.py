@@ -231,6 +231,15 @@ def test_who_is_interrupted_still_has_the_figures_of_what_was_under_way() -> Non
     assert found["slow"]["figures"] == {"x": 1}
 
 
+def test_figures_that_cannot_be_summed_up_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "plan", lambda args, wanted: ([], [part_that("kernels", "pass")]))
+    with fake_devices():
+        main(["gpu", "--minutes", "1", "--json", str(tmp_path / "report.json")])
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["parts"]["kernels"]["figures"] == {"x": 1}
+    assert report["summary"] == ["no summary: KeyError: 'copy'"]
+
+
 def test_parts_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     with fake_devices():
         with pytest.raises(SystemExit, match="gpu: no part is named speed; there are tests, losses"):
