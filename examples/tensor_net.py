@@ -27,7 +27,7 @@ from autograd_core.nn import functional as F
 from autograd_core.nn.models import RecursiveNet, RecursiveTensorNet, TreeNet
 
 HELD_OUT = 2000  # trees to look at after each epoch, and as many for the end
-BATCH, FEATURES = 64, 16
+BATCH = 64
 RATE, TENSOR_RATE = 5e-3, 5e-4  # V has 2 D numbers for each one of W: equal steps of all would be far too long for it
 
 
@@ -99,6 +99,7 @@ def train(
 def main() -> None:
     parser = common.arguments(__doc__, epochs=10)
     parser.add_argument("--task", choices=["logic", "listops"], default="logic")
+    parser.add_argument("--features", type=int, default=16, help="of the tensor network; the plain net gets more")
     parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each net")
     args = parser.parse_args()
     held, seeds, batch = (64, 1, 16) if args.quick else (HELD_OUT, args.seeds, BATCH)
@@ -113,7 +114,7 @@ def main() -> None:
     counts = []
     for seed in range(args.seed, args.seed + seeds):
         ag.random.seed(seed)
-        tensor = RecursiveTensorNet(task.words, 4 if args.quick else FEATURES, task.classes)
+        tensor = RecursiveTensorNet(task.words, 4 if args.quick else args.features, task.classes)
         plain = RecursiveNet(task.words, features_for(size(tensor), task), task.classes)
         counts = [size(tensor), size(plain)]
         for name, net in zip(curves, (tensor, plain), strict=True):
