@@ -4,7 +4,8 @@
     python examples/boltzmann_machine.py --fashion
 
 Digits: every image is there five times, as it is and moved by a pixel in each direction; a fifth of these is kept for
-the test. Fashion-MNIST: the machine learns from all training images, the classifiers from the first 10,000.
+the test, so that copies of one digit stand on both sides, as they do there. Fashion-MNIST: the machine learns from all
+training images, the classifiers from the first 10,000.
 """
 
 from __future__ import annotations
