@@ -26,6 +26,7 @@ from .usable import DEVICE, facts, tried, unusable
 from .workloads import WORKLOADS
 
 TOLERANCE = 1e-4  # relative
+QUICK_STEPS = 5  # in more, small batches are learnt by heart, and nothing is left of the losses to compare
 CAPTURED = 8  # calls after which a step is captured
 
 
@@ -43,12 +44,13 @@ def run(args: argparse.Namespace) -> None:
     for kind, wanted, there in (("device", devices, known), ("row", names, WORKLOADS)):
         if unknown := [name for name in wanted if name not in there]:
             raise SystemExit(f"losses: no {kind} is named {', '.join(unknown)}; there are {', '.join(there)}")
-    report: dict[str, Any] = {"machine": machine(), "steps": args.steps, "tolerance": TOLERANCE, "rows": {}}
+    steps = min(args.steps, QUICK_STEPS) if args.quick else args.steps
+    report: dict[str, Any] = {"machine": machine(), "steps": steps, "tolerance": TOLERANCE, "rows": {}}
     if DEVICE in devices and not unusable():
         report["gpu"] = facts(DEVICE)
     for name in names:
         report["rows"][name] = row = {"math": ag.get_math_mode(), "contenders": {}, "problems": {}}
-        for _ in compared(row, name, devices, args.steps, args.quick):
+        for _ in compared(row, name, devices, steps, args.quick):
             write_json(args.json, report)  # what there is stays, whatever comes next
         print(f"{name}: {_line(row)}", file=sys.stderr, flush=True)
     print(shown(report["rows"]))

@@ -123,7 +123,7 @@ def test_what_the_parts_found(checked: tuple[dict[str, Any], str, int]) -> None:
     assert (row["problems"], row["reference"]) == ({}, "cpu eager")
     assert list(row["contenders"]) == ["cpu eager", "cpu compiled", "cuda eager", "cuda compiled"]
     for of in row["contenders"].values():
-        assert len(of["losses"]) == 20
+        assert len(of["losses"]) == losses.QUICK_STEPS
         assert of["difference"] <= 1e-4
     captured = row["contenders"]["cuda compiled"]["captured"]
     assert (captured["waits"], captured["host_ahead"], captured["allocations"]) == (0, True, 0)
