@@ -83,11 +83,11 @@ def main() -> None:
 
     with ag.no_grad():
         features, test_features = (rbm(ag.asarray(part, device=args.device)).numpy() for part in (x, test))
-        dreams = rbm.gibbs(ag.asarray(images[:20], device=args.device), steps=1000)
+        dreams = rbm.gibbs(ag.asarray(images[:10], device=args.device), steps=1000)
         dreams = rbm.reconstruct(rbm(dreams)).numpy()
-        filters = rbm.weight.numpy()[:20]
+        filters = rbm.weight.numpy()[:10]
     name = "boltzmann_machine_" + ("fashion" if args.fashion else "digits")
-    rows = {"images": images[:20], "after 1,000 rounds of Gibbs sampling": dreams, "weights of hidden units": filters}
+    rows = {"images": images[:10], "after 1,000 rounds of Gibbs sampling": dreams, "weights of hidden units": filters}
     path = args.out / f"{name}.png"
     pictures.grid({title: row.reshape(-1, side, side) for title, row in rows.items()}, path)
     print(f"{path}: images, samples, filters")

@@ -123,7 +123,7 @@ def main() -> None:
 
     pretrained, scratch = np.transpose(found)
     ours, plain = (f"{x.mean():.2f}% (from {x.min():.2f} to {x.max():.2f})" for x in (pretrained, scratch))
-    images = ag.asarray(train.arrays[0][:16], device=args.device)
+    images = ag.asarray(train.arrays[0][:10], device=args.device)
     rows = {"images": images, "after 200 rounds in the top machine": net.sample(images, 200)}
     path = args.out / "deep_belief_net.png"
     pictures.grid({name: x.numpy().reshape(-1, 28, 28) for name, x in rows.items()}, path)

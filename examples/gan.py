@@ -134,7 +134,7 @@ def main() -> None:
     shares = np.bincount(classes, minlength=10) / len(classes)
 
     path = args.out / "gan.png"
-    pictures.grid({" " * (i + 1): images[16 * i : 16 * i + 16, 0] for i in range(5)}, path)
+    pictures.grid({" " * (i + 1): images[10 * i : 10 * i + 10, 0] for i in range(4)}, path)
     print(f"{path}: generated images; shares of the classes: {', '.join(f'{share:.1%}' for share in shares)}")
     common.Row(
         network="Generative adversarial network, convolutional",

@@ -68,12 +68,11 @@ def main() -> None:
     with ag.no_grad():
         batches = [ag.asarray(x, device=args.device) for x in np.array_split(test, max(1, len(test) // 100))]
         elbo, tighter = np.mean([[bound.item() for bound in look(x)] for x in batches], axis=0)
-        given_back = model(ag.asarray(test[:16], device=args.device)).numpy()
-        samples = model.sample(48).numpy()
+        given_back = model(ag.asarray(test[:10], device=args.device)).numpy()
+        samples = model.sample(20).numpy()
     simple = independent_bits(images, labels, test)
 
-    rows = {"test images, drawn": test[:16], "given back": given_back, "samples": samples[:16]}
-    rows |= {" ": samples[16:32], "  ": samples[32:]}
+    rows = {"test images, drawn": test[:10], "given back": given_back, "samples": samples[:10], " ": samples[10:]}
     path = args.out / "variational_autoencoder.png"
     pictures.grid({name: x.reshape(-1, 28, 28) for name, x in rows.items()}, path)
     print(f"{path}: test images, reconstructions, samples")
