@@ -1,6 +1,6 @@
 """A recursive neural tensor network on expressions as trees, beside a plain recursive net of equal size.
 
-    python examples/tensor_net.py --task logic
+    python examples/tensor_net.py --task logic --features 24
     python examples/tensor_net.py --task listops
 
 The nets make of the vectors of two parts that of the whole, from the words up, and are asked about trees they have not
