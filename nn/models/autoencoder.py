@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -68,8 +68,8 @@ class Autoencoder(Module):
         self.corruption, self.tied = corruption, tied
         pairs = list(pairwise(self.sizes))
         self.encoder = ModuleList([Linear(a, b, device=device, dtype=dtype) for a, b in pairs])
-        back = [Linear(b, a, device=device, dtype=dtype) for a, b in reversed(pairs)]
-        self.decoder = ParameterList([layer.bias for layer in back]) if tied else ModuleList(back)
+        back: list[Any] = [Linear(b, a, device=device, dtype=dtype) for a, b in reversed(pairs)]
+        self.decoder: Any = ParameterList([layer.bias for layer in back]) if tied else ModuleList(back)
         self.activation = activation()
         self.code_activation = code_activation() if code_activation else None
         self.output = output() if output else None
@@ -81,16 +81,18 @@ class Autoencoder(Module):
 
     def encode(self, input: Tensor) -> Tensor:
         """The codes of inputs: (N, sizes[0]) -> (N, sizes[-1])."""
-        return self._through(input, [(layer.weight, layer.bias) for layer in self.encoder], self.code_activation)
+        return self._through(input, self._pairs(self.encoder), self.code_activation)
 
     def decode(self, code: Tensor) -> Tensor:
         """The reconstructions that belong to codes: (N, sizes[-1]) -> (N, sizes[0])."""
-        if self.tied:
-            weights = [layer.weight.T for layer in reversed(self.encoder)]
-            layers = list(zip(weights, self.decoder, strict=True))
-        else:
-            layers = [(layer.weight, layer.bias) for layer in self.decoder]
-        return self._through(code, layers, self.output)
+        if not self.tied:
+            return self._through(code, self._pairs(self.decoder), self.output)
+        weights = [weight.T for weight, _ in reversed(self._pairs(self.encoder))]
+        return self._through(code, list(zip(weights, self.decoder, strict=True)), self.output)
+
+    @staticmethod
+    def _pairs(layers: Iterable[Any]) -> list[tuple[Tensor, Tensor]]:
+        return [(layer.weight, layer.bias) for layer in layers]
 
     def _through(self, x: Tensor, layers: list[tuple[Tensor, Tensor]], last: Module | None) -> Tensor:
         for weight, bias in layers[:-1]:

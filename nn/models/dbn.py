@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from autograd_core.context import no_grad
 from autograd_core.errors import ArgumentError
@@ -13,6 +13,7 @@ from ..activation import Sigmoid
 from ..container import ModuleList, Sequential
 from ..linear import Linear
 from ..module import Module
+from ..parameter import Parameter
 from .rbm import RBM
 
 
@@ -43,7 +44,7 @@ class DeepBeliefNet(Module):
             raise ArgumentError(f"DeepBeliefNet: sizes must name data and layers, as in (784, 500, 200), got {sizes!r}")
         kinds = [visible, *["bernoulli"] * (len(self.sizes) - 2)]
         shapes = zip(self.sizes[:-1], self.sizes[1:], kinds, strict=True)
-        self.machines = ModuleList([RBM(a, b, visible=kind, device=device, dtype=dtype) for a, b, kind in shapes])
+        self.machines: Any = ModuleList([RBM(a, b, visible=kind, device=device, dtype=dtype) for a, b, kind in shapes])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)
@@ -77,7 +78,7 @@ class DeepBeliefNet(Module):
         for machine in self.machines:
             layer = Linear(machine.visible_units, machine.hidden_units, device=weight.device, dtype=weight.dtype)
             layer.weight.assign_(machine.weight.detach())
-            layer.bias.assign_(machine.hidden_bias.detach())
+            cast(Parameter, layer.bias).assign_(machine.hidden_bias.detach())
             layers += [layer, Sigmoid()]
         return Sequential(*layers, Linear(self.sizes[-1], classes, device=weight.device, dtype=weight.dtype))
 
