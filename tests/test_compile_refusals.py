@@ -113,3 +113,31 @@ def test_a_tensor_of_a_surrounding_transform_must_be_an_argument(device) -> None
     with pytest.raises(CompileError, match="pass it as an argument"):
         ag.jvp(outer, (ag.ones(3),), (ag.ones(3),))
     assert ag.grad(lambda x: ag.compile(lambda y: y * x)(ag.ones(3)).sum())(draw(3)).tolist() == [1, 1, 1]
+
+
+def test_probabilities_that_a_model_computes_are_not_computed_twice_to_be_checked(device) -> None:
+    """Given targets are looked at in every call; what comes of parameters and random numbers in captures alone."""
+    with ag.random.fork(0):
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1), nn.Sigmoid())
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x: ag.Tensor, t: ag.Tensor) -> ag.Tensor:
+        optimizer.zero_grad()
+        loss = F.binary_cross_entropy(model(x), t)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x, t = ag.tensor(np.linspace(-1, 1, 15).reshape(5, 3), dtype="float32"), ag.ones((5, 1))
+    start = {name: value.numpy().copy() for name, value in model.state_dict().items()}
+    with ag.random.fork(1):
+        expected = [step(x, t).item() for _ in range(6)]
+    model.load_state_dict(start)
+    compiled = ag.compile(step)
+    with ag.random.fork(1):
+        found = [compiled(x, t).item() for _ in range(6)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    (variant,) = compiled.variants
+    assert [len(look.graph.equations) for look in variant.looks] == [0]
+    with pytest.raises(ag.errors.DataError, match=r"binary_cross_entropy: target.* is 1.5, outside \[0, 1\]"):
+        compiled(x, 1.5 * t)

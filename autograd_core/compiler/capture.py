@@ -306,12 +306,21 @@ class Capture(Eager):
             )
 
     def examine(self, x: Tensor, ask: Callable[[np.ndarray], Any]) -> Any:
-        """The answer for this call's values, which is asked for again in every call."""
+        """The answer for this call's values, which is asked for again in every call.
+
+        But for checks, which answer nothing, of what is computed from parameters or random numbers: to look at that
+        again, the model would have to be run a second time in every call.
+        """
         var = self.var_of(x)
         answer = ask(self.known_value(var))
-        if var not in self.constants:
+        if var not in self.constants and not (answer is None and self._is_of_the_model(var)):
             self.looks.append(Look(var, ask, answer))
         return answer
+
+    def _is_of_the_model(self, var: Var) -> bool:
+        graph = self.slice([var])
+        sources = [self.sources[self.inputs.index(v)] for v in graph.inputs] if graph.equations else []
+        return any(type(s) is Key or isinstance(getattr(s, "tensor", None), Variable) for s in sources)
 
     def known_value(self, var: Var) -> np.ndarray:
         """The value in this call, of something computed from the inputs in few steps."""
