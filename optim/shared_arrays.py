@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from multiprocessing.shared_memory import SharedMemory
@@ -15,6 +16,7 @@ import numpy as np
 
 from autograd_core.errors import ArgumentError, OutOfMemoryError
 
+PREFIX = "autograd_"  # of the names of blocks; the number of the process that owns one comes next
 ALIGNMENT = 64  # bytes: no two arrays in one line of a cache
 
 
@@ -61,7 +63,8 @@ class SharedArrays:
             places[name] = Place(array.shape, array.dtype, size)
             size += -(-array.nbytes // ALIGNMENT) * ALIGNMENT
         _check_free(size)
-        self._hold(_Memory(create=True, size=max(size, 1)), places, owner=True)
+        name = f"{PREFIX}{os.getpid()}_{secrets.token_hex(4)}"
+        self._hold(_Memory(name, create=True, size=max(size, 1)), places, owner=True)
         try:
             for name, array in arrays.items():
                 self[name][...] = array

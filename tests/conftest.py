@@ -35,6 +35,7 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(Path(_own_folder), ignore_errors=True)
 
 
+OP_TABLE = ("test_ops", "test_ops_page")
 ON_ANY_DEVICE = re.compile(r"test_ops|test_(nn|optim)(_\w+)?")  # modules of tests that ``--device`` runs
 _devices = ExitStack()
 _SAID = pytest.StashKey[str]()
@@ -66,14 +67,13 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``--device``, the tests that run on any device, alone.
 
-    Where tests are shared among workers, the page of operations meets the verdicts that it is compared with; they begin
-    with these, as one worker has them all, and would go on alone at the end.
+    Where workers share the tests, each file goes to one of them, so that nobody waits for the next test;
+    the page of operations meets the verdicts that it is compared with. They begin with these, which take longest.
     """
     if config.pluginmanager.hasplugin("xdist"):
-        table = [item for item in items if item.path.stem in ("test_ops", "test_ops_page")]
-        for item in table:
-            item.add_marker(pytest.mark.xdist_group("op table"))
-        items[:] = [*table, *(item for item in items if item.path.stem not in ("test_ops", "test_ops_page"))]
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group("op table" if item.path.stem in OP_TABLE else item.path.stem))
+        items.sort(key=lambda item: item.path.stem not in OP_TABLE)
     if config.getoption("--device"):
         others = [item for item in items if not ON_ANY_DEVICE.fullmatch(item.path.stem)]
         config.hook.pytest_deselected(items=others)

@@ -19,14 +19,27 @@ import pytest
 import autograd_core as ag
 from autograd_core.nn import Parameter
 from autograd_core.optim import hogwild
-from autograd_core.optim.shared_arrays import SharedArrays
+from autograd_core.optim.shared_arrays import PREFIX, SharedArrays
 
 SHARED = Path("/dev/shm")
 
 
 def blocks() -> set[str]:
-    """The blocks of shared memory of this machine, as far as they can be seen."""
-    return {path.name for path in SHARED.glob("psm_*")} if SHARED.is_dir() else set()
+    """The blocks of shared memory, as far as they can be seen, of this process and of those that have ended."""
+    names = {path.name for path in SHARED.glob(f"{PREFIX}*")} if SHARED.is_dir() else set()
+    return {name for name in names if owner(name) == os.getpid() or not Path(f"/proc/{owner(name)}").exists()}
+
+
+def owner(block: str) -> int:
+    return int(block.removeprefix(PREFIX).split("_")[0])
+
+
+def test_blocks_are_seen() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("this system does not show its shared memory as files")
+    before = blocks()
+    with SharedArrays({"w": np.ones(3)}) as shared:
+        assert blocks() - before == {shared.block.memory}
 
 
 @pytest.fixture(autouse=True)
