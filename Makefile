@@ -57,7 +57,7 @@ demo: $(VENV)/.installed-examples
 
 # Every example for a few steps; whole runs are recorded one by one, with --record.
 examples-quick: env
-	$(BIN)/python -m pytest tests/test_examples.py
+	$(BIN)/python -m pytest --every-case tests/test_examples.py
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m autograd_core.benchmarks overhead

@@ -67,11 +67,13 @@ def test_the_convolutional_net_trains_on_idx_files_in_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_example_runs_a_few_steps(name, tmp_path, monkeypatch, capsys):
+def test_example_runs_a_few_steps(name, tmp_path, monkeypatch, capsys, request):
+    """Eagerly, or as a user runs it, compiled, with --every-case: the models' own tests compile them too."""
     pytest.importorskip("sklearn", reason="data and peers come from scikit-learn (extra: examples)")
     pytest.importorskip("matplotlib", reason="pictures need matplotlib (extra: examples)")
     pytest.importorskip(NEEDS.get(name, "sklearn"), reason=f"{name}.py stands on it (extra: examples)")
-    given = ["--quick", "--out", str(tmp_path / "out")]
+    how = "--compile" if request.config.getoption("--every-case") else "--no-compile"
+    given = ["--quick", how, "--out", str(tmp_path / "out")]
     if name in OWN_PROCESS:
         lines = run_example(f"{name}.py", *given, folder=tmp_path)
     else:  # in this process, which has imported by now what each of them imports
