@@ -81,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--every-case", action="store_true", help="compile every case of the op table, not some of each, and the examples")
+    parser.addoption("--every-case", action="store_true", help="compile every case of the op table and every example")
     parser.addoption("--device", help="run the op table on this device; cuda: on the fake CuPy where there is no GPU")
     parser.addoption("--write-operations", action="store_true", help="write docs/operations.md from what they find")
 
