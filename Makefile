@@ -26,7 +26,7 @@ env: $(VENV)/.installed-test
 
 # One thread for each worker: there is one for each core. Tests of threads start their own.
 test: env lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-quick: env
 	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -q -x -m "not slow"

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -35,7 +36,6 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(Path(_own_folder), ignore_errors=True)
 
 
-OP_TABLE = ("test_ops", "test_ops_page")
 ON_ANY_DEVICE = re.compile(r"test_ops|test_(nn|optim)(_\w+)?")  # modules of tests that ``--device`` runs
 _devices = ExitStack()
 _SAID = pytest.StashKey[str]()
@@ -64,16 +64,22 @@ def pytest_unconfigure() -> None:
     _devices.close()
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--device``, the tests that run on any device, alone.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile`` the page of operations goes where the verdicts are that it is compared with."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
 
-    Where workers share the tests, each file goes to one of them, so that nobody waits for the next test;
-    the page of operations meets the verdicts that it is compared with. They begin with these, which take longest.
-    """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("op table" if item.path.stem in OP_TABLE else item.path.stem))
-        items.sort(key=lambda item: item.path.stem not in OP_TABLE)
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return super()._split_scope(nodeid).replace("test_ops_page.py", "test_ops.py")
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--device``, the tests that run on any device, alone."""
     if config.getoption("--device"):
         others = [item for item in items if not ON_ANY_DEVICE.fullmatch(item.path.stem)]
         config.hook.pytest_deselected(items=others)
