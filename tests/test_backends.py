@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier, Thread
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from autograd_core import backend as registry
 from autograd_core.backend import Availability, get_device
 from autograd_core.backends import conformance
 from autograd_core.backends.numpy import NumpyBackend
-from autograd_core.errors import BackendUnavailableError, DeviceError
+from autograd_core.errors import DeviceError
 from autograd_core.ops.arithmetic import add_p, negative_p
 from autograd_core.ops.exponential import exp_p
 from autograd_core.ops.random import random_normal_p
@@ -476,55 +476,3 @@ def test_cpu_with_a_numba_that_does_not_load_goes_on_by_numpy(tmp_path: Path) ->
     numbers, said = python(program, tmp_path).splitlines()
     assert numbers == "tensor([0.39904642, 0.88052016])"
     assert "Numba needs NumPy 1.0 or older" in said
-
-
-# cuda ------------------------------------------------------------------------------------------------------------
-
-
-class CUDARuntimeError(RuntimeError):
-    pass
-
-
-def fake_cupy(count: Callable[[], int]) -> ModuleType:
-    cupy = ModuleType("cupy")
-    cupy.__spec__ = SimpleNamespace()
-    cupy.__version__ = "14.2.0"
-    cupy.cuda = SimpleNamespace(
-        runtime=SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError),
-    )
-    return cupy
-
-
-def no_driver() -> int:
-    raise CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
-
-
-def test_cuda_without_cupy_says_what_to_install(plug, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    registry._BACKENDS.pop("cuda", None)
-    (row,) = [row for row in ag.devices() if row.name == "cuda"]
-    assert not row.available
-    assert row.reason.startswith("CuPy is not installed: pip install 'autograd_core[cuda13]'")
-    with pytest.raises(BackendUnavailableError, match="device 'cuda:1' cannot be used here: CuPy is not installed"):
-        ag.zeros(2, device="cuda:1")
-    assert conformance.run("cuda").ok
-
-
-def test_cuda_without_a_driver_says_so(plug, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(no_driver))
-    registry._BACKENDS.pop("cuda", None)
-    (row,) = [row for row in ag.devices() if row.name == "cuda"]
-    assert not row.available
-    assert row.reason.startswith("no NVIDIA driver is installed (cudaErrorInsufficientDriver")
-    assert conformance.run("cuda").ok
-
-
-def test_cuda_whose_cupy_does_not_load_says_so(plug, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cupy.py").write_text("raise ImportError('libnvrtc.so.13: cannot open shared object file')")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "cupy", raising=False)
-    registry._BACKENDS.pop("cuda", None)
-    (row,) = [row for row in ag.devices() if row.name == "cuda"]
-    assert not row.available
-    assert "CuPy does not load: libnvrtc.so.13: cannot open shared object file" in row.reason
-    assert conformance.run("cuda").ok

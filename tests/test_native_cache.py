@@ -235,7 +235,7 @@ def storing(value: float, calls: list | None = None, name: str = "storing") -> K
 
 
 def run(spec: KernelSpec, m=None) -> float:
-    code, (address,) = engine.library([spec], m or machine.host())
+    code, (address,) = engine.linked([spec], m or machine.host())
     result = np.zeros(1)
     operands = (ctypes.c_int64 * 1)(result.ctypes.data)
     shared = np.zeros(emit.SHARED_BYTES // 8, np.int64)
@@ -309,7 +309,7 @@ def test_many_kernels_compiled_by_several_threads_are_the_same_as_one_by_one(her
     monkeypatch.setattr(engine, "default_threads", lambda: 4)
     m = machine.host()
     specs = [storing(float(i), name=f"k{i}") for i in range(40)]
-    engine.library(specs, m)
+    engine.linked(specs, m)
     found = sorted(len(p.read_bytes()) for p in here.iterdir())
     assert len(found) == 40
     for spec in specs[::8]:
@@ -321,7 +321,7 @@ def test_many_kernels_compiled_by_several_threads_are_the_same_as_one_by_one(her
 
 def test_kernels_of_different_keys_may_be_the_same_code(here):
     specs = [storing(1.5)._replace(key=key) for key in ("a", "b", "c")]
-    _, addresses = engine.library(specs, machine.host())
+    _, addresses = engine.linked(specs, machine.host())
     assert len(set(addresses)) == 1
 
 
@@ -335,7 +335,7 @@ def test_an_error_in_a_kernels_code_reaches_the_caller(here):
         raise RuntimeError("no such layout")
 
     with pytest.raises(RuntimeError, match="no such layout"):
-        engine.library([KernelSpec("broken", "broken", 1, broken)], machine.host())
+        engine.linked([KernelSpec("broken", "broken", 1, broken)], machine.host())
     assert gc.isenabled()
 
 

@@ -13,16 +13,14 @@ from llvmlite import ir
 from .emit import CACHE_LINE, I8, I32, POINTER, VOID, Kernel, element, i64, intrinsic, local, loop, rounded_up
 
 UNROLLED = 8  # lines asked for one after another
-FIRST_LEVEL, SECOND_LEVEL = (
-    3,
-    2,
-)  # cache that is asked to hold it; the first belongs to the arithmetic, if there is much
+# the cache that is asked to hold it; the first belongs to the arithmetic, if there is much
+FIRST_LEVEL, SECOND_LEVEL = 3, 2
 
 
 class Stretches(NamedTuple):
-    """``count`` stretches of ``size`` bytes each, ``step`` bytes from one to the next."""
+    """``number`` stretches of ``size`` bytes each, ``step`` bytes from one to the next."""
 
-    count: int
+    number: int
     size: int
     step: int
 
@@ -45,10 +43,10 @@ class Ahead:
     ):
         self.b, self.written, self.level = builder, written, level
         calls = max(1, calls)
-        if wanted.count == 1:
+        if wanted.number == 1:
             size = rounded_up(-(-wanted.size // calls), CACHE_LINE)
             wanted = Stretches(calls, size, size)
-        self.wanted, self.times = wanted, -(-wanted.count // calls)
+        self.wanted, self.times = wanted, -(-wanted.number // calls)
         self.next = local(builder, POINTER)
 
     def start(self, address: ir.Value) -> None:

@@ -151,7 +151,7 @@ def kept(text: str, machine: Machine) -> bytes:
     return data
 
 
-def library(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[int]]:
+def linked(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[int]]:
     """All these kernels' code, and where each one's ``entry`` is; from the cache, or compiled by several threads."""
     objects: dict[Hashable, Future[tuple[str, bytes, bool]]] = {}
     keys = [_distinct(spec) for spec in specs]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from autograd_core.compiler.storage import Operand
 
 from . import runtime as rt
-from .engine import KernelSpec, library
+from .engine import KernelSpec, linked
 from .machine import MOST_THREADS, Machine, host
 from .team import TEAM
 
@@ -139,7 +139,7 @@ def assemble(
     short = is_short(calls)
     for call in calls:
         _check(call, 1 if short or is_serial(call) else MOST_THREADS if threads is None else threads)
-    code, addresses = library([call.spec for call in calls], machine or host())
+    code, addresses = linked([call.spec for call in calls], machine or host())
     return Program(calls, addresses, code, barriers(calls, aliases), threads)
 
 

@@ -76,6 +76,7 @@ class WinogradPlan(Plan):
 
 class Winograd(Correlator):
     plan: WinogradPlan
+    ahead: Ahead
 
     def __init__(self, builder: Kernel, machine: Machine, c: Correlation, fusion: Fusion | None):
         super().__init__(builder, machine, c, fusion)
