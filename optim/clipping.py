@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 from autograd_core import context
@@ -35,10 +36,7 @@ def clip_grad_norm_(
     >>> w.grad
     tensor([0.59999996, 0.79999995])
     """
-    if not max_norm >= 0:
-        raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm!r}")
-    if not norm_type > 0:
-        raise ArgumentError(f"clip_grad_norm_: norm_type must be above 0, got {norm_type!r}")
+    check_norm(max_norm, norm_type)
     owners = _with_gradient("clip_grad_norm_", parameters)
     if not owners:
         return creation.zeros(())
@@ -55,6 +53,16 @@ def clip_grad_norm_(
         for p in owners:
             p.grad = bind(scaled_p, (p.grad, casting.transfer(factor, p.device)), {})
     return total
+
+
+def check_norm(max_norm: Any, norm_type: Any) -> None:
+    """ArgumentError unless a norm of this type can be limited to that number."""
+    if not isinstance(max_norm, Real) or not max_norm >= 0:
+        raise ArgumentError(f"clip_grad_norm_: max_norm must be a number and not negative, got {max_norm!r}")
+    if not isinstance(norm_type, Real) or not norm_type > 0:
+        raise ArgumentError(
+            f"clip_grad_norm_: norm_type must be a number above 0 (math.inf takes the largest), got {norm_type!r}"
+        )
 
 
 def _norm(gradients: list[Tensor], order: float, device: Any) -> Tensor:
@@ -78,8 +86,8 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> w.grad
     tensor([1. , 0.5])
     """
-    if not clip_value >= 0:
-        raise ArgumentError(f"clip_grad_value_: clip_value must not be negative, got {clip_value!r}")
+    if not isinstance(clip_value, Real) or not clip_value >= 0:
+        raise ArgumentError(f"clip_grad_value_: clip_value must be a number and not negative, got {clip_value!r}")
     with context.scope(recording=False):
         for p in _with_gradient("clip_grad_value_", parameters):
             p.grad = selection.clip(p.grad, -clip_value, clip_value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,7 @@ class LBFGS(Optimizer):
                 "LBFGS.step: give a closure: a function that clears the gradients, computes the loss, calls backward "
                 "and returns the loss; it is called several times in a step"
             )
+        self.check_closure(closure)
         (group,) = self.param_groups
         self.check_options(group)
         device = group["params"][0].device
@@ -175,6 +177,9 @@ class LBFGS(Optimizer):
         """The loss where the parameters are, and its gradient, flat."""
         with context.enable_grad():
             loss = closure()
+        if not isinstance(loss, Real) and not (isinstance(loss, Tensor) and loss.size == 1):
+            given = f"a tensor of shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            raise ArgumentError(f"LBFGS.step: the closure must return the loss, one number; it returned {given}")
         self.memory.func_evals += 1
         flat = []
         for p in self.param_groups[0]["params"]:
@@ -246,14 +251,17 @@ class LBFGS(Optimizer):
         for name, value in entry.items():
             if value is None or name not in {f.name for f in fields(Memory)}:
                 continue  # PyTorch keeps working space among its state
-            if name in ("old_dirs", "old_stps"):
-                setattr(memory, name, [vector(name, x) for x in value])
-            elif name in ("d", "prev_flat_grad"):
-                setattr(memory, name, vector(name, value))
-            elif name == "ro":
-                memory.ro = [float(x) for x in value]
-            else:
-                setattr(memory, name, type(getattr(memory, name))(value))
+            try:
+                if name in ("old_dirs", "old_stps"):
+                    setattr(memory, name, [vector(name, x) for x in value])
+                elif name in ("d", "prev_flat_grad"):
+                    setattr(memory, name, vector(name, value))
+                elif name == "ro":
+                    memory.ro = [float(x) for x in value]
+                else:
+                    setattr(memory, name, type(getattr(memory, name))(value))
+            except (TypeError, ValueError) as error:  # our own errors among them
+                problems.append(f"{name!r} cannot be read: {error}")
         if not len(memory.old_dirs) == len(memory.old_stps) == len(memory.ro):
             problems.append("'old_dirs', 'old_stps' and 'ro' must be of one length")
         if problems:

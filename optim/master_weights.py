@@ -14,6 +14,7 @@ from autograd_core.primitive import bind
 from autograd_core.tensor import Tensor, Variable
 
 from .clipping import _norm as norm_of
+from .clipping import check_norm
 from .optimizer import MEMBERS, Group, Optimizer
 
 MASTER = "master_param"
@@ -120,11 +121,7 @@ class MasterWeights(Optimizer):
 
     def clip_grad_norm_(self, max_norm: float, norm_type: float = 2.0) -> Tensor:
         """``optim.clip_grad_norm_`` of what the next step takes for gradients; returns their norm before."""
-        if not max_norm >= 0 or not norm_type > 0:
-            raise ArgumentError(
-                f"clip_grad_norm_: max_norm must not be negative and norm_type be above 0, got {max_norm!r} and "
-                f"{norm_type!r}"
-            )
+        check_norm(max_norm, norm_type)
         with context.scope(recording=False):
             total = norm_of(list(self.gradients().values()), float(norm_type), self.steps.device)
             self.scale_gradients_(selection.minimum(max_norm / (total + 1e-6), 1.0))
@@ -136,11 +133,11 @@ class MasterWeights(Optimizer):
 
     def _with_masters(self, state_dict: Any) -> Any:
         entries = state_dict.get("state") if isinstance(state_dict, Mapping) else None
-        if not isinstance(entries, Mapping):
+        if not isinstance(entries, Mapping) or not _lists_parameters(state_dict.get("param_groups")):
             return state_dict  # which the reader of state dicts refuses in its own words
         halves: dict[Any, Variable] = {}
-        for group, mine in zip(state_dict.get("param_groups", ()), self.param_groups, strict=False):
-            halves |= {k: p for k, p in zip(group.get("params", ()), mine["params"]) if p.dtype.itemsize == HALF}
+        for group, mine in zip(state_dict["param_groups"], self.param_groups, strict=False):
+            halves |= {k: p for k, p in zip(group["params"], mine["params"]) if p.dtype.itemsize == HALF}
         filled = {
             key: {**entry, MASTER: casting.astype(halves[key].detach(), DEFAULT_FLOAT)}
             if isinstance(entry, Mapping) and entry and key in halves and MASTER not in entry
@@ -148,6 +145,16 @@ class MasterWeights(Optimizer):
             for key, entry in entries.items()
         }
         return {**state_dict, "state": filled}
+
+
+def _lists_parameters(groups: Any) -> bool:
+    """Whether these are the groups of a saved state, which say what its entries belong to."""
+    return isinstance(groups, (list, tuple)) and all(
+        isinstance(group, Mapping)
+        and isinstance(group.get("params"), (list, tuple))
+        and all(isinstance(key, (int, str)) for key in group["params"])
+        for group in groups
+    )
 
 
 def _group(group: Group) -> Group:

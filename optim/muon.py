@@ -72,6 +72,8 @@ class Muon(Optimizer):
         self.check_range(options, "momentum", low=0.0)
         self.check_range(options, "eps", low=0.0)
         self.check_range(options, "ns_steps", low=0, high=100)
+        if not isinstance(options["ns_steps"], int):
+            raise ArgumentError(f"Muon: ns_steps must be an int, got {options['ns_steps']!r}")
         coefficients = options["ns_coefficients"]
         if not isinstance(coefficients, (tuple, list)) or len(coefficients) != 3:
             raise ArgumentError(f"Muon: ns_coefficients must be three numbers, got {coefficients!r}")

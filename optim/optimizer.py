@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from numbers import Real
 from typing import Any, NoReturn
+
+import numpy as np
 
 from autograd_core import context
 from autograd_core.aval import is_inexact
@@ -19,6 +22,8 @@ Group = dict[str, Any]
 
 # These keys of a group say which parameters it holds; the others are options.
 MEMBERS = ("params", "param_names")
+# Options that are either on or off, in whichever optimizer has them.
+SWITCHES = ("amsgrad", "centered", "decoupled_weight_decay", "maximize", "nesterov")
 
 
 class Optimizer:
@@ -88,6 +93,9 @@ class Optimizer:
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Raise ArgumentError for option values that make no sense; a subclass extends this."""
+        for name in SWITCHES:
+            if name in options and not isinstance(options[name], bool):
+                raise ArgumentError(f"{self._title}: {name} must be True or False, got {options[name]!r}")
         lr = options["lr"]
         if isinstance(lr, Tensor):
             if lr.shape != ():
@@ -98,7 +106,7 @@ class Optimizer:
     def check_range(self, options: Mapping[str, Any], name: str, low: float, high: float = float("inf")) -> None:
         """Raise ArgumentError unless the option is a number in [low, high)."""
         value = options[name]
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
+        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < high:
             raise ArgumentError(f"{self._title}: {name} must be a number in [{low:g}, {high:g}), got {value!r}")
 
     def check_betas(self, options: Mapping[str, Any]) -> None:
@@ -123,6 +131,7 @@ class Optimizer:
         if isinstance(params, str) or not isinstance(params, Iterable):
             hint = "; write model.parameters()" if hasattr(params, "parameters") else ""
             raise ArgumentError(f"{self._title}: params must be an iterable of parameters, got {_kind(params)}{hint}")
+        self._refuse_sets(params)
         entries = list(params)
         if not entries:
             raise ArgumentError(
@@ -151,10 +160,17 @@ class Optimizer:
             )
         params, names = self._read_params(group["params"])
         options = {**self.defaults, **{k: v for k, v in group.items() if k not in MEMBERS}}
+        options = {name: plain(value) for name, value in options.items()}
         self.check_options(options)
         self.param_groups.append({"params": params, **({"param_names": names} if names else {}), **options})
 
     def _read_params(self, given: Any) -> tuple[list[Variable], list[str]]:
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            hint = "; write model.parameters()" if hasattr(given, "parameters") else ""
+            raise ArgumentError(
+                f"{self._title}: a group's 'params' must be a list of parameters, got {_kind(given)}{hint}"
+            )
+        self._refuse_sets(given)
         entries: list[Any] = [given] if isinstance(given, Tensor) else list(given)
         if not entries:
             raise ArgumentError(f"{self._title}: a group has no parameters")
@@ -177,6 +193,13 @@ class Optimizer:
             seen[id(entry)] = f"parameter {where}"
             params.append(entry)
         return params, names
+
+    def _refuse_sets(self, given: Any) -> None:
+        if isinstance(given, (set, frozenset)):
+            raise ArgumentError(
+                f"{self._title}: params is a set, whose order is another in every run, and saved states go by the "
+                "order; write a list"
+            )
 
     def check_parameter(self, where: str, p: Any) -> None:
         if not isinstance(p, Tensor):
@@ -235,6 +258,7 @@ class Optimizer:
         """
         loss = None
         if closure is not None:
+            self.check_closure(closure)
             with context.enable_grad():
                 loss = closure()
         context.current().interpreter.base.uses(self)
@@ -258,6 +282,14 @@ class Optimizer:
             self.steps.assign_(self.steps + 1)
         return loss
 
+    def check_closure(self, closure: Any) -> None:
+        """Raise ArgumentError for what is no function."""
+        if not callable(closure):
+            raise ArgumentError(
+                f"{self._title}.step: closure must be a function that clears the gradients, computes the loss, calls "
+                f"backward and returns the loss; got {_kind(closure)}"
+            )
+
     def _applied(self, param: Tensor, grad: Tensor, state: State, group: Group) -> tuple[Tensor, dict[str, Tensor]]:
         """``apply_single``, for complex parameters on their real and imaginary parts, which are updated as two."""
         if param.dtype.kind != "c":
@@ -272,6 +304,7 @@ class Optimizer:
 
     def _notice_changes(self, index: int, group: Group) -> None:
         """Options may be changed between steps: check them again, and add the state that they call for."""
+        group.update({name: plain(group[name]) for name in self.defaults})
         options = [group[name] for name in self.defaults if name != "lr"]
         if options == self._seen_options.get(index):
             return
@@ -409,8 +442,15 @@ def decayed(param: Tensor, grad: Tensor, group: Group) -> tuple[Tensor, Tensor]:
 
 
 def running_mean(mean: Tensor, value: Tensor, weight: float) -> Tensor:
-    """weight * mean + (1 - weight) * value."""
-    return mean + (value - mean) * (1.0 - weight)
+    """weight * mean + (1 - weight) * value, from whichever of them counts for more: with weight 0 exactly value."""
+    return value + (mean - value) * weight if weight < 0.5 else mean + (value - mean) * (1.0 - weight)
+
+
+def plain(value: Any) -> Any:
+    """An option as Python's own number, where it is one of NumPy's: those would widen what they are multiplied with."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(plain(x) for x in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def variable(value: Tensor) -> Variable:

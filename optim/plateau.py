@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from autograd_core.errors import ArgumentError, StateDictError
@@ -64,7 +65,7 @@ class ReduceLROnPlateau:
             "eps": (eps, math.inf),
         }
         for name, (value, limit) in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < limit:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value < limit:
                 raise ArgumentError(f"ReduceLROnPlateau: {name} must be a number in [0, {limit:g}), got {value!r}")
         for name, word, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
             if word not in known:
@@ -87,7 +88,14 @@ class ReduceLROnPlateau:
 
     def step(self, metric: Any) -> None:
         """Take note of the metric (a number or a 0-d tensor), and lower the rate if it is time."""
-        value = float(metric)
+        try:
+            value = float(metric)
+        except (TypeError, ValueError):  # our own error for a tensor of several elements among them
+            given = f"a tensor of shape {metric.shape}" if isinstance(metric, Tensor) else repr(metric)
+            raise ArgumentError(
+                "ReduceLROnPlateau.step: metric must be one number, such as an epoch's row['val_loss'], got "
+                f"{given:.80}"
+            ) from None
         self.last_epoch += 1
         if self._is_better(value):
             self.best, self.num_bad_epochs = value, 0
@@ -117,22 +125,34 @@ class ReduceLROnPlateau:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from ``state_dict()``, ours or PyTorch's of one group. Raises StateDictError and changes nothing."""
+        if not isinstance(state_dict, Mapping):
+            raise StateDictError(
+                f"ReduceLROnPlateau.load_state_dict: a state is a dict, got a {type(state_dict).__name__}"
+            )
         missing = [k for k in ("best", "_last_lr", *COUNTS) if k not in state_dict]
         if missing:
             raise StateDictError(
                 f"ReduceLROnPlateau.load_state_dict: {missing} are missing; found {sorted(state_dict)}"
             )
-        rates = state_dict["_last_lr"]
+        try:
+            best, rates = float(state_dict["best"]), [float(rate) for rate in state_dict["_last_lr"]]
+            counts = {name: int(state_dict[name]) for name in COUNTS}
+        except (TypeError, ValueError) as error:
+            raise StateDictError(
+                "ReduceLROnPlateau.load_state_dict: 'best' and the counts are numbers, '_last_lr' a list of them; got "
+                f"{dict(state_dict)!r:.200} ({error})"
+            ) from None
+        if not all(0.0 <= rate < math.inf for rate in rates):
+            raise StateDictError(f"ReduceLROnPlateau.load_state_dict: '_last_lr' {rates} is no learning rate")
         if len(rates) != 1:
             raise StateDictError(
                 f"ReduceLROnPlateau.load_state_dict: the state has rates of {len(rates)} groups, and this is one; make "
                 "one for each group"
             )
-        counts = {name: int(state_dict[name]) for name in COUNTS}
-        self.best = float(state_dict["best"])
+        self.best = best
         for name, count in counts.items():
             setattr(self, name, count)
-        self._assign(float(rates[0]))
+        self._assign(rates[0])
 
     def __repr__(self) -> str:
         return f"ReduceLROnPlateau({self.rate}, {self.mode!r}, {self.factor}, {self.patience})"

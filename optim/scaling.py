@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import reduce
+from numbers import Integral, Real
 from typing import Any
 
 from autograd_core import context
@@ -191,24 +192,24 @@ class GradScaler:
         return self._growth_factor
 
     def set_growth_factor(self, new_factor: float) -> None:
-        if not new_factor > 1.0:
-            raise ArgumentError(f"GradScaler: growth_factor must be above 1, got {new_factor!r}")
+        if not isinstance(new_factor, Real) or not 1.0 < new_factor < math.inf:
+            raise ArgumentError(f"GradScaler: growth_factor must be a number above 1, got {new_factor!r}")
         self._growth_factor = new_factor
 
     def get_backoff_factor(self) -> float:
         return self._backoff_factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
-        if not 0.0 < new_factor < 1.0:
-            raise ArgumentError(f"GradScaler: backoff_factor must be between 0 and 1, got {new_factor!r}")
+        if not isinstance(new_factor, Real) or not 0.0 < new_factor < 1.0:
+            raise ArgumentError(f"GradScaler: backoff_factor must be a number between 0 and 1, got {new_factor!r}")
         self._backoff_factor = new_factor
 
     def get_growth_interval(self) -> int:
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
-        if not new_interval >= 1:
-            raise ArgumentError(f"GradScaler: growth_interval must be at least 1, got {new_interval!r}")
+        if isinstance(new_interval, bool) or not isinstance(new_interval, Integral) or new_interval < 1:
+            raise ArgumentError(f"GradScaler: growth_interval must be an int of at least 1, got {new_interval!r}")
         self._growth_interval = new_interval
 
     def _notice(self) -> None:
@@ -237,9 +238,12 @@ class GradScaler:
         """Continue from ``state_dict()``, ours or PyTorch's. StateDictError, and nothing changes, for other keys."""
         if not self._enabled:
             return
-        if set(state_dict) != set(SAVED):
+        if not isinstance(state_dict, Mapping) or set(state_dict) != set(SAVED):
+            given = (
+                sorted(map(str, state_dict)) if isinstance(state_dict, Mapping) else f"a {type(state_dict).__name__}"
+            )
             raise StateDictError(
-                f"GradScaler.load_state_dict: expected the keys {sorted(SAVED)}, got {sorted(state_dict)}; an empty "
+                f"GradScaler.load_state_dict: expected the keys {sorted(SAVED)}, got {given}; an empty "
                 "one was saved by a scaler that was not enabled"
             )
         fresh = GradScaler(
@@ -284,5 +288,5 @@ def _choose(target: Variable, old: Tensor, where: Tensor) -> None:
 
 
 def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
         raise ArgumentError(f"GradScaler: {name} must be a positive number, got {value!r}")

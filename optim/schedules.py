@@ -18,12 +18,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial, wraps
+from numbers import Real
+from typing import Any, ParamSpec
 
 import numpy as np
 
 import autograd_core as ag
 from autograd_core.errors import ArgumentError
+
+from .optimizer import plain
+
+Arguments = ParamSpec("Arguments")
 
 
 class Schedule:
@@ -39,6 +45,7 @@ class Schedule:
     def __init__(self, formula: Callable[[Any, Any], Any], text: str):
         self.formula = formula
         self.text = text
+        self._again: Callable[[], Schedule] | None = None
 
     def __call__(self, step: Any) -> Any:
         if isinstance(step, ag.Tensor):
@@ -48,14 +55,32 @@ class Schedule:
     def __repr__(self) -> str:
         return self.text
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Copied and pickled as the call that made it: formulas are functions within functions."""
+        return super().__reduce_ex__(protocol) if self._again is None else (self._again, ())
+
+
+def _schedule(make: Callable[Arguments, Schedule]) -> Callable[Arguments, Schedule]:
+    """A function that makes schedules, which remember how they were made; NumPy's numbers become Python's."""
+
+    @wraps(make)
+    def made(*args: Arguments.args, **named: Arguments.kwargs) -> Schedule:
+        again = partial(made, *map(plain, args), **{name: plain(value) for name, value in named.items()})
+        schedule = make(*again.args, **again.keywords)
+        schedule._again = again
+        return schedule
+
+    return made
+
 
 def _check(name: str, **arguments: tuple[Any, float]) -> None:
     """Each argument is given with the value that it must not be below."""
     for key, (value, low) in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < math.inf:
             raise ArgumentError(f"{name}: {key} must be a finite number of at least {low:g}, got {value!r}")
 
 
+@_schedule
 def constant(lr: float) -> Schedule:
     """The same rate always: ``lr``.
 
@@ -66,6 +91,7 @@ def constant(lr: float) -> Schedule:
     return Schedule(lambda xp, t: t * 0.0 + lr, f"constant({lr})")
 
 
+@_schedule
 def step_decay(lr: float, step_size: int, gamma: float = 0.1) -> Schedule:
     """Multiply by ``gamma`` every ``step_size`` steps: lr * gamma^floor(t / step_size). PyTorch's StepLR.
 
@@ -76,6 +102,7 @@ def step_decay(lr: float, step_size: int, gamma: float = 0.1) -> Schedule:
     return Schedule(lambda xp, t: lr * gamma ** xp.floor(t / step_size), f"step_decay({lr}, {step_size}, {gamma})")
 
 
+@_schedule
 def multi_step(lr: float, milestones: Sequence[int], gamma: float = 0.1) -> Schedule:
     """Multiply by ``gamma`` at each milestone: lr * gamma^(milestones up to t). PyTorch's MultiStepLR.
 
@@ -83,7 +110,7 @@ def multi_step(lr: float, milestones: Sequence[int], gamma: float = 0.1) -> Sche
     [1.0, 1.0, 0.1, 0.01, 0.01]
     """
     _check("multi_step", lr=(lr, 0), gamma=(gamma, 0))
-    marks = [float(m) for m in milestones]
+    marks = _numbers("multi_step: milestones", milestones)
     if marks != sorted(marks):
         raise ArgumentError(f"multi_step: milestones must increase, got {list(milestones)}")
 
@@ -96,6 +123,7 @@ def multi_step(lr: float, milestones: Sequence[int], gamma: float = 0.1) -> Sche
     return Schedule(formula, f"multi_step({lr}, {list(milestones)}, {gamma})")
 
 
+@_schedule
 def exponential(lr: float, gamma: float) -> Schedule:
     """Multiply by ``gamma`` every step: lr * gamma^t. PyTorch's ExponentialLR.
 
@@ -106,6 +134,7 @@ def exponential(lr: float, gamma: float) -> Schedule:
     return Schedule(lambda xp, t: lr * gamma**t, f"exponential({lr}, {gamma})")
 
 
+@_schedule
 def linear(start: float, end: float, total: int) -> Schedule:
     """A straight line from ``start`` to ``end`` over ``total`` steps, then ``end``. PyTorch's LinearLR.
 
@@ -118,6 +147,7 @@ def linear(start: float, end: float, total: int) -> Schedule:
     )
 
 
+@_schedule
 def polynomial(lr: float, total: int, power: float = 1.0, min: float = 0.0) -> Schedule:
     """From ``lr`` to ``min`` over ``total`` steps, then ``min``: min + (lr - min) (1 - t / total)^power.
 
@@ -133,6 +163,7 @@ def polynomial(lr: float, total: int, power: float = 1.0, min: float = 0.0) -> S
     )
 
 
+@_schedule
 def linear_warmup(lr: float, warmup: int, start: float = 0.0) -> Schedule:
     """A straight line from ``start`` to ``lr`` over ``warmup`` steps, then ``lr``.
 
@@ -144,6 +175,7 @@ def linear_warmup(lr: float, warmup: int, start: float = 0.0) -> Schedule:
     return Schedule(linear(start, lr, warmup).formula, f"linear_warmup({lr}, {warmup}, {start})")
 
 
+@_schedule
 def inverse_sqrt(lr: float, warmup: int, start: float = 0.0) -> Schedule:
     """A straight line from ``start`` to ``lr`` over ``warmup`` steps, then lr * sqrt(warmup / t).
 
@@ -162,6 +194,7 @@ def inverse_sqrt(lr: float, warmup: int, start: float = 0.0) -> Schedule:
     return Schedule(formula, f"inverse_sqrt({lr}, {warmup}, {start})")
 
 
+@_schedule
 def cosine(lr: float, total: int, min: float = 0.0) -> Schedule:
     """Half a cosine from ``lr`` to ``min`` over ``total`` steps, then ``min``.
 
@@ -179,6 +212,7 @@ def cosine(lr: float, total: int, min: float = 0.0) -> Schedule:
     return Schedule(formula, f"cosine({lr}, {total}, {min})")
 
 
+@_schedule
 def cosine_restarts(lr: float, first: int, growth: float = 1.0, min: float = 0.0) -> Schedule:
     """Half a cosine from ``lr`` towards ``min``, again and again: in ``first`` steps, then ``growth`` times as many...
 
@@ -201,6 +235,7 @@ def cosine_restarts(lr: float, first: int, growth: float = 1.0, min: float = 0.0
     return Schedule(formula, f"cosine_restarts({lr}, {first}, {growth}, {min})")
 
 
+@_schedule
 def cyclic(
     low: float, high: float, up: int = 2000, down: int | None = None, mode: str = "triangular", gamma: float = 1.0
 ) -> Schedule:
@@ -232,6 +267,7 @@ def cyclic(
     return Schedule(formula, f"cyclic({low}, {high}, {up}, {down}, {mode!r}, {gamma})")
 
 
+@_schedule
 def warmup_cosine(lr: float, warmup: int, total: int, min: float = 0.0, start: float = 0.0) -> Schedule:
     """``linear_warmup`` from ``start`` over ``warmup`` steps, then ``cosine`` to ``min`` at step ``total``.
 
@@ -243,6 +279,7 @@ def warmup_cosine(lr: float, warmup: int, total: int, min: float = 0.0, start: f
     return Schedule(joined.formula, f"warmup_cosine({lr}, {warmup}, {total}, {min}, {start})")
 
 
+@_schedule
 def one_cycle(
     lr: float,
     total: int,
@@ -296,6 +333,7 @@ def one_cycle(
     )
 
 
+@_schedule
 def custom(lr: float, factor: Callable[[Any], Any]) -> Schedule:
     """``lr`` times a function of the step. PyTorch's LambdaLR.
 
@@ -311,6 +349,7 @@ def custom(lr: float, factor: Callable[[Any], Any]) -> Schedule:
     return Schedule(lambda xp, t: lr * factor(t), f"custom({lr}, {getattr(factor, '__name__', factor)})")
 
 
+@_schedule
 def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     """One schedule after another; each starts from step 0 at its boundary. PyTorch's SequentialLR.
 
@@ -321,7 +360,7 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     [0.0, 0.5, 0.5, 0.5]
     """
     parts = _schedules("join", schedules)
-    marks = [float(b) for b in boundaries]
+    marks = _numbers("join: boundaries", boundaries)
     if len(marks) != len(parts) - 1 or marks != sorted(set(marks)) or any(m <= 0 for m in marks):
         raise ArgumentError(
             f"join: {len(parts)} schedules need {len(parts) - 1} increasing boundaries above 0, got {list(boundaries)}"
@@ -337,6 +376,7 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     return Schedule(formula, f"join({list(parts)}, {list(boundaries)})")
 
 
+@_schedule
 def chain(*schedules: Schedule) -> Schedule:
     """The product of schedules: the first gives rates, the others factors. PyTorch's ChainedScheduler.
 
@@ -349,7 +389,17 @@ def chain(*schedules: Schedule) -> Schedule:
     )
 
 
-def _schedules(name: str, given: Sequence[Any]) -> tuple[Schedule, ...]:
+def _numbers(what: str, given: Any) -> list[float]:
+    """A list of steps."""
+    found = given.tolist() if isinstance(given, np.ndarray) else given
+    if not isinstance(found, (list, tuple, range)) or not all(isinstance(x, Real) and math.isfinite(x) for x in found):
+        raise ArgumentError(f"{what} must be a list of numbers of steps, such as [30, 60], got {given!r:.80}")
+    return [float(x) for x in found]
+
+
+def _schedules(name: str, given: Any) -> tuple[Schedule, ...]:
+    if not isinstance(given, (list, tuple)):
+        raise ArgumentError(f"{name}: schedules must be a list of them, got a {type(given).__name__}")
     if not given:
         raise ArgumentError(f"{name}: no schedules given")
     for i, schedule in enumerate(given):

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optim_tools import IDS, VARIANTS, give_gradients, make, parameters, shapes_for, values
+from optim_tools import IDS, VARIANTS, assert_same, give_gradients, make, parameters, shapes_for, values
 
 import autograd_core as ag
-from autograd_core import optim
+from autograd_core import nn, optim
 from autograd_core.nn import Parameter
 
 # -------------------------------------------------------------------------------------- PyTorch's path
@@ -405,6 +405,9 @@ def test_a_model_instead_of_its_parameters_gets_a_hint() -> None:
         ("SGD", {"momentum": -1.0}, "momentum"),
         ("SGD", {"weight_decay": -1.0}, "weight_decay"),
         ("SGD", {"nesterov": True}, "nesterov=True needs a momentum"),
+        ("SGD", {"maximize": "no"}, "SGD: maximize must be True or False, got 'no'"),
+        ("Adam", {"amsgrad": None}, "Adam: amsgrad must be True or False, got None"),
+        ("RMSprop", {"centered": 1}, "RMSprop: centered must be True or False, got 1"),
         ("SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov=True needs"),
         ("Adam", {"lr": float("nan")}, "Adam: lr"),
         ("Adam", {"betas": (0.9, 1.0)}, r"Adam: betas\[1\] must be a number in \[0, 1\)"),
@@ -425,6 +428,7 @@ def test_a_model_instead_of_its_parameters_gets_a_hint() -> None:
         ("Rprop", {"step_sizes": (1.0, 0.1)}, r"Rprop: step_sizes must be \(least, largest\)"),
         ("ASGD", {"t0": -1}, "ASGD: t0"),
         ("Muon", {"ns_steps": 100}, r"Muon: ns_steps must be a number in \[0, 100\)"),
+        ("Muon", {"ns_steps": 2.5}, "Muon: ns_steps must be an int, got 2.5"),
         ("Muon", {"ns_coefficients": (1.0, 2.0)}, "ns_coefficients must be three numbers"),
         ("Muon", {"adjust_lr_fn": "fast"}, "adjust_lr_fn must be None, 'original' or 'match_rms_adamw', got 'fast'"),
     ],
@@ -432,6 +436,71 @@ def test_a_model_instead_of_its_parameters_gets_a_hint() -> None:
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ag.ArgumentError, match=message):
         make(name, [Parameter(np.ones((2, 2)))], options)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ([{"params": None}], "a group's 'params' must be a list of parameters, got a NoneType"),
+        ([{"params": "weight"}], "a group's 'params' must be a list of parameters, got a str"),
+        ([{"params": nn.Linear(2, 2)}], r"got a Linear; write model.parameters\(\)"),
+        ({Parameter(np.ones(1))}, "params is a set, whose order is another in every run"),
+        ([{"params": {Parameter(np.ones(1))}}], "params is a set"),
+    ],
+)
+def test_groups_that_list_no_parameters_are_refused(params: Any, message: str) -> None:
+    with pytest.raises(ag.ArgumentError, match=message):
+        optim.SGD(params)
+
+
+@pytest.mark.parametrize("name", ["SGD", "LBFGS"])
+def test_a_closure_that_is_no_function_is_refused(name: str) -> None:
+    with pytest.raises(ag.ArgumentError, match=f"{name}.step: closure must be a function .* got a Tensor"):
+        make(name, [Parameter(np.ones(1))], {}).step(ag.ones(()))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    plain = {"lr": 0.125, "betas": (0.5, 0.75), "eps": 0.0625, "weight_decay": 0.25}
+    given = {name: np.float32(x) if name != "betas" else tuple(map(np.float64, x)) for name, x in plain.items()}
+    ours, same = (parameters(dtype="float32") for _ in range(2))
+    mine, reference = optim.RAdam(ours, **given), optim.RAdam(same, **plain)
+    for step in range(8):
+        give_gradients(same, step)
+        give_gradients(ours, step)
+        mine.param_groups[0]["lr"], reference.param_groups[0]["lr"] = np.float32(0.5), 0.5
+        mine.param_groups[0]["eps"], reference.param_groups[0]["eps"] = np.float64(0.5), 0.5
+        mine.step()
+        reference.step()
+    assert_same(values(ours), values(same))
+    assert {type(x) for x in mine.param_groups[0].values()} == {list, float, tuple, bool}
+
+
+NO_MEMORY = [
+    ("Adam", {"betas": (0.0, 0.9)}),
+    ("AdamW", {"betas": (0.25, 0.5), "amsgrad": True}),
+    ("RMSprop", {"alpha": 0.0}),
+    ("RMSprop", {"alpha": 0.25, "centered": True, "eps": 0.1}),
+    ("Adadelta", {"rho": 0.0}),
+    ("NAdam", {"betas": (0.0, 0.0)}),
+    ("RAdam", {"betas": (0.0, 0.5)}),
+    ("Adamax", {"betas": (0.0, 0.0)}),
+]
+
+
+@pytest.mark.parametrize("device", ["cpu", "numpy"])
+@pytest.mark.parametrize(("name", "options"), NO_MEMORY, ids=[name for name, _ in NO_MEMORY])
+def test_means_that_forget_at_once_lose_no_small_gradient_beside_a_large_one(
+    name: str, options: dict[str, Any], device: str, torch: Any
+) -> None:
+    w = Parameter(ag.ones(300, dtype="float32", device=device))
+    other = torch.nn.Parameter(torch.ones(300))
+    mine, reference = make(name, [w], options), getattr(torch.optim, name)([other], **options)
+    for size in (1e4, 1e-4, 1e3, 1e-5):
+        g = (size * np.linspace(-1, 1, 300)).astype(np.float32)
+        w.grad, other.grad = ag.asarray(g, device=device), torch.tensor(g)
+        mine.step()
+        reference.step()
+    np.testing.assert_allclose(w.numpy(), other.detach().numpy(), rtol=2e-6, atol=2e-6)
 
 
 def test_muon_refuses_what_is_no_matrix() -> None:

@@ -76,9 +76,12 @@ def test_gradients_on_two_devices_are_clipped_together() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: optim.clip_grad_norm_([SHARED], -1.0), "max_norm must not be negative"),
-        (lambda: optim.clip_grad_norm_([SHARED], 1.0, 0), "norm_type must be above 0"),
-        (lambda: optim.clip_grad_value_([SHARED], -1.0), "clip_value must not be negative"),
+        (lambda: optim.clip_grad_norm_([SHARED], -1.0), "max_norm must be a number and not negative, got -1.0"),
+        (lambda: optim.clip_grad_norm_([SHARED], "a"), "max_norm must be a number and not negative, got 'a'"),
+        (lambda: optim.clip_grad_norm_([SHARED], 1.0, 0), "norm_type must be a number above 0"),
+        (lambda: optim.clip_grad_norm_([SHARED], 1.0, "inf"), r"norm_type must be a number above 0 \(math.inf takes"),
+        (lambda: optim.clip_grad_value_([SHARED], -1.0), "clip_value must be a number and not negative"),
+        (lambda: optim.clip_grad_value_([SHARED], None), "clip_value must be a number and not negative, got None"),
         (lambda: optim.clip_grad_norm_([np.ones(2)], 1.0), r"got a ndarray; write model.parameters\(\)"),
         (lambda: optim.clip_grad_value_(3, 1.0), r"got a int; write model.parameters\(\)"),
     ],

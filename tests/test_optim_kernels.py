@@ -69,6 +69,12 @@ def test_adam(dtype: str, decay: float, decoupled: bool, maximize: bool, amsgrad
     assert_agree(adam_update_p, operands, options)
 
 
+def test_adam_whose_mean_forgets_fast() -> None:
+    operands = [*arrays("float32", 3, 70)[:2], LR, *arrays("float32", 3, 70)[2:4], np.array(4, np.float32)]
+    for beta1 in (0.0, 0.25):
+        assert_agree(adam_update_p, operands, {**ADAM_OPTIONS, "beta1": beta1})
+
+
 @pytest.mark.parametrize(
     "look",
     [

@@ -180,6 +180,9 @@ def test_a_training_goes_on_in_the_other_library(to_theirs: bool) -> None:
     [
         ({"d": np.ones(3)}, r"'d' has shape \(3,\); all parameters together are \(2,\)"),
         ({"ro": []}, "'old_dirs', 'old_stps' and 'ro' must be of one length"),
+        ({"d": "north"}, "'d' cannot be read: .* holds no numbers"),
+        ({"n_iter": "two"}, "'n_iter' cannot be read"),
+        ({"old_dirs": 3}, "'old_dirs' cannot be read"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change: dict[str, Any], message: str) -> None:
@@ -277,3 +280,12 @@ def test_two_points_that_say_nothing_are_halved() -> None:
     assert cubic_minimum(*flat, 0.0, 2.0) == 1.0
     assert cubic_minimum(flat[0], flat[1]._replace(loss=np.inf), 0.0, 2.0) == 1.0
     assert cubic_minimum(flat[0], flat[0], 0.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(("loss", "given"), [(None, "a NoneType"), (ag.ones(2), r"a tensor of shape \(2,\)")])
+def test_a_closure_that_returns_no_loss_is_refused(loss: Any, given: str) -> None:
+    w = nn.Parameter(np.ones(2))
+    w.grad = ag.ones(2, dtype="float64")
+    with pytest.raises(ag.ArgumentError, match=f"the closure must return the loss, one number; it returned {given}"):
+        optim.LBFGS([w]).step(lambda: loss)
+    assert w.tolist() == [1.0, 1.0]

@@ -151,6 +151,13 @@ def test_groups_and_options_are_those_of_the_optimizer() -> None:
     assert w.grad is None
 
 
+@pytest.mark.parametrize("groups", [None, [3], [{"params": None}], [{"params": [[0]]}]], ids=str)
+def test_a_malformed_state_is_refused_in_the_words_of_any_optimizer(groups: Any) -> None:
+    optimizer = optim.MasterWeights(optim.SGD([nn.Parameter(ag.ones(2, dtype="float16"))]))
+    with pytest.raises(StateDictError, match="the state does not fit this optimizer; nothing was changed"):
+        optimizer.load_state_dict({"state": {0: {}}, "param_groups": groups})
+
+
 def test_what_cannot_be_wrapped_is_refused() -> None:
     w = nn.Parameter(ag.ones(2, dtype="float16"))
     taken = optim.Adam([w])
@@ -160,5 +167,5 @@ def test_what_cannot_be_wrapped_is_refused() -> None:
         optim.MasterWeights(taken)
     with pytest.raises(ArgumentError, match="MasterWeights has a step of its own, or is no optimizer"):
         optim.MasterWeights(optim.MasterWeights(optim.SGD([w])))
-    with pytest.raises(ArgumentError, match="max_norm must not be negative and norm_type be above 0, got -1"):
+    with pytest.raises(ArgumentError, match="max_norm must be a number and not negative, got -1"):
         optim.MasterWeights(optim.SGD([w])).clip_grad_norm_(-1)

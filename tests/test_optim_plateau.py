@@ -108,3 +108,22 @@ def test_states_that_do_not_fit_are_refused() -> None:
         plateau.load_state_dict({"_last_lr": [0.1]})
     with pytest.raises(ag.StateDictError, match="rates of 2 groups"):
         plateau.load_state_dict({**plateau.state_dict(), "_last_lr": [0.1, 0.2]})
+    before = plateau.state_dict()
+    for change in ({"best": "low"}, {"_last_lr": 0.1}, {"_last_lr": ["a"]}, {"last_epoch": None}):
+        with pytest.raises(ag.StateDictError, match="are numbers, '_last_lr' a list of them; got"):
+            plateau.load_state_dict({**before, **change})
+    with pytest.raises(ag.StateDictError, match=r"'_last_lr' \[-1.0\] is no learning rate"):
+        plateau.load_state_dict({**before, "_last_lr": [-1.0]})
+    with pytest.raises(ag.StateDictError, match="a state is a dict, got a NoneType"):
+        plateau.load_state_dict(None)
+    assert plateau.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("metric", "given"), [(None, "None"), ("low", "'low'"), (ag.ones(2), r"a tensor of shape \(2,\)")]
+)
+def test_a_metric_that_is_no_number_is_refused(metric: Any, given: str) -> None:
+    plateau = optim.ReduceLROnPlateau(0.1)
+    with pytest.raises(ag.ArgumentError, match=f"metric must be one number, such as .*, got {given}"):
+        plateau.step(metric)
+    assert plateau.last_epoch == 0

@@ -154,10 +154,18 @@ def test_a_scale_can_be_given_and_saved() -> None:
     }
     with pytest.raises(StateDictError, match=r"expected the keys .*; an empty one was saved by a scaler that was not"):
         other.load_state_dict({})
+    with pytest.raises(StateDictError, match="expected the keys .*, got a NoneType"):
+        other.load_state_dict(None)
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    for options in ({"growth_factor": 1.0}, {"backoff_factor": 1.0}, {"growth_interval": 0}, {"init_scale": 0.0}):
+    wrong: list[dict[str, Any]] = [
+        *({"growth_factor": x} for x in (1.0, "2", np.nan, np.inf)),
+        *({"backoff_factor": x} for x in (1.0, None)),
+        *({"growth_interval": x} for x in (0, 2.5)),
+        {"init_scale": 0.0},
+    ]
+    for options in wrong:
         with pytest.raises(ArgumentError, match=f"GradScaler: {next(iter(options))} must be "):
             optim.GradScaler(**options)
     w = nn.Parameter(ag.ones(2))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import autograd_core as ag
@@ -131,6 +134,11 @@ def test_a_schedule_says_how_it_was_made() -> None:
         (lambda: s.constant(float("inf")), "constant: lr"),
         (lambda: s.step_decay(0.1, 0), "step_decay: step_size must be a finite number of at least 1"),
         (lambda: s.multi_step(0.1, [5, 3]), "milestones must increase"),
+        (lambda: s.multi_step(0.1, 30), r"multi_step: milestones must be a list .* such as \[30, 60\], got 30"),
+        (lambda: s.multi_step(0.1, [float("nan")]), "multi_step: milestones must be a list of numbers"),
+        (lambda: s.join([s.constant(1.0), s.constant(2.0)], 5), "join: boundaries must be a list"),
+        (lambda: s.join([s.constant(1.0), s.constant(2.0)], ["a"]), "join: boundaries must be a list"),
+        (lambda: s.join(s.constant(1.0), []), "join: schedules must be a list of them, got a Schedule"),
         (lambda: s.exponential(0.1, "slow"), "exponential: gamma"),
         (lambda: s.cosine(0.1, 0), "cosine: total"),
         (lambda: s.warmup_cosine(0.1, 10, 10), "warmup_cosine: total must be a finite number of at least 11"),
@@ -154,3 +162,31 @@ def test_a_schedule_says_how_it_was_made() -> None:
 def test_arguments_that_make_no_sense_are_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ag.ArgumentError, match=message):
         make()
+
+
+def halved(step: Any) -> float:
+    return 0.5
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        s.one_cycle(0.1, 50, three_phase=True),
+        s.chain(s.join([s.linear_warmup(1.0, 5), s.cosine(1.0, total=40)], [5]), s.custom(1.0, halved)),
+    ],
+    ids=str,
+)
+def test_a_schedule_is_copied_and_pickled(schedule: s.Schedule) -> None:
+    restored = pickle.loads(pickle.dumps(schedule))  # noqa: S301
+    for same in (restored, copy.deepcopy(schedule)):
+        assert repr(same) == repr(schedule)
+        assert [same(step) for step in range(60)] == [schedule(step) for step in range(60)]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    schedule = s.cyclic(np.float32(0.0), np.float64(1.0), up=np.int64(4))
+    assert schedule(2) == 0.5
+    found = schedule(ag.asarray(2))
+    assert isinstance(found, ag.Tensor)
+    assert found.item() == 0.5
+    assert s.multi_step(1.0, np.array([2, 4]), np.float32(0.5))(3) == 0.5

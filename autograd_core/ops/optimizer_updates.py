@@ -110,7 +110,8 @@ def _adam(
         d = d + param * weight_decay
     elif weight_decay:
         param = param * (1 - lr * weight_decay).astype(param.dtype)
-    exp_avg = exp_avg + (d - exp_avg) * (1 - beta1)
+    # from whichever counts for more: with beta1 = 0 exactly the gradient, however small it is beside the last one
+    exp_avg = d + (exp_avg - d) * beta1 if beta1 < 0.5 else exp_avg + (d - exp_avg) * (1 - beta1)
     exp_avg_sq = exp_avg_sq * beta2 + d * d * (1 - beta2)
     if max_exp_avg_sq is None:
         second = exp_avg_sq

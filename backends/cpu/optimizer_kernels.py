@@ -80,11 +80,11 @@ def _sgd_update(
 @_jit
 def _adam(
     first, last, param, grad, mean, square, peak, new_param, new_mean, new_square, new_peak,
-    step_size, eps, sign, shrink, decay, beta1, beta2,
+    step_size, eps, sign, shrink, decay, keep1, pull1, beta2,
 ):  # fmt: skip
     number = param.dtype.type
     step_size, eps, sign, shrink = number(step_size), number(eps), number(sign), number(shrink)
-    pull1, keep2, pull2 = number(1 - beta1), number(beta2), number(1 - beta2)
+    keep2, pull2 = number(beta2), number(1 - beta2)
     param, grad, mean, square = param[first:last], grad[first:last], mean[first:last], square[first:last]
     new_param, new_mean, new_square = new_param[first:last], new_mean[first:last], new_square[first:last]
     if peak is not None:
@@ -94,7 +94,10 @@ def _adam(
         d = grad[i] * sign
         if decay is not None:
             d += x * number(decay)
-        m = mean[i] + (d - mean[i]) * pull1
+        if keep1 is not None:  # a beta1 below a half, that counts from the gradient
+            m = d + (mean[i] - d) * number(keep1)
+        else:
+            m = mean[i] + (d - mean[i]) * number(pull1)
         v = square[i] * keep2 + d * d * pull2
         new_mean[i] = m
         new_square[i] = v
@@ -128,7 +131,8 @@ def _adam_update(
     if options["decoupled_weight_decay"]:
         shrink, decay = 1.0 - rate * decay, None
     arrays = (x, g, m, v, peak, new_x, new_m, new_v, new_peak)
-    numbers = (step_size, scale * options["eps"], sign, shrink, decay or None, beta1, beta2)
+    keep1 = beta1 if beta1 < 0.5 else None
+    numbers = (step_size, scale * options["eps"], sign, shrink, decay or None, keep1, 1 - beta1, beta2)
     shared(_adam, x.size, 2e-3 * x.size, *arrays, *numbers)
     shape = param.shape
     results = (new_x.reshape(shape), new_m.reshape(shape), new_v.reshape(shape), np.asarray(new_step))
