@@ -156,3 +156,24 @@ def test_steps_take_views_in_order_alone(machine: fake_cupy.Machine) -> None:
             rough = run(*on_gpu)
         assert ", bf16" in str(run.report())
     assert 1e-4 < np.max(np.abs(rough.numpy() - y.numpy())) < 0.2
+
+
+def test_halves_are_read_as_they_are_inside_the_graph(machine: fake_cupy.Machine) -> None:
+    def f(x: Any, w: Any, b: Any) -> Any:
+        y, pull = ag.vjp(lambda *xs: F.conv2d(*xs, padding=1), x, w, b)
+        return y, *pull(y)
+
+    arrays = [draw(*shape, seed=i, dtype=np.float16) for i, shape in enumerate([(2, 3, 5, 6), (4, 3, 3, 3), (4,)])]
+    run, on_gpu = ag.compile(f), [ag.asarray(a, device="cuda") for a in arrays]
+    for _ in range(5):
+        machine.forget()
+        found = run(*on_gpu)
+    assert machine.launches["graph"] == 1
+    report = run.report()
+    assert report.remarks == ("replayed as one CUDA graph",)
+    assert {"convolution_bias", "convolution_input", "convolution_weight"} <= {row.name for row in report.rows}
+    assert all(row.native for row in report.rows if "convolution" in row.name), report
+    expected = f(*(ag.tensor(a.astype(np.float64), device="numpy") for a in arrays))
+    for mine, theirs in zip(found, expected, strict=True):  # slopes are of what has been rounded
+        limit = 2.0**-10 * np.max(np.abs(theirs.numpy()))
+        np.testing.assert_allclose(mine.numpy().astype(np.float64), theirs.numpy(), rtol=0, atol=limit)

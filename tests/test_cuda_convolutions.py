@@ -6,10 +6,12 @@ been waited for; nothing of speed. ``--every-case``: more layers, in every mode.
 
 from __future__ import annotations
 
+import re
+
 import cuda_host
 import numpy as np
 import pytest
-from cuda_convolutions import ERRORS, KINDS, MORE_LAYERS, SMALL, SMALL_LAYERS, SQUARE, Case, Layer, case
+from cuda_convolutions import HALF_LAYERS, KINDS, MORE_LAYERS, SMALL, SMALL_LAYERS, SQUARE, Case, Layer, case
 from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
 
 from autograd_core.backends.cuda.native.convolution import (
@@ -21,10 +23,11 @@ from autograd_core.backends.cuda.native.convolution import (
     grid,
     is_direct,
     padded_channels,
-    render,
     tiles,
 )
+from autograd_core.backends.cuda.native.convolution_launches import render
 
+HALVES = ("float16", "bfloat16")
 REGISTERS = 65536  # of a multiprocessor
 SHARED = 163 << 10  # bytes that a block may have where it may have least, at compute capability 8.0
 
@@ -37,11 +40,12 @@ def run(cases: list[Case], orders: tuple[int, ...] = (0, 1, 5)) -> None:
     batch = cuda_host.Batch()
     for number, c in enumerate(cases):
         source = render(c.problem, f"conv{number}", c.cut)
-        batch.add(source, [*c.operands, np.full(c.expected.shape, np.nan, np.float32)], end=bool(number % 2))
+        held = np.full(c.expected.shape, np.nan, c.problem.dtype)
+        batch.add(source, [*c.operands, held], end=bool(number % 2))
     for c, results in zip(cases, batch.run(orders), strict=True):
         for arrays in results:
-            limit = ERRORS[c.problem.mode] * np.max(np.abs(c.expected), initial=0)
-            np.testing.assert_allclose(arrays[-1], c.expected, rtol=0, atol=limit, err_msg=f"{c.problem} {c.cut}")
+            found = arrays[-1].astype(np.float64)
+            assert (np.abs(found - c.expected) <= c.limit).all(), (c.problem, c.cut, np.max(np.abs(found - c.expected)))
             np.testing.assert_array_equal(arrays[-1], results[0][-1])
 
 
@@ -57,13 +61,27 @@ def test_kernels_compute_the_formulas(kind: str) -> None:
     run(cases)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_halves_are_multiplied_as_they_are_and_rounded_once(kind: str) -> None:
+    """Within the error of sums in float32 and half a unit of the result, which a rounding in between would exceed."""
+    layers = [*SMALL_LAYERS, *HALF_LAYERS]
+    cases = [case(kind, *layer, dtype=HALVES[n % 2]) for n, layer in enumerate(layers)]
+    layer = Layer(2, (16, 24), (5, 6), padding=1)
+    if kind == "forward":
+        cases += [case(kind, layer, SQUARE, bias=True, dtype=dtype) for dtype in HALVES]
+        cases += [case(kind, Layer(2, (4, 4), (5, 5), groups=4), bias=True, dtype="float16")]
+    if kind == "weight":
+        cases += [case(kind, layer, SQUARE._replace(splits=n), dtype=d) for n, d in ((3, "float16"), (5, "bfloat16"))]
+    run(cases)
+
+
+@pytest.mark.parametrize("mode", [*MODES, *HALVES])
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_layers(kind: str, mode: str, pytestconfig: pytest.Config) -> None:
     if not pytestconfig.getoption("--every-case"):
         pytest.skip("minutes; with --every-case")
     for part in range(0, len(MORE_LAYERS), 4):
-        run([case(kind, *layer, mode=mode) for layer in MORE_LAYERS[part : part + 4]])
+        run([case(kind, *layer, **of_mode(mode)) for layer in MORE_LAYERS[part : part + 4]])
 
 
 def test_every_cut_computes_the_same(pytestconfig: pytest.Config) -> None:
@@ -117,7 +135,8 @@ LARGE = [
 
 
 def problems() -> list[Convolution]:
-    return [case(kind, layer, mode=mode, few=False).problem for layer in LARGE for kind in KINDS for mode in MODES]
+    every = [(layer, kind, mode) for layer in LARGE for kind in KINDS for mode in (*MODES, *HALVES)]
+    return [case(kind, layer, few=False, **of_mode(mode)).problem for layer, kind, mode in every]
 
 
 def test_cuts_fit_on_the_gpu_and_cover_the_work() -> None:
@@ -180,9 +199,20 @@ SAMPLE += [("images", "weight", "bf16", "sm_80"), ("strided", "input", "tf32", "
 SAMPLE += [("depthwise", "forward", "fp32", "sm_90"), ("pointwise", "forward", "tf32", "sm_80")]
 
 
+# which are the modes of halves too
+SAMPLE += [("3x3", "forward", "float16", "sm_90"), ("images", "weight", "bfloat16", "sm_80")]
+SAMPLE += [("strided", "input", "bfloat16", "sm_100"), ("depthwise", "forward", "float16", "sm_80")]
+SAMPLE += [("pointwise", "weight", "float16", "sm_90")]
+
+
+def of_mode(mode: str) -> dict[str, str]:
+    """What a case is told: a math mode, or the dtype of halves."""
+    return {"dtype": mode} if mode in HALVES else {"mode": mode}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "combination" in metafunc.fixturenames:
-        every = [(layer, kind, mode) for layer in LAYERS for kind in KINDS for mode in MODES]
+        every = [(layer, kind, mode) for layer in LAYERS for kind in KINDS for mode in (*MODES, *HALVES)]
         every = [(*c, a) for c in every for a in ARCHITECTURES]
         chosen = every if metafunc.config.getoption("--every-case") else SAMPLE
         metafunc.parametrize("combination", chosen, ids="-".join)
@@ -191,15 +221,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_kernels_compile_without_spills(combination: tuple[str, str, str, str]) -> None:
     needs_nvrtc()
     layer, kind, mode, architecture = combination
-    found = kernels(case(kind, LAYERS[layer], mode=mode, few=False), architecture)
+    found = kernels(case(kind, LAYERS[layer], few=False, **of_mode(mode)), architecture)
     main = next(kernel for name, kernel in found.items() if name == "conv")
     if layer == "depthwise":
         assert "mma.sync" not in main.ptx
         if kind == "forward":
             assert (main.moves("st", 4), main.moves("st", 1)) == (1, 0)
         return
-    shape = "m16n8k16.row.col.f32.bf16.bf16" if mode == "bf16" else "m16n8k8.row.col.f32.tf32.tf32"
+    factors = {"bf16": "bf16.bf16", "bfloat16": "bf16.bf16", "float16": "f16.f16"}
+    shape = f"m16n8k16.row.col.f32.{factors[mode]}" if mode in factors else "m16n8k8.row.col.f32.tf32.tf32"
     assert f"mma.sync.aligned.{shape}" in main.ptx
+    if mode in HALVES:
+        assert main.ptx.count("cp.async") > 0  # the ordered weight, or the slopes
+        assert not re.search(r"cvt\.rn\.\w+\.f32", main.ptx[: main.ptx.rindex("mma.sync")])  # no factor is rounded
+        if kind == "forward":
+            assert main.moves("st", 2) > 0
+        elif layer == "pointwise" and kind == "input":
+            assert main.moves("ld", 4) > 0
+        return
     by_fours = main.ptx.count("cp.async.cg.shared.global") > 0
     one_by_one = main.ptx.count("cp.async.ca.shared.global") > 0
     assert by_fours  # the ordered weight, or the slopes
@@ -208,12 +247,12 @@ def test_kernels_compile_without_spills(combination: tuple[str, str, str, str]) 
         assert main.ptx.count("st.global.v2") > 0
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, *HALVES])
 def test_every_cut_compiles_without_spills(mode: str, pytestconfig: pytest.Config) -> None:
     needs_nvrtc()
     every = pytestconfig.getoption("--every-case")
-    number = MODES.index(mode)
+    number = (*MODES, *HALVES).index(mode) % 3
     for architecture in ARCHITECTURES if every else ARCHITECTURES[number : number + 1]:
         for cut in CUTS if every else CUTS[:1]:
             for kind in ("forward", "weight") if every else KINDS[number : number + 1]:
-                kernels(case(kind, LAYERS["3x3"], cut, mode=mode, few=False), architecture)
+                kernels(case(kind, LAYERS["3x3"], cut, few=False, **of_mode(mode)), architecture)

@@ -1,8 +1,9 @@
 """Convolutions on the GPU by kernels of our own, in the math mode that is asked for; else by their formulas.
 
-The formulas run for what is not float32, on GPUs without TF32, and outside compiled functions for so little work that
-compiling a kernel for it would not pay. This is where cuDNN would be asked first: whoever computes a ``Convolution``
-from the same operands, into a given array and workspace, can stand in for ``render``. Not yet run on hardware.
+The formulas run for float64 and complex numbers, on GPUs without TF32, and outside compiled functions for so little
+work that compiling a kernel for it would not pay. This is where cuDNN would be asked first: whoever computes a
+``Convolution`` from the same operands, into a given array and workspace, can stand in for ``render``. Not yet run on
+hardware.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from autograd_core.primitive import Primitive
 
 from .launching import Launcher
 from .native import Source
-from .native.convolution import MODES, Convolution, convolution, render
+from .native.convolution import MODES, Convolution, convolution
+from .native.convolution_launches import TYPES, render
 
 KINDS = {
     convolution_p: "forward",
@@ -45,7 +47,8 @@ def problem_of(
     """What there is to compute of these arrays, or avals; None where only the formula knows how."""
     kind = KINDS[primitive]
     first, second = operands[:2]
-    if any(x.dtype.name != "float32" or not prod(x.shape) for x in operands) or len(windows.size) > 3:
+    dtype = first.dtype.name
+    if dtype not in TYPES or any(x.dtype.name != dtype or not prod(x.shape) for x in operands) or len(windows.size) > 3:
         return None
     channels = {
         "forward": (first.shape[1], second.shape[0]),
@@ -53,7 +56,7 @@ def problem_of(
         "weight": (first.shape[1], second.shape[1]),
     }[kind]
     bias = primitive is convolution_bias_p
-    problem = convolution(kind, first.shape[0], channels, windows, groups, bias=bias, mode=mode)
+    problem = convolution(kind, first.shape[0], channels, windows, groups, bias=bias, mode=mode, dtype=dtype)
     return problem if problem.elements <= MOST else None
 
 
@@ -80,7 +83,7 @@ class ConvolutionStep(NamedTuple):
         return 2 * self.problem.products
 
     def rendered(self, mode: str) -> Source:
-        return rendered(self.problem._replace(mode=mode), self.name)
+        return rendered(self.problem.in_mode(mode), self.name)
 
     @property
     def workspace(self) -> int:
@@ -109,7 +112,7 @@ class Convolutions:
         if launcher is None or problem is None or problem.products < SMALLEST:
             return self._primitive.forward(self._xp, *operands, windows=windows, groups=groups)
         source = rendered(problem, self._primitive.name)
-        y = self._cupy.empty(self._shape(operands, windows, groups), "float32")
+        y = self._cupy.empty(self._shape(operands, windows, groups), problem.dtype)
         arguments = [*map(self._packed, operands), y]
         if source.workspace:
             arguments.append(self._cupy.empty(source.workspace, "uint8"))

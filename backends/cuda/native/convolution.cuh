@@ -1,128 +1,15 @@
 // Convolution and its gradients as products of matrices that are never laid out: their elements are copied to shared
-// memory from where they lie. Arrays are (N, channels, three axes); axes that there are not have length 1.
-//
-// S describes a launch: Batch, Groups; size, kernel, stride, dilation, padding, output of each axis, as the operation has
-// them. ``gathered`` computes the convolution, or with S::Adjoint the input's gradient; ``correlated`` that of the weight.
+// memory from where they lie. ``gathered`` computes the convolution, or with S::Adjoint the input's gradient;
+// ``correlated`` that of the weight.
 //
 // Chetlur et al., cuDNN: Efficient Primitives for Deep Learning, 2014, chapter 3.
-
-template <class S> struct Sizes {
-    enum {
-        Input = S::Size0 * S::Size1 * S::Size2,
-        Outputs = S::Output0 * S::Output1 * S::Output2,
-        Taps = S::Kernel0 * S::Kernel1 * S::Kernel2,
-        Inside = S::Inside0 && S::Inside1 && S::Inside2  // whether no tap of a window meets the padding
-    };
-    static __device__ __forceinline__ int size(int a) { return a == 0 ? S::Size0 : a == 1 ? S::Size1 : S::Size2; }
-    static __device__ __forceinline__ int kernel(int a) { return a == 0 ? S::Kernel0 : a == 1 ? S::Kernel1 : S::Kernel2; }
-    static __device__ __forceinline__ int stride(int a) { return a == 0 ? S::Stride0 : a == 1 ? S::Stride1 : S::Stride2; }
-    static __device__ __forceinline__ int dilation(int a)
-    {
-        return a == 0 ? S::Dilation0 : a == 1 ? S::Dilation1 : S::Dilation2;
-    }
-    static __device__ __forceinline__ int padding(int a)
-    {
-        return a == 0 ? S::Padding0 : a == 1 ? S::Padding1 : S::Padding2;
-    }
-    static __device__ __forceinline__ int output(int a) { return a == 0 ? S::Output0 : a == 1 ? S::Output1 : S::Output2; }
-    static __device__ __forceinline__ int common(int a) { return a == 0 ? S::Common0 : a == 1 ? S::Common1 : S::Common2; }
-    static __device__ __forceinline__ int inverse(int a)
-    {
-        return a == 0 ? S::Inverse0 : a == 1 ? S::Inverse1 : S::Inverse2;
-    }
-    static __device__ __forceinline__ bool inside(int a) { return a == 0 ? S::Inside0 : a == 1 ? S::Inside1 : S::Inside2; }
-};
-
-// Three numbers from one, each less than ``of``, the last fastest; what is left over goes to ``rest``.
-__device__ __forceinline__ void take_apart(int number, const int (&of)[3], int (&at)[3], int &rest)
-{
-#pragma unroll
-    for (int a = 2; a >= 0; a--) {
-        at[a] = number % of[a];
-        number /= of[a];
-    }
-    rest = number;
-}
-
-// The targets of a gather that the same taps meet. Of the convolution, all outputs. Of its adjoint, the inputs whose
-// distance from the padding's edge leaves the same rest when it is divided by the stride: those taps k with
-// dilation k = rest modulo the stride meet them, every (stride / gcd(stride, dilation))-th.
-template <class S> struct Phase {
-    typedef Sizes<S> Z;
-    int taps[3], first[3];   // how many taps there are along each axis, and the first
-    int count[3], begin[3];  // targets, and the first one's place
-    int origin[3];           // where that one meets its first tap in the source
-
-    __device__ __forceinline__ Phase(int number)
-    {
-#pragma unroll
-        for (int a = 2; a >= 0; a--) {
-            if (!S::Adjoint) {
-                taps[a] = Z::kernel(a), first[a] = 0;
-                count[a] = Z::output(a), begin[a] = 0;
-                origin[a] = -Z::padding(a);
-                continue;
-            }
-            int stride = Z::stride(a), rest = number % stride, every = stride / Z::common(a), pad = Z::padding(a);
-            number /= stride;
-            first[a] = rest % Z::common(a) ? Z::kernel(a) : rest / Z::common(a) * Z::inverse(a) % every;
-            taps[a] = first[a] < Z::kernel(a) ? (Z::kernel(a) - first[a] + every - 1) / every : 0;
-            int from = (pad - rest + stride - 1) / stride;  // the window that begins at the first target, or before
-            begin[a] = stride * from + rest - pad;
-            count[a] = (Z::size(a) - begin[a] + stride - 1) / stride;
-            origin[a] = from + (rest - Z::dilation(a) * first[a]) / stride;
-        }
-    }
-
-    // From target to target, in the target and in the source; from tap to tap, among the taps and in the source.
-    static __device__ __forceinline__ int apart(int a) { return S::Adjoint ? Z::stride(a) : 1; }
-    static __device__ __forceinline__ int step(int a) { return S::Adjoint ? 1 : Z::stride(a); }
-    static __device__ __forceinline__ int every(int a) { return S::Adjoint ? Z::stride(a) / Z::common(a) : 1; }
-    static __device__ __forceinline__ int along(int a)
-    {
-        return S::Adjoint ? -(Z::dilation(a) / Z::common(a)) : Z::dilation(a);
-    }
-    static __device__ __forceinline__ int source(int a) { return S::Adjoint ? Z::output(a) : Z::size(a); }
-    static __device__ __forceinline__ int target(int a) { return S::Adjoint ? Z::size(a) : Z::output(a); }
-    enum { Source = S::Adjoint ? Z::Outputs : Z::Input, Target = S::Adjoint ? Z::Input : Z::Outputs };
-
-    __device__ __forceinline__ int all_taps() const { return taps[0] * taps[1] * taps[2]; }
-    __device__ __forceinline__ int targets() const { return S::Batch * count[0] * count[1] * count[2]; }
-
-    // The number of a tap in the kernel.
-    __device__ __forceinline__ int tap(int number) const
-    {
-        int at[3], none;
-        take_apart(number, taps, at, none);
-        int place = 0;
-#pragma unroll
-        for (int a = 0; a < 3; a++) place = place * Z::kernel(a) + first[a] + at[a] * every(a);
-        return place;
-    }
-
-    // Where a tap meets the target whose first tap lies at ``at``; whether that is within the source.
-    __device__ __forceinline__ bool meets(const int (&at)[3], int number, int &offset) const
-    {
-        int which[3], none;
-        take_apart(number, taps, which, none);
-        bool is_there = true;
-        offset = 0;
-#pragma unroll
-        for (int a = 0; a < 3; a++) {
-            int place = at[a] + along(a) * which[a];
-            if (S::Adjoint || !Z::inside(a)) is_there &= place >= 0 && place < source(a);
-            offset = offset * source(a) + place;
-        }
-        return is_there;
-    }
-};
 
 // ------------------------------------------------------------------------------------------------ the weight, in order
 
 // S::Rows channels of the target by terms: of each tap S::Channels channels of the source. If S::Channels is a multiple
 // of 16, or close to one (S::Padded), a chunk of 16 terms is of one tap; else a chunk goes on from tap to tap.
 template <class S> struct Terms {
-    enum { Flat = S::Padded % 16 != 0, Chunks = Flat ? 0 : S::Padded / 16, Quads = S::Mode == BF16 ? 1 : 2 };
+    enum { Flat = S::Padded % 16 != 0, Chunks = Flat ? 0 : S::Padded / 16, Quads = S::Mode >= BF16 ? 1 : 2 };
 
     static __device__ __forceinline__ int chunks(const Phase<S> &phase)
     {
@@ -134,32 +21,49 @@ template <class S> struct Terms {
         tap = term / S::Padded;
         channel = term % S::Padded;
     }
+    // Of a row's term in the weight; -1 where there is none.
+    static __device__ __forceinline__ int place(const Phase<S> &phase, int group, int row, int term)
+    {
+        int tap, channel;
+        apart(term, tap, channel);
+        if (row >= S::Rows || channel >= S::Channels || tap >= phase.all_taps()) return -1;
+        int from = S::Adjoint ? (group * S::Channels + channel) * S::Rows + row
+                              : (group * S::Rows + row) * S::Channels + channel;
+        return from * Sizes<S>::Taps + phase.tap(tap);
+    }
+};
+
+// What a thread puts in order: of a tile of 16 rows and a chunk what a lane has.
+template <class S> struct Ordered {
+    enum { Tiles = S::RowTiles * S::Down / 16, All = S::Phases * S::Groups * S::MostChunks * Tiles * 32 };
+    int place, lane, tile, chunk, group, phase;
+
+    __device__ __forceinline__ Ordered()
+    {
+        place = blockIdx.x * blockDim.x + threadIdx.x;
+        lane = place % 32, tile = place / 32 % Tiles;
+        int rest = place / (32 * Tiles);
+        chunk = rest % S::MostChunks, group = rest / S::MostChunks % S::Groups;
+        phase = S::Phases == 1 ? 0 : rest / (S::MostChunks * S::Groups);
+    }
 };
 
 // The weight as blocks read it, 16 bytes a lane: [phase][group][chunk][16 rows][low, high or both][lane]. Lane 4 g + j
 // has terms j, j + 4, j + 8, j + 12 of rows g and g + 8.
 template <class S> __device__ void ordered(const float *weight, float4 *packed)
 {
-    enum { Tiles = S::RowTiles * S::Down / 16, All = S::Phases * S::Groups * S::MostChunks * Tiles * 32 };
-    int place = blockIdx.x * blockDim.x + threadIdx.x;
-    if (place >= All) return;
-    int lane = place % 32, tile = place / 32 % Tiles, rest = place / (32 * Tiles);
-    int chunk = rest % S::MostChunks, group = rest / S::MostChunks % S::Groups;
-    const Phase<S> phase(S::Phases == 1 ? 0 : rest / (S::MostChunks * S::Groups));
+    const Ordered<S> own;
+    if (own.place >= own.All) return;
+    const Phase<S> phase(own.phase);
     float x[8];
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-        int row = tile * 16 + lane / 4 + i / 4 * 8, term = chunk * 16 + lane % 4 + i % 4 * 4, tap, channel;
-        Terms<S>::apart(term, tap, channel);
-        x[i] = 0;
-        if (row < S::Rows && channel < S::Channels && tap < phase.all_taps()) {
-            int from = S::Adjoint ? (group * S::Channels + channel) * S::Rows + row
-                                  : (group * S::Rows + row) * S::Channels + channel;
-            x[i] = weight[from * Sizes<S>::Taps + phase.tap(tap)];
-        }
+        int row = own.tile * 16 + own.lane / 4 + i / 4 * 8, term = own.chunk * 16 + own.lane % 4 + i % 4 * 4;
+        int from = Terms<S>::place(phase, own.group, row, term);
+        x[i] = from < 0 ? 0.0f : weight[from];
     }
     float4 low = {x[0], x[1], x[2], x[3]}, high = {x[4], x[5], x[6], x[7]};
-    float4 *to = packed + place / 32 * (Terms<S>::Quads * 32) + lane;
+    float4 *to = packed + own.place / 32 * (Terms<S>::Quads * 32) + own.lane;
     if (S::Mode == BF16) {
         Rows<BF16> words;
         words.set(low, high);
@@ -255,13 +159,16 @@ template <class S> struct Sums {
 };
 
 // Chunks from ``from`` to ``to``: while one is multiplied, S::Stages - 1 are on their way. copy(chunk, place) begins to
-// copy one there, of ``Bytes`` floats; multiply(place).
-template <class S, int Floats, class Copy, class Multiply>
-__device__ __forceinline__ void through(int from, int to, float *shared, Copy copy, Multiply multiply)
+// copy one there, of ``Floats`` floats; multiply(place); land(place) puts there what copy has loaded into registers.
+template <class S, int Floats, class Copy, class Multiply, class Land>
+__device__ __forceinline__ void through(int from, int to, float *shared, Copy copy, Multiply multiply, Land land)
 {
 #pragma unroll
     for (int s = 0; s < S::Stages - 1; s++) {
-        if (from + s < to) copy(from + s, shared + s * Floats);
+        if (from + s < to) {
+            copy(from + s, shared + s * Floats);
+            land(shared + s * Floats);
+        }
         end_copies();
     }
     for (int chunk = from, stage = 0; chunk < to; chunk++) {
@@ -271,11 +178,62 @@ __device__ __forceinline__ void through(int from, int to, float *shared, Copy co
         if (chunk + S::Stages - 1 < to) copy(chunk + S::Stages - 1, shared + next * Floats);
         end_copies();
         multiply(shared + stage * Floats);
+        if (chunk + S::Stages - 1 < to) land(shared + next * Floats);
         stage = stage + 1 == S::Stages ? 0 : stage + 1;
     }
 }
 
 // ------------------------------------------------------------------------------------------------ values and inputs
+
+// The tile that a block computes.
+template <class S> struct Tile {
+    int row, pixel, group, phase;  // the first two are tiles' numbers
+
+    __device__ __forceinline__ Tile()
+    {
+        int number = blockIdx.x;
+        row = number % S::RowTiles;
+        number /= S::RowTiles;
+        pixel = number % S::PixelTiles;
+        number /= S::PixelTiles;
+        group = number % S::Groups, phase = S::Phases == 1 ? 0 : number / S::Groups;
+    }
+};
+
+// The sums of a block, plus the bias if S::Bias, to where they belong, rounded once.
+template <class S, class T>
+__device__ __forceinline__ void put(Sums<S> &sums, const Phase<S> &phase, const Tile<S> &tile, const T *bias, T *target)
+{
+    typedef Phase<S> P;
+    const int total = phase.targets(), each = phase.count[0] * phase.count[1] * phase.count[2];
+    sums.finish([&](int row, int column, float first, float second) {
+        int channel = tile.row * S::Down + row, pixel = tile.pixel * S::Across + column;
+        if (channel >= S::Rows || pixel >= total) return;
+        const float added = S::Bias ? float(bias[tile.group * S::Rows + channel]) : 0.0f;
+        first += added, second += added;
+        if (S::Phases == 1) {  // targets lie as they are counted
+            T *to = target + ((pixel / each * S::Groups + tile.group) * S::Rows + channel) * P::Target + pixel % each;
+            if (P::Target % 2 == 0) {
+                store<2>(to, Pack<T, 2>{T(first), T(second)});
+                return;
+            }
+            *to = T(first);
+            if (pixel + 1 == total) return;
+            pixel++;
+            target[((pixel / each * S::Groups + tile.group) * S::Rows + channel) * P::Target + pixel % each] = T(second);
+            return;
+        }
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            if (pixel + i >= total) return;
+            int at[3], image, place = 0;
+            take_apart(pixel + i, phase.count, at, image);
+#pragma unroll
+            for (int a = 0; a < 3; a++) place = place * P::target(a) + phase.begin[a] + P::apart(a) * at[a];
+            target[((image * S::Groups + tile.group) * S::Rows + channel) * P::Target + place] = T(i ? second : first);
+        }
+    });
+}
 
 // target = weight x source, as the phase's taps meet it, plus the bias if S::Bias. Wide: source pixels of a copy.
 template <class S>
@@ -292,23 +250,20 @@ __device__ void gathered(const float *source, const float4 *packed, const float 
         Lines = Block::Threads / Columns,
         Tiles = S::RowTiles * S::Down / 16
     };
-    int number = blockIdx.x, row_tile = number % S::RowTiles;
-    number /= S::RowTiles;
-    int pixel_tile = number % S::PixelTiles;
-    number /= S::PixelTiles;
-    int group = number % S::Groups, which = S::Phases == 1 ? 0 : number / S::Groups;
-    const P phase(which);
+    const Tile<S> tile;
+    const P phase(tile.phase);
     const int total = phase.targets();
-    if (pixel_tile * S::Across >= total) return;
+    if (tile.pixel * S::Across >= total) return;
 
     int column = threadIdx.x % Columns * S::Wide, line = threadIdx.x / Columns;
-    int pixel = pixel_tile * S::Across + column, at[3], image;
+    int pixel = tile.pixel * S::Across + column, at[3], image;
     take_apart(pixel, phase.count, at, image);
 #pragma unroll
     for (int a = 0; a < 3; a++) at[a] = phase.origin[a] + P::step(a) * at[a];
-    const float *from = source + (image * S::Groups + group) * (S::Channels * P::Source);
-    const float4 *weights = packed + ((which * S::Groups + group) * S::MostChunks * Tiles + row_tile * (S::Down / 16)) *
-                                         (T::Quads * 32);
+    const float *from = source + (image * S::Groups + tile.group) * (S::Channels * P::Source);
+    const float4 *weights =
+        packed + ((tile.phase * S::Groups + tile.group) * S::MostChunks * Tiles + tile.row * (S::Down / 16)) *
+                     (T::Quads * 32);
     const bool known = pixel < total;
     const int taps = phase.all_taps();
 
@@ -341,7 +296,7 @@ __device__ void gathered(const float *source, const float4 *packed, const float 
     Block sums;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int down = warp % S::WarpsDown * Block::Tall, across = warp / S::WarpsDown * (Block::Wide * 8);
-    through<S, Floats>(0, T::chunks(phase), shared, copy, [&](const float *place) {
+    auto multiply = [&](const float *place) {
         sums.add(
             [&](int m, Rows<S::Mode> &rows) {
                 read_rows(rows, reinterpret_cast<const float4 *>(place) + (down + m) * (T::Quads * 32) + lane);
@@ -350,35 +305,10 @@ __device__ void gathered(const float *source, const float4 *packed, const float 
                 const float *x = place + WeightFloats + lane % 4 * Pitch + across + 8 * n + lane / 4;
                 column.set({x[0], x[4 * Pitch], x[8 * Pitch], x[12 * Pitch]});
             });
-    });
+    };
+    through<S, Floats>(0, T::chunks(phase), shared, copy, multiply, [](float *) {});
 
-    const int each = phase.count[0] * phase.count[1] * phase.count[2];
-    sums.finish([&](int row, int column, float first, float second) {
-        int channel = row_tile * S::Down + row, pixel = pixel_tile * S::Across + column;
-        if (channel >= S::Rows || pixel >= total) return;
-        float added = S::Bias ? bias[group * S::Rows + channel] : 0.0f;
-        if (S::Phases == 1) {  // targets lie as they are counted
-            float *to = target + ((pixel / each * S::Groups + group) * S::Rows + channel) * P::Target + pixel % each;
-            if (P::Target % 2 == 0) {
-                *reinterpret_cast<float2 *>(to) = {first + added, second + added};
-                return;
-            }
-            *to = first + added;
-            if (pixel + 1 == total) return;
-            pixel++;
-            target[((pixel / each * S::Groups + group) * S::Rows + channel) * P::Target + pixel % each] = second + added;
-            return;
-        }
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-            if (pixel + i >= total) return;
-            int at[3], image, place = 0;
-            take_apart(pixel + i, phase.count, at, image);
-#pragma unroll
-            for (int a = 0; a < 3; a++) place = place * P::target(a) + phase.begin[a] + P::apart(a) * at[a];
-            target[((image * S::Groups + group) * S::Rows + channel) * P::Target + place] = (i ? second : first) + added;
-        }
-    });
+    put(sums, phase, tile, bias, target);
 }
 
 // ------------------------------------------------------------------------------------------------ weights
@@ -469,12 +399,13 @@ template <class S> __device__ void correlated(const float *input, const float *s
     Block block;
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int down = warp % S::WarpsDown * (Block::Tall * 16), across = warp / S::WarpsDown * (Block::Wide * 8);
-    through<S, Floats>(part * Each, min((part + 1) * Each, int(All)), shared, copy, [&](const float *place) {
+    auto multiply = [&](const float *place) {
         const float4 *left = reinterpret_cast<const float4 *>(place) + down * 4 + lane;  // 16 floats a row
         const float4 *right = reinterpret_cast<const float4 *>(place + S::Down * 16) + across * 4 + lane;
         block.add([&](int m, Rows<S::Mode> &rows) { rows.set(left[m * 64], left[m * 64 + 32]); },
                   [&](int n, Column<S::Mode> &column) { column.set(right[n * 32]); });
-    });
+    };
+    through<S, Floats>(part * Each, min((part + 1) * Each, int(All)), shared, copy, multiply, [](float *) {});
 
     float *to = sums + ((long long)part * S::Groups + group) * (S::Rows * Columns);
     block.finish([&](int row, int column, float first, float second) {
@@ -486,7 +417,7 @@ template <class S> __device__ void correlated(const float *input, const float *s
 }
 
 // sums[i] = parts[0][i] + parts[1][i] + ..., always in the same order: a block has 32 of them, and 8 threads for each.
-template <int Parts, int Size> __device__ void added_up(const float *parts, float *sums)
+template <int Parts, int Size, class T> __device__ void added_up(const float *parts, T *sums)
 {
     __shared__ float memory[256];
     int place = blockIdx.x * 32 + threadIdx.x % 32;
@@ -495,5 +426,5 @@ template <int Parts, int Size> __device__ void added_up(const float *parts, floa
 #pragma unroll 4
         for (int part = threadIdx.x / 32; part < Parts; part += 8) sum += parts[(long long)part * Size + place];
     sum = over_warps<Sum, 8>(sum, memory);
-    if (place < Size && threadIdx.x < 32) sums[place] = sum;
+    if (place < Size && threadIdx.x < 32) sums[place] = T(sum);
 }

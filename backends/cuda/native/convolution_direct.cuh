@@ -1,8 +1,8 @@
 // Convolutions of few channels: no tiles of them would be full, so each thread has sums of its own. S as in
-// convolution.cuh, and: Run, neighbours along the last axis whose sums a thread has, 1 or 4.
+// convolution_places.cuh, and: Run, neighbours along the last axis whose sums a thread has, 1 or 4.
 
 // The convolution, or with S::Adjoint the input's gradient, a phase of it.
-template <class S> __device__ void summed(const float *source, const float *weight, const float *bias, float *target)
+template <class S, class T> __device__ void summed(const T *source, const T *weight, const T *bias, T *target)
 {
     typedef Phase<S> P;
     enum {
@@ -24,10 +24,10 @@ template <class S> __device__ void summed(const float *source, const float *weig
 
     float sums[S::Run];
 #pragma unroll
-    for (int v = 0; v < S::Run; v++) sums[v] = S::Bias ? bias[group * S::Rows + row] : 0.0f;
+    for (int v = 0; v < S::Run; v++) sums[v] = S::Bias ? float(bias[group * S::Rows + row]) : 0.0f;
     for (int c = 0; c < S::Channels; c++) {
-        const float *from = source + ((image * S::Groups + group) * S::Channels + c) * P::Source;
-        const float *w = weight + (S::Adjoint ? (group * S::Channels + c) * S::Rows + row
+        const T *from = source + ((image * S::Groups + group) * S::Channels + c) * P::Source;
+        const T *w = weight + (S::Adjoint ? (group * S::Channels + c) * S::Rows + row
                                               : (group * S::Rows + row) * S::Channels + c) *
                                       Sizes<S>::Taps;
         for (int k0 = 0; k0 < phase.taps[0]; k0++) {
@@ -36,8 +36,8 @@ template <class S> __device__ void summed(const float *source, const float *weig
             for (int k1 = 0; k1 < phase.taps[1]; k1++) {
                 const int place1 = at[1] + P::along(1) * k1;
                 if (place1 < 0 || place1 >= P::source(1)) continue;
-                const float *line = from + (place0 * P::source(1) + place1) * P::source(2);
-                const float *taps = w + ((phase.first[0] + k0 * P::every(0)) * Sizes<S>::kernel(1) + phase.first[1] +
+                const T *line = from + (place0 * P::source(1) + place1) * P::source(2);
+                const T *taps = w + ((phase.first[0] + k0 * P::every(0)) * Sizes<S>::kernel(1) + phase.first[1] +
                                          k1 * P::every(1)) *
                                             Kernel;
                 if (S::Run > 1) {
@@ -45,17 +45,17 @@ template <class S> __device__ void summed(const float *source, const float *weig
 #pragma unroll
                     for (int i = 0; i < Window; i++) {
                         const int place2 = at[2] + Lowest + i;
-                        seen[i] = place2 >= 0 && place2 < P::source(2) ? line[place2] : 0.0f;
+                        seen[i] = place2 >= 0 && place2 < P::source(2) ? float(line[place2]) : 0.0f;
                     }
 #pragma unroll
                     for (int k2 = 0; k2 < Kernel; k2++)
 #pragma unroll
-                        for (int v = 0; v < S::Run; v++) sums[v] += taps[k2] * seen[Step * v + Along * k2 - Lowest];
+                        for (int v = 0; v < S::Run; v++) sums[v] += float(taps[k2]) * seen[Step * v + Along * k2 - Lowest];
                 } else {
                     for (int k2 = 0; k2 < phase.taps[2]; k2++) {
                         const int place2 = at[2] + P::along(2) * k2;
                         if (place2 >= 0 && place2 < P::source(2))
-                            sums[0] += taps[phase.first[2] + k2 * P::every(2)] * line[place2];
+                            sums[0] += float(taps[phase.first[2] + k2 * P::every(2)]) * float(line[place2]);
                     }
                 }
             }
@@ -65,18 +65,18 @@ template <class S> __device__ void summed(const float *source, const float *weig
     int place = 0;
 #pragma unroll
     for (int a = 0; a < 3; a++) place = place * P::target(a) + phase.begin[a] + P::apart(a) * counted[a];
-    float *to = target + ((image * S::Groups + group) * S::Rows + row) * P::Target + place;
+    T *to = target + ((image * S::Groups + group) * S::Rows + row) * P::Target + place;
     if (S::Run == 4 && P::target(2) % 4 == 0) {
-        *reinterpret_cast<float4 *>(to) = {sums[0], sums[S::Run > 1], sums[S::Run / 2], sums[S::Run - 1]};
+        store<4>(to, Pack<T, 4>{T(sums[0]), T(sums[S::Run > 1]), T(sums[S::Run / 2]), T(sums[S::Run - 1])});
         return;
     }
 #pragma unroll
     for (int v = 0; v < S::Run; v++)
-        if (counted[2] + v < phase.count[2]) to[v * P::apart(2)] = sums[v];
+        if (counted[2] + v < phase.count[2]) to[v * P::apart(2)] = T(sums[v]);
 }
 
 // The weight's gradient, one pair of channels a block, all its taps; of the pixels S::Splits blocks have some each.
-template <class S> __device__ void correlated_directly(const float *input, const float *slopes, float *sums)
+template <class S, class T, class To> __device__ void correlated_directly(const T *input, const T *slopes, To *sums)
 {
     typedef Sizes<S> Z;
     enum { Pixels = S::Batch * Z::Outputs, Each = (Pixels + S::Splits - 1) / S::Splits };
@@ -91,7 +91,7 @@ template <class S> __device__ void correlated_directly(const float *input, const
         int at[3], image;
         take_apart(pixel, outputs, at, image);
         const float slope = slopes[((image * S::Groups + group) * S::Rows + row) * Z::Outputs + pixel % Z::Outputs];
-        const float *from = input + ((image * S::Groups + group) * S::Channels + channel) * Z::Input;
+        const T *from = input + ((image * S::Groups + group) * S::Channels + channel) * Z::Input;
 #pragma unroll
         for (int k = 0; k < Z::Taps; k++) {
             const int tap[3] = {k / (S::Kernel1 * S::Kernel2), k / S::Kernel2 % S::Kernel1, k % S::Kernel2};
@@ -103,12 +103,12 @@ template <class S> __device__ void correlated_directly(const float *input, const
                 is_there &= Z::inside(a) || (axis >= 0 && axis < Z::size(a));
                 place = place * Z::size(a) + axis;
             }
-            found[k] += slope * (is_there ? from[place] : 0.0f);
+            found[k] += slope * (is_there ? float(from[place]) : 0.0f);
         }
     }
 #pragma unroll
     for (int k = 0; k < Z::Taps; k++) {
         const float sum = over_block<Sum, 128>(found[k], memory, 0.0f);
-        if (threadIdx.x == 0) sums[((long long)part * (S::Groups * S::Rows * S::Channels) + pair) * Z::Taps + k] = sum;
+        if (threadIdx.x == 0) sums[((long long)part * (S::Groups * S::Rows * S::Channels) + pair) * Z::Taps + k] = To(sum);
     }
 }

@@ -35,6 +35,7 @@ template <> struct Rows<BF16> {
         words[3] = bf16x2(high.z, high.w);
     }
 };
+template <> struct Rows<FP16> { unsigned words[4]; };  // read as they are multiplied
 
 template <int Mode> struct Column {
     float at[4], rest[Mode == FP32 ? 4 : 1];
@@ -58,6 +59,7 @@ template <> struct Column<BF16> {
         words[1] = bf16x2(four.z, four.w);
     }
 };
+template <> struct Column<FP16> { unsigned words[2]; };
 
 template <int Mode> __device__ __forceinline__ void add_product(float (&sums)[4], const Rows<Mode> &a, const Column<Mode> &b)
 {
@@ -77,10 +79,14 @@ __device__ __forceinline__ void add_product(float (&sums)[4], const Rows<BF16> &
 {
     multiply_bf16(sums, a.words, b.words);
 }
+__device__ __forceinline__ void add_product(float (&sums)[4], const Rows<FP16> &a, const Column<FP16> &b)
+{
+    multiply_fp16(sums, a.words, b.words);
+}
 
 // ------------------------------------------------------------------------------------------------ copies
 
-// Begin to copy N floats to shared memory, or zeros instead, while the thread goes on. Copies come in groups, in order.
+// Begin to copy N floats (1, 2 or 4) to shared memory, or zeros instead, while the thread goes on. Copies come in groups, in order.
 template <int N> __device__ __forceinline__ void begin_copy(float *to, const float *from, bool is_there)
 {
 #ifdef __CUDA_ARCH__
@@ -88,7 +94,8 @@ template <int N> __device__ __forceinline__ void begin_copy(float *to, const flo
     if (N == 4)
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(size) : "memory");
     else
-        asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(place), "l"(from), "r"(size) : "memory");
+        asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(place), "l"(from), "n"(4 * N), "r"(size)
+                     : "memory");
 #else
     host::begin_copy(to, from, is_there ? 4 * N : 0, 4 * N);
 #endif

@@ -1,6 +1,6 @@
 // Products of small tiles by a warp's tensor cores, and a block's dynamic shared memory.
 
-enum { FP32, TF32, BF16 };
+enum { FP32, TF32, BF16, FP16 };
 
 __device__ __forceinline__ float *shared_floats()
 {
@@ -68,5 +68,17 @@ __device__ __forceinline__ void multiply_bf16(float (&d)[4], const unsigned (&a)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
     host_multiply_bf16(d, a, b);
+#endif
+}
+
+// The same for float16.
+__device__ __forceinline__ void multiply_fp16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2])
+{
+#ifdef __CUDA_ARCH__
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    host_multiply_fp16(d, a, b);
 #endif
 }
