@@ -119,3 +119,28 @@ template <int N> __device__ __forceinline__ void wait_for_copies()
     host::wait_for_copies(N);
 #endif
 }
+
+// Chunks from ``from`` to ``to``: while one is multiplied, S::Stages - 1 are on their way. copy(chunk, place) begins to
+// copy one there, of ``Floats`` floats; multiply(place); land(place) puts there what copy has loaded into registers.
+template <class S, int Floats, class Copy, class Multiply, class Land>
+__device__ __forceinline__ void through(int from, int to, float *shared, Copy copy, Multiply multiply, Land land)
+{
+#pragma unroll
+    for (int s = 0; s < S::Stages - 1; s++) {
+        if (from + s < to) {
+            copy(from + s, shared + s * Floats);
+            land(shared + s * Floats);
+        }
+        end_copies();
+    }
+    for (int chunk = from, stage = 0; chunk < to; chunk++) {
+        wait_for_copies<S::Stages - 2>();
+        __syncthreads();
+        int next = stage == 0 ? S::Stages - 1 : stage - 1;
+        if (chunk + S::Stages - 1 < to) copy(chunk + S::Stages - 1, shared + next * Floats);
+        end_copies();
+        multiply(shared + stage * Floats);
+        if (chunk + S::Stages - 1 < to) land(shared + next * Floats);
+        stage = stage + 1 == S::Stages ? 0 : stage + 1;
+    }
+}
