@@ -13,11 +13,11 @@ import math
 from typing import Any
 
 import autograd_core as ag
-from autograd_core.errors import ArgumentError, DTypeError, ShapeError
+from autograd_core.errors import ArgumentError, ShapeError
 from autograd_core.tensor import Tensor
 
 from . import functional
-from .training.evaluation import accuracy
+from .training.evaluation import accuracy, scores_and_labels
 
 __all__ = [
     "accuracy",
@@ -40,20 +40,21 @@ def top_k_accuracy(outputs: Any, targets: Any, k: int = 5) -> Tensor:
     """The share of rows whose target class is among the k with the largest outputs.
 
     outputs: (..., C) scores; targets: (...) integer classes. A 0-d float32 tensor. A class counts as among the k if
-    fewer than k others have a larger score: ties are in its favour. ArgumentError unless 1 <= k <= C.
+    fewer than k others have a larger score: ties are in its favour, NaN is not. ArgumentError unless 1 <= k <= C.
 
     >>> import autograd_core as ag
     >>> scores = ag.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     >>> top_k_accuracy(scores, ag.tensor([1, 0]), k=2)
     tensor(0.5)
     """
-    scores, labels = _scores("top_k_accuracy", outputs, targets)
+    scores, labels = scores_and_labels("top_k_accuracy", outputs, targets)
     classes = scores.shape[-1]
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= classes:
         raise ArgumentError(f"top_k_accuracy: k must be an int from 1 to the number of classes, {classes}; got {k!r}")
     chosen = functional.one_hot(labels, classes).astype("bool")
     target = ag.where(chosen, scores, 0.0).sum(axis=-1, keepdims=True)
-    return ((scores > target).sum(axis=-1) < k).astype("float32").mean()
+    ahead = ag.logical_not(scores <= target)  # other than >, true where there is a NaN
+    return (ahead.sum(axis=-1) < k).astype("float32").mean()
 
 
 def confusion_matrix(outputs: Any, targets: Any, num_classes: int | None = None) -> Tensor:
@@ -68,9 +69,11 @@ def confusion_matrix(outputs: Any, targets: Any, num_classes: int | None = None)
             [0, 1]])
     """
     if num_classes is None:
-        scores, labels = _scores("confusion_matrix", outputs, targets)
+        scores, labels = scores_and_labels("confusion_matrix", outputs, targets)
         predicted, num_classes = scores.argmax(axis=-1), scores.shape[-1]
     else:
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+            raise ArgumentError(f"confusion_matrix: num_classes must be an int of at least 1, got {num_classes!r}")
         predicted, labels = ag.asarray(outputs), ag.asarray(targets)
         if predicted.shape != labels.shape:
             raise ShapeError(
@@ -174,17 +177,6 @@ def bits_per_character(cross_entropy: Any) -> Tensor:
     2.0
     """
     return ag.asarray(cross_entropy) / math.log(2.0)
-
-
-def _scores(op: str, outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
-    scores, labels = ag.asarray(outputs), ag.asarray(targets)
-    if scores.ndim != labels.ndim + 1 or scores.shape[:-1] != labels.shape:
-        raise ShapeError(
-            f"{op}: takes outputs (..., C) and integer targets (...), got the shapes {scores.shape} and {labels.shape}"
-        )
-    if labels.dtype.kind not in "iu":
-        raise DTypeError(f"{op}: targets are integer classes, got dtype {labels.dtype}; write targets.astype('int64')")
-    return scores, labels
 
 
 def _counts(op: str, confusion: Any) -> tuple[Tensor, Tensor, Tensor]:

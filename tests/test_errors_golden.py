@@ -200,7 +200,7 @@ OPTIMIZERS: list[Case] = [
         "a negative norm to clip at",
         lambda: optim.clip_grad_norm_(linear().parameters(), -1.0),
         ag.ArgumentError,
-        "clip_grad_norm_: max_norm must not be negative, got -1.0",
+        "clip_grad_norm_: max_norm must be a number and not negative, got -1.0",
     ),
 ]
 

@@ -79,6 +79,12 @@ def test_a_tie_counts_for_the_target():
     assert float(metrics.top_k_accuracy([[1.0, 1.0, 1.0]], [2], k=1)) == 1.0
 
 
+def test_a_score_that_is_nan_is_not_the_best():
+    nan = float("nan")
+    scores, labels = [[nan, 1.0, 2.0], [nan, 1.0, 2.0], [nan, nan, nan], [0.0, 1.0, 2.0]], [0, 2, 1, 2]
+    assert [float(metrics.top_k_accuracy(scores, labels, k)) for k in (1, 2, 3)] == [0.25, 0.5, 0.5]
+
+
 def test_perplexity_and_bits_of_a_uniform_guess():
     loss = nn.functional.cross_entropy(ag.zeros((5, 8), dtype="float64"), ag.tensor([0, 1, 2, 3, 7]))
     assert float(metrics.perplexity(loss)) == pytest.approx(8.0)
@@ -129,6 +135,20 @@ def test_as_metrics_of_a_loop():
             r"got the shapes \(2, 3\) and \(3,\)",
         ),
         (lambda: metrics.top_k_accuracy(np.ones((2, 3)), [0, 3], 1), DataError, "index 3 at 1 is outside 3 classes"),
+        (lambda: metrics.accuracy(np.eye(3), [[0], [1], [2]]), ShapeError, r"accuracy: takes .* \(3, 3\) and \(3, 1\)"),
+        (lambda: metrics.accuracy(np.eye(3), np.eye(3)), ShapeError, r"shapes \(3, 3\) and \(3, 3\)"),
+        (lambda: metrics.accuracy([0.1, 0.9], [0, 1]), ShapeError, r"shapes \(2,\) and \(2,\)"),
+        (
+            lambda: metrics.accuracy(np.eye(3), [0.0, 1.0, 2.0]),
+            DTypeError,
+            "accuracy: targets are integer classes, got",
+        ),
+        (lambda: metrics.confusion_matrix([0], [0], "two"), ArgumentError, "num_classes must be an int .* got 'two'"),
+        (
+            lambda: metrics.confusion_matrix([0], [0], 0),
+            ArgumentError,
+            "num_classes must be an int of at least 1, got 0",
+        ),
         (lambda: metrics.confusion_matrix(np.ones((2, 3)), [0.0, 1.0]), DTypeError, "targets are integer classes"),
         (lambda: metrics.confusion_matrix([0, 1], [0], 2), ShapeError, "for scores .* leave out num_classes"),
         (lambda: metrics.precision(np.ones((2, 3))), ShapeError, r"takes a confusion matrix \(C, C\)"),

@@ -23,6 +23,7 @@ from autograd_core.nn.training import (
 )
 
 LOSS = nn.functional.cross_entropy
+FIXED = {"loss": LOSS, "optimizer": optim.SGD([nn.Parameter(np.ones(1))]), "epochs": 1, "progress": False}
 
 
 def clusters(n: int = 60, seed: int = 0) -> ArrayDataset:
@@ -244,6 +245,18 @@ def test_early_stopping_resumes(tmp_path):
     assert_same_bits(resumed.weights(), straight.weights())
 
 
+def test_early_stopping_begins_anew_with_every_training():
+    stopping = EarlyStopping("loss", patience=2)
+    Setting(seed=0).fit(3, early_stopping=stopping)
+    stopping.best = -1.0  # as good as a second training never gets
+    other = Setting(seed=1)
+    rates = other.optimizer.param_groups[0]
+    rates["lr"] = 0.0
+    before = other.model[0].weight.numpy().copy()
+    assert len(other.fit(3, early_stopping=stopping)) == 3
+    np.testing.assert_array_equal(other.model[0].weight.numpy(), before)  # not the first training's best
+
+
 def test_a_diverging_training_ends_and_keeps_the_last_good_checkpoint(tmp_path):
     path = tmp_path / "run.safetensors"
     Setting().fit(1, checkpoint=path)
@@ -261,6 +274,28 @@ def test_a_diverging_training_ends_and_keeps_the_last_good_checkpoint(tmp_path):
         ({"metrics": {"loss": accuracy}}, ArgumentError, "the name 'loss' is taken"),
         ({"early_stopping": EarlyStopping("val_loss")}, ArgumentError, "monitors 'val_loss', but an epoch records"),
         ({"loss": lambda outputs, targets: 0.0}, ArgumentError, "loss must return a 0-d tensor"),
+        ({"loss": "mse"}, ArgumentError, r"loss must be a function \(outputs, targets\) .*, got 'mse'"),
+        (
+            {"loss": nn.CrossEntropyLoss},
+            ArgumentError,
+            r"loss must be a function .* such as .*nn.MSELoss\(\), got <class",
+        ),
+        ({"metrics": [accuracy]}, ArgumentError, "metrics: takes a dict of names and functions, .* got a list"),
+        ({"metrics": {"a": "accuracy"}}, ArgumentError, "a must be a function .*, got 'accuracy'"),
+        ({"metrics": {"seconds": accuracy}}, ArgumentError, "a history has a column 'seconds' of its own"),
+        ({"metrics": {"val_loss": accuracy}}, ArgumentError, "a history has a column 'val_loss' of its own"),
+        ({"metrics": {"a": lambda o, t: 0.5}}, ArgumentError, "fit: a must return a 0-d tensor, it returned float 0.5"),
+        ({"metrics": {"a": lambda o, t: o}}, ArgumentError, "fit: a must return a 0-d tensor, .*; reduce it"),
+        ({"optimizer": None}, ArgumentError, r"optimizer must be an optimizer, such as optim.Adam\(.*, got None"),
+        ({"optimizer": optim.SGD}, ArgumentError, "optimizer must be an optimizer, .* got the class SGD"),
+        ({"validation": 3}, ArgumentError, r"validation must give batches of \(inputs, targets\), .*, got a int"),
+        ({"validation": iter([])}, ArgumentError, "validation is a list_iterator, which gives its batches once"),
+        ({"penalty": 0.1}, ArgumentError, "penalty must be a function, got 0.1"),
+        ({"after_backward": 0.1}, ArgumentError, "after_backward must be a function, got 0.1"),
+        ({"loggers": print}, ArgumentError, r"loggers must be a list of functions .*; write \[logger\]"),
+        ({"loggers": [3]}, ArgumentError, r"loggers\[0\] must be a function, got 3"),
+        ({"early_stopping": True}, ArgumentError, r"early_stopping must be an EarlyStopping\(...\) or None, got True"),
+        ({"checkpoint": 3}, ArgumentError, "checkpoint must be the path of a file, got 3"),
     ],
 )
 def test_arguments_that_do_not_fit(change, error, message):
@@ -270,6 +305,16 @@ def test_arguments_that_do_not_fit(change, error, message):
         fit(setting.model, setting.loader, **arguments)
 
 
+@pytest.mark.parametrize("call", [lambda f: evaluate(f, [], LOSS), lambda f: fit(f, Setting().loader, **FIXED)])
+def test_a_function_is_no_model(call):
+    with pytest.raises(ArgumentError, match="model must be an nn.Module, got a function; write a class with forward"):
+        call(lambda x: x)
+
+
+def test_epochs_may_be_numpys():
+    assert len(Setting().fit(np.int64(2))) == 2
+
+
 def test_batches_that_are_no_pairs():
     loader = DataLoader(ArrayDataset(np.zeros((4, 2), np.float32)), batch_size=2)
     setting = Setting()
@@ -277,7 +322,17 @@ def test_batches_that_are_no_pairs():
         fit(setting.model, loader, loss=LOSS, optimizer=setting.optimizer, epochs=1, progress=False)
 
 
-@pytest.mark.parametrize(("kwargs", "message"), [({"mode": "up"}, "mode"), ({"patience": 0}, "patience")])
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"mode": "up"}, "mode"),
+        ({"mode": ["min"]}, "mode"),
+        ({"patience": 0}, "patience must be an int of at least 1, got 0"),
+        ({"patience": 1.5}, "patience must be an int of at least 1, got 1.5"),
+        ({"min_delta": float("nan")}, "min_delta must be a finite number of at least 0, got nan"),
+        ({"min_delta": "a"}, "min_delta must be a finite number"),
+    ],
+)
 def test_early_stopping_arguments(kwargs, message):
     with pytest.raises(ArgumentError, match=message):
         EarlyStopping(**kwargs)
@@ -286,6 +341,13 @@ def test_early_stopping_arguments(kwargs, message):
 def test_an_unknown_column_names_those_there_are():
     with pytest.raises(KeyError, match=r"no column 'acc'; it has \['loss'\]"):
         History([{"loss": 1.0}])["acc"]
+
+
+def test_the_best_epoch_is_no_nan():
+    history = History([{"a": x} for x in (float("nan"), 1.0, 3.0, float("nan"), 2.0)])
+    assert (history.best("a"), history.best("a", "max")) == ((1, 1.0), (2, 3.0))
+    with pytest.raises(ArgumentError, match="mode must be 'min' or 'max', got 'largest'"):
+        history.best("a", "largest")
 
 
 def test_progress_goes_to_standard_error_and_a_line_an_epoch_remains(capsys):
@@ -345,6 +407,38 @@ def test_loggers_are_given_each_epoch_once():
     history = Setting().fit(2, loggers=[lambda epoch, row: rows.append((epoch, dict(row)))])
     assert [epoch for epoch, _ in rows] == [1, 2]
     assert [row["loss"] for _, row in rows] == history["loss"]
+
+
+@pytest.mark.parametrize("how", ["an error", "an interruption"])
+def test_a_row_is_logged_before_its_epoch_is_saved(tmp_path, how):
+    """So none is lost, and what a logger does to the learning rate is saved: the bits are those of one training."""
+
+    def run(path: object, fails: bool) -> tuple[list[int], dict[str, np.ndarray]]:
+        setting = Setting()
+        plateau = optim.ReduceLROnPlateau(0.1, factor=0.5, patience=0, mode="max")  # which the loss does not please
+        setting.optimizer = optim.SGD(setting.model.parameters(), lr=plateau, momentum=0.9)
+        logged: list[int] = []
+
+        def log(epoch: int, row: dict[str, float]) -> None:
+            if fails and epoch == 3:
+                if how == "an error":
+                    raise OSError("no space left")
+                os.kill(os.getpid(), signal.SIGINT)
+            plateau.step(row["loss"])
+            logged.append(epoch)
+
+        if fails:
+            with pytest.raises(OSError if how == "an error" else TrainingInterrupted):
+                setting.fit(5, checkpoint=path, loggers=[log])
+        else:
+            setting.fit(5, checkpoint=path, loggers=[log])
+        return logged, setting.weights()
+
+    _, straight = run(None, False)
+    first, _ = run(tmp_path / "run.safetensors", True)
+    second, resumed = run(tmp_path / "run.safetensors", False)
+    assert first + second == [1, 2, 3, 4, 5]
+    assert_same_bits(resumed, straight)
 
 
 def test_a_penalty_that_is_no_scalar_is_refused():

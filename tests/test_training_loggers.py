@@ -81,6 +81,11 @@ def test_another_file_is_refused_and_left_as_it_is(tmp_path, text, message):
     assert path.read_text() == text
 
 
+def test_a_metric_cannot_be_called_epoch(tmp_path):
+    with pytest.raises(ArgumentError, match="the first column is called 'epoch'; call that metric something else"):
+        CSVLogger(tmp_path / "run.csv")(1, {"epoch": 0.5})
+
+
 def test_other_columns_in_mid_training_are_refused(tmp_path):
     logger = CSVLogger(tmp_path / "run.csv")
     logger(1, {"loss": 0.5})

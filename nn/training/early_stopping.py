@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from autograd_core.errors import ArgumentError
@@ -15,7 +16,8 @@ class EarlyStopping:
     """Stop after ``patience`` epochs without an improvement of more than ``min_delta``.
 
     monitor: a column of the history ("val_loss", "val_accuracy"). mode: "min" or "max".
-    restore_best: give the model the weights of its best epoch at the end.
+    restore_best: give the model the weights of its best epoch at the end. A training begins with a clean slate, so one
+    object may serve several after each other.
     Source: Prechelt, Early stopping - but when?, 1998.
     """
 
@@ -28,12 +30,18 @@ class EarlyStopping:
         mode: str = "min",
         restore_best: bool = True,
     ):
-        if mode not in MODES:
+        if not isinstance(mode, str) or mode not in MODES:
             raise ArgumentError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
-        if patience < 1 or min_delta < 0:
-            raise ArgumentError(f"EarlyStopping: needs patience >= 1 and min_delta >= 0, got {patience}, {min_delta}")
+        if isinstance(patience, bool) or not isinstance(patience, Integral) or patience < 1:
+            raise ArgumentError(f"EarlyStopping: patience must be an int of at least 1, got {patience!r}")
+        if not isinstance(min_delta, Real) or not 0 <= min_delta < math.inf:
+            raise ArgumentError(f"EarlyStopping: min_delta must be a finite number of at least 0, got {min_delta!r}")
         self.monitor, self.patience, self.min_delta, self.mode = monitor, patience, min_delta, mode
         self.restore_best = restore_best
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what an earlier training has left: nothing was good yet."""
         self.best = math.inf
         self.waited = 0
         self.best_weights: dict[str, Any] | None = None

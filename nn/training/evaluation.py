@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import autograd_core as ag
-from autograd_core.errors import ArgumentError, DataError
+from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
 from autograd_core.tensor import Tensor
+
+from ..module import Module
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 
@@ -15,13 +17,27 @@ Measure = Callable[[Tensor, Tensor], Tensor]
 def accuracy(outputs: Tensor, targets: Any) -> Tensor:
     """The share of rows whose largest output is at the target class.
 
-    outputs: (N, C) scores; targets: (N,) integer classes. A 0-d float32 tensor.
+    outputs: (..., C) scores; targets: (...) integer classes. A 0-d float32 tensor. Raises ShapeError and DTypeError for
+    others.
 
     >>> import autograd_core as ag
     >>> accuracy(ag.tensor([[2.0, 1.0], [0.0, 3.0]]), ag.tensor([0, 0]))
     tensor(0.5)
     """
-    return (ag.asarray(outputs).argmax(axis=-1) == ag.asarray(targets)).astype("float32").mean()
+    scores, labels = scores_and_labels("accuracy", outputs, targets)
+    return (scores.argmax(axis=-1) == labels).astype("float32").mean()
+
+
+def scores_and_labels(op: str, outputs: Any, targets: Any) -> tuple[Tensor, Tensor]:
+    """Scores (..., C) and integer classes (...) as tensors, checked: others would be broadcast to a wrong share."""
+    scores, labels = ag.asarray(outputs), ag.asarray(targets)
+    if scores.ndim != labels.ndim + 1 or scores.shape[:-1] != labels.shape:
+        raise ShapeError(
+            f"{op}: takes outputs (..., C) and integer targets (...), got the shapes {scores.shape} and {labels.shape}"
+        )
+    if labels.dtype.kind not in "iub":
+        raise DTypeError(f"{op}: targets are integer classes, got dtype {labels.dtype}; write targets.astype('int64')")
+    return scores, labels
 
 
 class RunningMeans:
@@ -72,10 +88,53 @@ def split_batch(batch: Any, device: Any) -> tuple[Tensor, Tensor]:
 
 def measures(loss: Measure, metrics: Mapping[str, Measure] | None) -> dict[str, Measure]:
     """The loss and the metrics under their column names."""
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise ArgumentError(
+            "metrics: takes a dict of names and functions, such as {'accuracy': metrics.accuracy}, got a "
+            f"{type(metrics).__name__}"
+        )
     metrics = dict(metrics or {})
     if "loss" in metrics:
         raise ArgumentError("metrics: the name 'loss' is taken by the loss itself")
-    return {"loss": loss, **metrics}
+    for name in metrics:
+        if name == "seconds" or str(name).startswith("val_"):
+            raise ArgumentError(f"metrics: a history has a column {name!r} of its own; call it something else")
+    functions = {"loss": loss, **metrics}
+    for name, function in functions.items():
+        if not callable(function) or isinstance(function, type):
+            raise ArgumentError(
+                f"{name} must be a function (outputs, targets) -> mean over the batch, such as "
+                f"nn.functional.cross_entropy or nn.MSELoss(), got {function!r:.80}"
+            )
+    return functions
+
+
+def mean_of(asker: str, what: str, value: Any) -> Tensor:
+    """``value``, if it is what a loss or metric has to return: a 0-d tensor."""
+    if isinstance(value, Tensor) and not value.shape:
+        return value
+    if isinstance(value, Tensor):
+        given = f"a tensor of shape {value.shape}; reduce it, value.mean()"
+    else:
+        given = f"{type(value).__name__} {value!r:.80}; return the tensor itself, without float() or .item()"
+    raise ArgumentError(f"{asker}: {what} must return a 0-d tensor, it returned {given}")
+
+
+def check_model(asker: str, model: Any) -> None:
+    """ArgumentError for a model without parameters and modes."""
+    if not isinstance(model, Module):
+        raise ArgumentError(
+            f"{asker}: model must be an nn.Module, got a {type(model).__name__}; write a class with forward"
+        )
+
+
+def check_batches(asker: str, name: str, batches: Any) -> None:
+    """ArgumentError for what gives no batches."""
+    if not isinstance(batches, Iterable) and not hasattr(batches, "__getitem__"):
+        raise ArgumentError(
+            f"{asker}: {name} must give batches of (inputs, targets), such as a DataLoader or a list, got a "
+            f"{type(batches).__name__}"
+        )
 
 
 def evaluate(
@@ -101,15 +160,17 @@ class Evaluation:
         self, model: Any, loss: Measure, metrics: Mapping[str, Measure] | None = None, *, compile: bool = False
     ):
         functions = measures(loss, metrics)
+        check_model("evaluate", model)
 
         def found(inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
             outputs = model(inputs)
-            return {name: f(outputs, targets) for name, f in functions.items()}
+            return {name: mean_of("evaluate", name, f(outputs, targets)) for name, f in functions.items()}
 
         self.model = model
         self.found = ag.compile(found) if compile else found
 
     def __call__(self, batches: Iterable[Any]) -> dict[str, float]:
+        check_batches("evaluate", "batches", batches)
         means = RunningMeans()
         device = device_of(self.model)
         training = [(module, module.training) for module in self.model.modules()]

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import autograd_core as ag
@@ -19,7 +20,17 @@ from autograd_core.tensor import Tensor
 
 from .compiled import CompiledStep
 from .early_stopping import EarlyStopping
-from .evaluation import Evaluation, Measure, RunningMeans, device_of, measures, split_batch
+from .evaluation import (
+    Evaluation,
+    Measure,
+    RunningMeans,
+    check_batches,
+    check_model,
+    device_of,
+    mean_of,
+    measures,
+    split_batch,
+)
 from .history import History
 from .not_finite import where_data_is_not_finite
 
@@ -68,15 +79,19 @@ def fit(
     weights for example; the column "loss" is without it.
     after_backward: called between backward and the update, to clip gradients for example:
     ``lambda: optim.clip_grad_norm_(model.parameters(), 1.0)``.
-    loggers: each is called as ``logger(epoch, row)`` with the epoch, from 1, and its row of the history.
+    loggers: each is called as ``logger(epoch, row)`` with the epoch, from 1, and its row of the history, before the
+    epoch's checkpoint is written: no row is lost by an interruption, and what loggers change (``ReduceLROnPlateau`` a
+    learning rate) is saved. An epoch that a logger's error ended comes again when the training goes on.
 
     Ctrl-C lets the current step finish, writes the checkpoint and raises TrainingInterrupted; a second Ctrl-C ends at
     once. TrainingError at the end of an epoch whose mean loss is NaN or infinite: such a state is never saved, the
     checkpoint still holds the last good one. Warns, once, after the first step, of parameters that get no gradient
     or are in no optimizer (``ag.audit``).
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
+    check_model("fit", model)
+    _check_arguments(optimizer, validation, checkpoint, early_stopping, penalty, after_backward, loggers)
     if not hasattr(train, "position"):
         raise ArgumentError(
             f"fit: train must be a DataLoader, which knows where it stands, got {type(train).__name__}; "
@@ -88,13 +103,16 @@ def fit(
     def step(inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         optimizer.zero_grad()
         outputs = model(inputs)
-        value = _scalar("loss", loss(outputs, targets))
-        (value if penalty is None else value + _scalar("penalty", penalty())).backward()
+        value = mean_of("fit", "loss", loss(outputs, targets))
+        (value if penalty is None else value + mean_of("fit", "penalty", penalty())).backward()
         if after_backward is not None:
             after_backward()
         optimizer.step()
         with ag.no_grad():
-            return {name: value if name == "loss" else f(outputs, targets) for name, f in functions.items()}
+            return {
+                name: value if name == "loss" else mean_of("fit", name, f(outputs, targets))
+                for name, f in functions.items()
+            }
 
     take = CompiledStep(step, model, optimizer) if compile else step
     look = Evaluation(model, loss, metrics, compile=compile)
@@ -125,6 +143,8 @@ def fit(
             bar.report(row)
             for logger in loggers:
                 logger(run.epoch, row)
+            if run.path is not None:
+                run.save()
             if interrupted.is_set():  # Ctrl-C came during the validation
                 raise TrainingInterrupted(run.save_for_later())
     if early_stopping is not None:
@@ -132,14 +152,37 @@ def fit(
     return run.history
 
 
-def _scalar(what: str, value: Any) -> Tensor:
-    if isinstance(value, Tensor) and not value.shape:
-        return value
-    if isinstance(value, Tensor):
-        given = f"a tensor of shape {value.shape}; reduce it, value.mean()"
-    else:
-        given = f"{type(value).__name__} {value!r}; return the tensor itself, without float() or .item()"
-    raise ArgumentError(f"fit: {what} must return a 0-d tensor, it returned {given}")
+def _check_arguments(
+    optimizer: Any, validation: Any, checkpoint: Any, stopping: Any, penalty: Any, after_backward: Any, loggers: Any
+) -> None:
+    """ArgumentError for what would fail later, with less to say."""
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("step", "zero_grad", "state_dict")):
+        given = f"the class {optimizer.__name__}" if isinstance(optimizer, type) else f"{optimizer!r:.80}"
+        raise ArgumentError(
+            f"fit: optimizer must be an optimizer, such as optim.Adam(model.parameters(), lr=1e-3), got {given}"
+        )
+    if validation is not None:
+        check_batches("fit", "validation", validation)
+        if isinstance(validation, Iterator):
+            raise ArgumentError(
+                f"fit: validation is a {type(validation).__name__}, which gives its batches once, and it is looked at "
+                "after every epoch; give a DataLoader or a list"
+            )
+    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+        raise ArgumentError(f"fit: checkpoint must be the path of a file, got {checkpoint!r:.80}")
+    if stopping is not None and not isinstance(stopping, EarlyStopping):
+        raise ArgumentError(f"fit: early_stopping must be an EarlyStopping(...) or None, got {stopping!r:.80}")
+    if isinstance(loggers, str) or not isinstance(loggers, Sequence):
+        raise ArgumentError(
+            f"fit: loggers must be a list of functions (epoch, row), got {loggers!r:.80}; write [logger]"
+        )
+    for name, function in (
+        ("penalty", penalty),
+        ("after_backward", after_backward),
+        *((f"loggers[{i}]", logger) for i, logger in enumerate(loggers)),
+    ):
+        if function is not None and not callable(function):
+            raise ArgumentError(f"fit: {name} must be a function, got {function!r:.80}")
 
 
 def _diverged(run: _Run, value: float) -> str:
@@ -156,6 +199,8 @@ class _Run:
 
     def __init__(self, model: Any, train: Any, optimizer: Any, stopping: EarlyStopping | None, path: Any):
         self.model, self.train, self.optimizer, self.stopping, self.path = model, train, optimizer, stopping, path
+        if stopping is not None:
+            stopping.begin()
         self.history = History()
         self.means = RunningMeans()
         self.seconds = 0.0
@@ -181,8 +226,6 @@ class _Run:
         self.means, self.seconds = RunningMeans(), 0.0
         if self.stopping is not None:
             self.stopped = self.stopping.update(row, self.model)
-        if self.path is not None:
-            self.save()
 
     def save(self) -> None:
         state = {
@@ -237,7 +280,7 @@ class _Run:
         try:
             for name, owner in owners.items():
                 owner.load_state_dict(parts[name])
-        except AutogradError:
+        except BaseException:
             for name, owner in owners.items():
                 owner.load_state_dict(before[name])
             raise

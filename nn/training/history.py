@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from autograd_core.errors import ArgumentError, AutogradError
+
+
+class ColumnError(AutogradError, KeyError):
+    """A history has no column of that name."""
+
+    def __str__(self) -> str:  # KeyError would print the message's repr
+        return self.args[0] if self.args else ""
 
 
 class History:
@@ -26,13 +36,16 @@ class History:
     def __getitem__(self, column: str) -> list[float]:
         if not any(column in row for row in self.rows):
             known = sorted({name for row in self.rows for name in row})
-            raise KeyError(f"the history has no column {column!r}; it has {known}")
+            raise ColumnError(f"the history has no column {column!r}; it has {known}")
         return [row.get(column, float("nan")) for row in self.rows]
 
     def best(self, column: str, mode: str = "min") -> tuple[int, float]:
-        """The epoch (from 0) and value of the smallest (mode "min") or largest ("max") entry of a column."""
+        """The epoch (from 0) and value of the smallest (mode "min") or largest ("max") entry of a column but NaN."""
+        if mode not in ("min", "max"):
+            raise ArgumentError(f"History.best: mode must be 'min' or 'max', got {mode!r}")
+        sign = 1.0 if mode == "min" else -1.0
         values = self[column]
-        epoch = (min if mode == "min" else max)(range(len(values)), key=values.__getitem__)
+        epoch = min(range(len(values)), key=lambda i: math.inf if math.isnan(values[i]) else sign * values[i])
         return epoch, values[epoch]
 
     def __repr__(self) -> str:

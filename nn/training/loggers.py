@@ -42,6 +42,8 @@ class CSVLogger:
 
     def __call__(self, epoch: int, row: Mapping[str, float]) -> None:
         columns = [EPOCH, *row]
+        if EPOCH in row:
+            raise ArgumentError(f"CSVLogger: the first column is called {EPOCH!r}; call that metric something else")
         if self._columns is None:
             self._begin(epoch, columns)
             self._columns = columns
