@@ -14,6 +14,10 @@ from typing import Any
 from .errors import ArgumentError
 
 MATH_MODES = ("fp32", "tf32", "bf16")
+CONVOLUTIONS = ("auto", "cudnn", "own")
+# cuDNN where it is installed: whoever installs it, which nothing here requires, has asked for it. Neither it nor our
+# kernels have been timed; ``python -m autograd_core.benchmarks probes`` times both.
+DEFAULT_CONVOLUTIONS = "auto"
 
 
 class State:
@@ -22,9 +26,20 @@ class State:
     None: ``ran(primitive, inputs, output)`` after every primitive on every level, ``pulled(node, g, cotangents)`` after
     every pullback of a sweep; tape: notes, or plays back, the effects of a function that runs twice (checkpoint);
     strict: whether a tensor that would silently change its dtype is an error; math: what products of float32 are made
-    in, one of ``MATH_MODES``."""
+    in, one of ``MATH_MODES``; convolutions: who computes them on CUDA devices, one of ``CONVOLUTIONS``."""
 
-    __slots__ = ("depth", "device", "generator", "interpreter", "math", "observer", "recording", "strict", "tape")
+    __slots__ = (
+        "convolutions",
+        "depth",
+        "device",
+        "generator",
+        "interpreter",
+        "math",
+        "observer",
+        "recording",
+        "strict",
+        "tape",
+    )
 
     def __init__(
         self,
@@ -37,6 +52,7 @@ class State:
         tape: Any = None,
         strict: bool = False,
         math: str = "fp32",
+        convolutions: str = DEFAULT_CONVOLUTIONS,
     ):
         self.interpreter = interpreter
         self.recording = recording
@@ -47,6 +63,7 @@ class State:
         self.tape = tape
         self.strict = strict
         self.math = math
+        self.convolutions = convolutions
 
     def replace(self, **changes: Any) -> State:
         fields = {name: changes.pop(name, getattr(self, name)) for name in State.__slots__}
@@ -102,6 +119,7 @@ class recording_mode(ContextDecorator):
             state.tape,
             state.strict,
             state.math,
+            state.convolutions,
         )
         self._tokens.append(_STATE.set(changed))
 

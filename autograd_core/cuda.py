@@ -6,12 +6,24 @@ BackendUnavailableError with the reason.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from . import context
 from .backend import Device, get_device, load_backend
-from .errors import DeviceError
+from .errors import ArgumentError, DeviceError
 
-__all__ = ["MemoryStats", "device_count", "is_available", "memory_stats", "synchronize", "waits"]
+__all__ = [
+    "MemoryStats",
+    "convolutions_by",
+    "device_count",
+    "get_convolutions_by",
+    "is_available",
+    "memory_stats",
+    "synchronize",
+    "waits",
+]
 
 NAME = __name__.rpartition(".")[2]  # the backend that this is the face of
 
@@ -61,6 +73,31 @@ def waits(device: Any = None) -> int:
     found = _device("waits", device)
     backend: Any = found.backend
     return backend.waits(found)
+
+
+@contextmanager
+def convolutions_by(library: str) -> Iterator[None]:
+    """Choose who computes convolutions on CUDA devices.
+
+    library: ``"auto"``, the default: cuDNN where its front end is installed, else kernels of our own; ``"cudnn"``:
+    cuDNN, BackendUnavailableError from the first convolution if it cannot be used, with what is missing; ``"own"``.
+    What cuDNN refuses, our kernels compute. Other devices are not concerned. Compiled functions are compiled for each
+    choice that they are called in. ArgumentError for anything else.
+
+    >>> import autograd_core as ag
+    >>> with ag.cuda.convolutions_by("own"):
+    ...     ag.cuda.get_convolutions_by()
+    'own'
+    """
+    if library not in context.CONVOLUTIONS:
+        raise ArgumentError(f"convolutions_by: {library!r} is none of {', '.join(map(repr, context.CONVOLUTIONS))}")
+    with context.scope(convolutions=library):
+        yield
+
+
+def get_convolutions_by() -> str:
+    """Who computes convolutions on CUDA devices: ``"auto"``, ``"cudnn"`` or ``"own"`` (``convolutions_by``)."""
+    return context.current().convolutions
 
 
 def _device(op: str, device: Any) -> Device:

@@ -18,13 +18,14 @@ from .capture import Capture, as_tensor, evaluate
 from .overlay import own_class
 from .report import counted
 from .variant import Variant
-from .watch import Draws, Watch
+from .watch import Own, Watch, same
 
 if TYPE_CHECKING:
     from .jit import Compiled
 
 log = logging.getLogger("autograd_core.compile")
 RESTLESS = 8  # captures that all differ, after which a function is refused; of any kind, after which each is a warning
+SIMPLE = (bool, int, float, complex, str, bytes)
 CONFIRMING = "once more, since what is compiled must be the same twice"
 
 
@@ -39,7 +40,7 @@ class Signature:
         self.reason = "it is called for the first time"
         self._unsteady = 0
         state = context.current()
-        self._context = (state.recording, state.device, state.strict, state.math)
+        self._context = (state.recording, state.device, state.strict, state.math, state.convolutions)
 
     def __str__(self) -> str:
         return "(" + ", ".join(map(str, self.leaves)) + ")"
@@ -48,7 +49,7 @@ class Signature:
         if len(leaves) != len(self.leaves) or structure != self.structure:
             return False
         state = context.current()
-        if (state.recording, state.device, state.strict, state.math) != self._context:
+        if (state.recording, state.device, state.strict, state.math, state.convolutions) != self._context:
             return False
         return all(map(_fits, leaves, self.leaves))
 
@@ -58,7 +59,7 @@ class Signature:
             if mine != theirs:
                 return f"leaf {i} of the arguments was {mine} and is now {theirs}"
         if self._context != other._context:
-            return "grad mode, default device, strict_dtypes or math_mode differ"
+            return "grad mode, default device, strict_dtypes, convolutions_by or math_mode differ"
         return "the arguments are nested differently"
 
     def call(self, leaves: Sequence[Any]) -> Any:
@@ -133,7 +134,7 @@ class _Static:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return a is b or (type(a) is type(b) and isinstance(a, (bool, int, float, complex, str, bytes)) and a == b)
+    return a is b or (type(a) in SIMPLE and same(a, b))
 
 
 class _Described:
@@ -184,7 +185,9 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
     device = next((x.device for x in tensors.values()), None)
     capture = Capture(get_device() if device is None else device, owner.name)
-    before, draws = Watch(owner.function, []), Draws()
+    given = [x for i, x in enumerate(leaves) if i not in tensors and type(x) not in SIMPLE]
+    before = Watch(owner.function, [], given)
+    own = Own(before)
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
         capture.passed = {id(filled[i]): i for i in tensors if isinstance(leaves[i], Tensor)}
@@ -192,7 +195,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         with context.scope(interpreter=capture, depth=0, tape=_tape_for_capture()):
             result = owner.function(*args, **kwargs)
             capture.settle_generators()
-            variant = Variant(owner, capture, result)
+            variant = Variant(owner, capture, result, given)
         del result, args, kwargs, filled
     except BaseException:
         capture.overlay.end()
@@ -211,8 +214,8 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     changed = before.changed()
     if changed is not None:
         variant.unsteady = f"the function changes what Python sees itself: {changed}; compiled code would not"
-    elif draws.any_since():
-        variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
+    else:
+        variant.unsteady = own.found() or ""
     return variant, [capture.keys_of_examples.get(v, capture.values[v]) for v in capture.inputs]
 
 

@@ -3,8 +3,8 @@
     simplify -> expand -> schedule (loop kernels, opaque equations, views) -> storage -> steps -> CapturedRunner
 
 A loop kernel becomes CUDA C, and so do random draws and elementwise kernels over many arrays. Matrix products are
-cuBLASLt's, convolutions kernels of ours; both are written where their results are to lie. What is left the device's
-ordinary kernels compute: a ``kernel call``, enqueued like the rest, whose result is copied to its place.
+cuBLASLt's, convolutions cuDNN's or kernels of ours; both are written where their results are to lie. What is left the
+device's ordinary kernels compute: a ``kernel call``, enqueued like the rest, whose result is copied to its place.
 Not yet run on hardware.
 """
 
@@ -32,11 +32,13 @@ from autograd_core.compiler.steps import Host, noted_of, overwrites_of_segments,
 from autograd_core.compiler.storage import Storage
 from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
+from autograd_core.ops.convolution import convolution_p
 from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
 from autograd_core.primitive import Primitive
 
-from .convolution_kernels import KINDS, ConvolutionStep, step_of, usable
+from .convolution_kernels import ConvolutionStep, step_of, usable
+from .cudnn_convolutions import KINDS, CudnnStep, Library
 from .native import Source, loop_kernel, random_draw, segments
 from .runner import CapturedRunner
 from .steps import Plan
@@ -87,6 +89,9 @@ class Product(NamedTuple):
         return 2 * self.operands[2].aval.size * self.operands[0].shape[-1]
 
 
+AnyStep = Generated | Product | ConvolutionStep | CudnnStep | Host
+
+
 def compile_graph(
     cupy: Any,
     queue: Any,
@@ -119,7 +124,9 @@ def compile_graph(
     units = joined_across(fused.units, fused.views, replaced)
     try:
         convolves = usable(cupy, device.index)
-        steps = [_step(unit, convolves) for unit in units]
+        library: Any = kernels[convolution_p]
+        with queue:
+            steps = [_step(unit, device.index, library.library, convolves) for unit in units]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
         return None
@@ -148,8 +155,8 @@ def _is_draw(e: Equation) -> bool:
     return random_draw(e, "draw") is not None
 
 
-def _step(unit: AnyUnit, convolves: bool) -> Generated | Product | ConvolutionStep | Host:
-    """convolves: whether there are kernels for convolutions."""
+def _step(unit: AnyUnit, index: int, library: Library, convolves: bool) -> AnyStep:
+    """library: computes the convolutions that it can; convolves: whether there are kernels for the others."""
     if isinstance(unit, LoopUnit):
         kernel, operands = unit.kernel, unit.operands
         source = loop_kernel(kernel, _name(kernel))
@@ -163,13 +170,13 @@ def _step(unit: AnyUnit, convolves: bool) -> Generated | Product | ConvolutionSt
     draw = random_draw(e, e.primitive.name)
     if draw is not None:
         return Generated(draw, (*e.inputs, e.outputs[0]), (len(e.inputs),))
-    return (step_of(e) if convolves else None) or Host(e)
+    return library.step(index, e) or (step_of(e) if convolves else None) or Host(e)
 
 
-def _workspace(step: Generated | Product | ConvolutionStep | Host) -> int:
+def _workspace(step: AnyStep) -> int:
     if isinstance(step, Generated):
         return step.source.workspace
-    return step.workspace if isinstance(step, ConvolutionStep) else 0
+    return step.workspace if isinstance(step, ConvolutionStep | CudnnStep) else 0
 
 
 def _segmented(unit: SegmentedUnit) -> Generated:

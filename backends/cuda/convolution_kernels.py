@@ -1,9 +1,8 @@
-"""Convolutions on the GPU by kernels of our own, in the math mode that is asked for; else by their formulas.
+"""Convolutions on the GPU in the math mode that is asked for: by cuDNN, by kernels of our own, by their formulas.
 
-The formulas run for float64 and complex numbers, on GPUs without TF32, and outside compiled functions for so little
-work that compiling a kernel for it would not pay. This is where cuDNN would be asked first: whoever computes a
-``Convolution`` from the same operands, into a given array and workspace, can stand in for ``render``. Not yet run on
-hardware.
+The first that can does. cuDNN is asked where it is installed (``cudnn_convolutions.py``). The formulas run for complex
+numbers, and without cuDNN for float64, on GPUs without TF32, and outside compiled functions for so little work that
+compiling a kernel for it would not pay. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -16,20 +15,15 @@ from typing import Any, NamedTuple
 from autograd_core import context
 from autograd_core.compiler.ir import Equation, Var
 from autograd_core.ops._windows import Windows
-from autograd_core.ops.convolution import convolution_bias_p, convolution_input_p, convolution_p, convolution_weight_p
+from autograd_core.ops.convolution import convolution_bias_p
 from autograd_core.primitive import Primitive
 
+from .cudnn_convolutions import KINDS, Library
 from .launching import Launcher
 from .native import Source
 from .native.convolution import MODES, Convolution, convolution
 from .native.convolution_launches import TYPES, render
 
-KINDS = {
-    convolution_p: "forward",
-    convolution_bias_p: "forward",
-    convolution_input_p: "input",
-    convolution_weight_p: "weight",
-}
 OLDEST_GPU = 8  # its compute capability's first number: the tensor cores of older ones have no TF32
 SMALLEST = 1 << 20  # multiply-adds for which a kernel is compiled, if nobody asks for it
 MOST = 1 << 30  # elements of an array: places are counted in 32 bits
@@ -101,12 +95,23 @@ def step_of(e: Equation) -> ConvolutionStep | None:
 
 
 class Convolutions:
-    """The kernel of one primitive."""
+    """The kernel of one primitive. library: cuDNN, which is asked first."""
 
-    def __init__(self, cupy: Any, xp: Any, launcher: Callable[[int], Launcher | None], primitive: Primitive):
+    def __init__(
+        self,
+        cupy: Any,
+        xp: Any,
+        launcher: Callable[[int], Launcher | None],
+        library: Library,
+        primitive: Primitive,
+    ):
         self._cupy, self._xp, self._launcher, self._primitive = cupy, xp, launcher, primitive
+        self.library = library
 
     def __call__(self, *operands: Any, windows: Windows, groups: int) -> Any:
+        y = self._by_library(operands, windows, groups)
+        if y is not None:
+            return y
         launcher = self._launcher(operands[0].data.device_id)
         problem = problem_of(self._primitive, operands, windows, groups, context.current().math)
         if launcher is None or problem is None or problem.products < SMALLEST:
@@ -117,6 +122,22 @@ class Convolutions:
         if source.workspace:
             arguments.append(self._cupy.empty(source.workspace, "uint8"))
         launcher(source, arguments)
+        return y
+
+    def _by_library(self, operands: Sequence[Any], windows: Windows, groups: int) -> Any:
+        """None where kernels of our own, or the formula, are to compute it."""
+        plan = self.library.plan(operands[0].data.device_id, self._primitive, operands, windows, groups)
+        if plan is None:
+            return None
+        y = self._cupy.empty(self._shape(operands, windows, groups), operands[0].dtype)
+        packed = [self._packed(x) for x in operands]
+        workspace = self._cupy.empty(plan.workspace, "uint8") if plan.workspace else None
+        plan.run(
+            [x.data.ptr for x in packed],
+            y.data.ptr,
+            workspace=0 if workspace is None else workspace.data.ptr,
+            stream=self._cupy.cuda.get_current_stream().ptr,
+        )
         return y
 
     def _shape(self, operands: Sequence[Any], windows: Windows, groups: int) -> tuple[int, ...]:
@@ -140,4 +161,5 @@ def kernels(cupy: Any, xp: Any) -> dict[Primitive, Callable[..., Any]]:
     def launcher(index: int) -> Launcher | None:
         return Launcher(cupy) if usable(cupy, index) else None
 
-    return {primitive: Convolutions(cupy, xp, launcher, primitive) for primitive in KINDS}
+    library = Library()
+    return {primitive: Convolutions(cupy, xp, launcher, library, primitive) for primitive in KINDS}

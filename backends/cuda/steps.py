@@ -92,6 +92,8 @@ class Steps:
                     self._call_kernel(step, arrays, {} if operands is None else operands)
                 elif hasattr(step, "rendered"):
                     self._launcher(step.rendered(context.current().math), self._arguments(n, arrays))
+                elif hasattr(step, "plans"):
+                    step.enqueue(self._arguments(n, arrays), self._queue.stream.ptr)
                 elif hasattr(step, "equation"):
                     a, b, y = (self._array(v, arrays) for v in step.operands)
                     self._kernels[step.equation.primitive](a, b, out=y)
