@@ -163,7 +163,7 @@ def linked(specs: Sequence[KernelSpec], machine: Machine) -> tuple[Code, list[in
     # keys may differ where the code, and with it the symbol, does not
     distinct = {symbol: (data, known) for symbol, data, known in made.values()}
     code = Code([data for data, _ in distinct.values()], cached=sum(known for _, known in distinct.values()))
-    addresses = {symbol: code.address(symbol) for symbol in distinct}
+    addresses = {symbol: code.address(symbol, at) for at, symbol in enumerate(distinct)}
     return code, [addresses[made[key][0]] for key in keys]
 
 
@@ -242,7 +242,7 @@ def address_of(function: Any) -> int:
 
 
 class Code:
-    """Loaded object code: ``address(name)`` of its functions, for as long as this object lives.
+    """Loaded object code: ``address(name)`` of its functions, for as long as this object lives; at: in which object.
 
     objects: how many it was loaded from; cached: how many of them had been kept on disk.
     Each object has an engine of its own: MCJIT mixes up the relocations of several objects in one.
@@ -258,8 +258,8 @@ class Code:
             engine.finalize_object()
             self._engines.append(engine)
 
-    def address(self, name: str) -> int:
-        for engine in self._engines:
+    def address(self, name: str, at: int | None = None) -> int:
+        for engine in self._engines if at is None else (self._engines[at],):
             address = engine.get_function_address(name)
             if address:
                 return address
