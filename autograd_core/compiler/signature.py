@@ -18,14 +18,13 @@ from .capture import Capture, as_tensor, evaluate
 from .overlay import own_class
 from .report import counted
 from .variant import Variant
-from .watch import Own, Watch, same
+from .watch import Draws, Watch
 
 if TYPE_CHECKING:
     from .jit import Compiled
 
 log = logging.getLogger("autograd_core.compile")
 RESTLESS = 8  # captures that all differ, after which a function is refused; of any kind, after which each is a warning
-SIMPLE = (bool, int, float, complex, str, bytes)
 CONFIRMING = "once more, since what is compiled must be the same twice"
 
 
@@ -134,7 +133,7 @@ class _Static:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return a is b or (type(a) in SIMPLE and same(a, b))
+    return a is b or (type(a) is type(b) and isinstance(a, (bool, int, float, complex, str, bytes)) and a == b)
 
 
 class _Described:
@@ -185,9 +184,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
     device = next((x.device for x in tensors.values()), None)
     capture = Capture(get_device() if device is None else device, owner.name)
-    given = [x for i, x in enumerate(leaves) if i not in tensors and type(x) not in SIMPLE]
-    before = Watch(owner.function, [], given)
-    own = Own(before)
+    before, draws = Watch(owner.function, []), Draws()
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
         capture.passed = {id(filled[i]): i for i in tensors if isinstance(leaves[i], Tensor)}
@@ -195,7 +192,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         with context.scope(interpreter=capture, depth=0, tape=_tape_for_capture()):
             result = owner.function(*args, **kwargs)
             capture.settle_generators()
-            variant = Variant(owner, capture, result, given)
+            variant = Variant(owner, capture, result)
         del result, args, kwargs, filled
     except BaseException:
         capture.overlay.end()
@@ -214,8 +211,8 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     changed = before.changed()
     if changed is not None:
         variant.unsteady = f"the function changes what Python sees itself: {changed}; compiled code would not"
-    else:
-        variant.unsteady = own.found() or ""
+    elif draws.any_since():
+        variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
     return variant, [capture.keys_of_examples.get(v, capture.values[v]) for v in capture.inputs]
 
 
