@@ -73,7 +73,7 @@ def test_jax_s_lstm_by_cudnn_has_its_parameters_in_their_places(monkeypatch):
 
     monkeypatch.setattr(rnn, "lstm", defined)
     name = "addition_rnn_h128_b128"
-    theirs = first_steps(peer._training(*TRAINED_BY_CUDNN[name](*WORKLOADS[name](True).problem())))
+    theirs = first_steps(peer._training(*TRAINED_BY_CUDNN[name](*WORKLOADS[name](True).problem()), []))
     assert disagreement(run_ours(name), theirs) == ""
 
 

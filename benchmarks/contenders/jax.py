@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ..workloads import Workload
+from ..workloads.workload import Arrays
 from .contestant import HOSTS, Contestant, norm
 from .jax_rows import GRADIENTS, TRAINED, TRAINED_BY_CUDNN, Loss
 
@@ -30,7 +32,7 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str
             trained = {**TRAINED, **TRAINED_BY_CUDNN}
         device_bytes = lambda: int((gpu.memory_stats() or {}).get("peak_bytes_in_use", 0))  # noqa: E731
     if row.trains:
-        contestant = _training(*trained[row.name](data, parameters))
+        contestant = _training(*trained[row.name](data, parameters), row.batches())
     else:
         contestant = _gradients(*GRADIENTS[row.name](data, parameters))
     if device in HOSTS:
@@ -39,10 +41,10 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str
     return contestant._replace(wait=jax.block_until_ready, device_bytes=device_bytes)
 
 
-def _training(loss: Loss, parameters: Any) -> Contestant:
+def _training(loss: Loss, parameters: Any, batches: list[Arrays]) -> Contestant:
     @jax.jit
-    def update(p: Any, m: Any, v: Any, t: Any) -> tuple[Any, ...]:
-        value, g = jax.value_and_grad(loss)(p)
+    def update(p: Any, m: Any, v: Any, t: Any, *batch: Any) -> tuple[Any, ...]:
+        value, g = jax.value_and_grad(loss)(p, *batch)
         t = t + 1
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
         v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
@@ -54,10 +56,11 @@ def _training(loss: Loss, parameters: Any) -> Contestant:
 
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = [parameters, zeros, zeros, jnp.zeros(())]
+    turn = cycle([(jax.tree.map(jnp.asarray, batch),) for batch in batches] or [()])
 
     def step() -> Any:
         nonlocal state
-        *state, value = update(*state)
+        *state, value = update(*state, *next(turn))
         return value
 
     return Contestant(step, lambda value: [float(value)])

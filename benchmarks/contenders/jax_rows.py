@@ -269,7 +269,21 @@ def _softmax_row(data: Arrays, parameters: Arrays) -> Differentiated:
     return loss, (data["x"], (parameters["weight"], parameters["bias"])), ()
 
 
-# Row -> a loss of one tree of parameters, and that tree.
+def _trees_row(data: Arrays, parameters: Arrays) -> Stated:
+    leaves = jnp.asarray(data["leaves"])
+
+    def loss(p: Any, batch: Arrays) -> Any:
+        depths = len(batch) // 2
+        states = leaves[batch[f"leaves {depths - 1}"]]
+        for depth in reversed(range(depths - 1)):
+            nodes = jnp.tanh(_mapped(p, states[batch[f"children {depth}"]].reshape(-1, 128)))
+            states = jnp.concatenate([nodes, leaves[batch[f"leaves {depth}"]]])
+        return (states**2).sum()
+
+    return loss, {"w": np.ascontiguousarray(parameters["weight"].T), "b": parameters["bias"]}
+
+
+# Row -> a loss of one tree of parameters, and of a batch where the row has batches, and that tree.
 TRAINED: dict[str, Callable[[Arrays, Arrays], Stated]] = {
     "mlp_784_256_128_10_b128": _mlp_row,
     "mlp_tiny_8_16_3_b16": _tiny_mlp_row,
@@ -280,6 +294,7 @@ TRAINED: dict[str, Callable[[Arrays, Arrays], Stated]] = {
     "gru_h256_t64_b32": _gru_row,
     "transformer_d128_l2_t64_b16": _encoder_row,
     "conv_bn_relu_64x32x32_b32": _batch_norm_row,
+    "trees_by_depth_64leaves_d64_b16": _trees_row,
     "lstm_charlm_h512_t64_b128": _character_row,
     "lstm_charlm_h1024_t64_b128": _character_row,
     "mlp_1024_4096x3_1000_b1024": _mlp_row,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,13 @@ def stated(
     leaves = [data[name] for name in row.leaves] + trained
     optimizer = optim.Adam(trained, lr=1e-3) if row.trains else None
 
-    def step() -> Any:
+    def step(batch: dict[str, Tensor] | None = None) -> Any:
         if optimizer is None:
             for leaf in leaves:
                 leaf.grad = None
         else:
             optimizer.zero_grad()
-        loss = row.loss(ag, model, data)
+        loss = row.loss(ag, model, data if batch is None else {**data, **batch})
         loss.backward()
         if optimizer is not None:
             optimizer.step()
@@ -73,7 +74,15 @@ def stated(
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
         return [loss.item(), *(norm(g.numpy()) for g in gradients if g is not None)]
 
-    return _on(device, math, step if whole is None else whole), values, whole
+    run = step if whole is None else whole
+    if batches := [{name: ag.tensor(x, device=device) for name, x in batch.items()} for batch in row.batches()]:
+        run = _by_turns(run, batches)
+    return _on(device, math, run), values, whole
+
+
+def _by_turns(step: Callable[..., Any], batches: list[dict[str, Tensor]]) -> Callable[[], Any]:
+    turn = cycle(batches)
+    return lambda: step(next(turn))
 
 
 def _on(device: str, math: str, step: Callable[[], Any]) -> Callable[[], Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -30,17 +31,20 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str
         _copy_into(model.to(device), parameters)
         trained = list(model.parameters())
 
-    def loss_of() -> torch.Tensor:
+    def loss_of(batch: dict[str, torch.Tensor]) -> torch.Tensor:
         with torch.autocast(device, torch.bfloat16) if on_gpu and math == "bf16" else nullcontext():
-            return row.loss(torch, model, data)
+            return row.loss(torch, model, {**data, **batch})
+
+    batches = [{name: torch.from_numpy(x).to(device) for name, x in batch.items()} for batch in row.batches()]
+    turn = cycle(batches or [{}])
 
     made_faster = _compiler(on_gpu) if compiled else None
     leaves = [data[name] for name in row.leaves] + trained
     if row.trains:
         optimizer = torch.optim.Adam(trained, lr=1e-3, fused=True if on_gpu and compiled else None)
-        step = _training(loss_of, optimizer, made_faster)
+        step = _training(loss_of, turn, optimizer, made_faster)
     else:
-        step = _gradients(loss_of, leaves, made_faster)
+        step = _gradients(lambda: loss_of({}), leaves, made_faster)
     if on_gpu and compiled:
         step = _beginning(step)
 
@@ -65,12 +69,17 @@ def _compiler(on_gpu: bool) -> Callable[[Any], Any]:
     return lambda function: torch.compile(function, mode=GRAPHS if on_gpu else None)
 
 
-def _training(loss_of: Callable[[], torch.Tensor], optimizer: Any, compiler: Callable[[Any], Any] | None) -> Any:
+def _training(
+    loss_of: Callable[..., torch.Tensor],
+    turn: Iterator[dict[str, torch.Tensor]],
+    optimizer: Any,
+    compiler: Callable[[Any], Any] | None,
+) -> Any:
     forward = loss_of if compiler is None else compiler(loss_of)
 
     def step() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = forward()
+        loss = forward(next(turn))
         loss.backward()
         optimizer.step()
         return loss

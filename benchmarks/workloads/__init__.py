@@ -5,7 +5,7 @@ from .dense import DeepAutoencoder, LargeMlp, Mlp, TinyMlp
 from .elementwise import Gelu, LayerNormSoftmax, TinyChain
 from .recurrent import Addition, CharacterModel, Gru, LargeCharacterModel, LargerCharacterModel
 from .transformer import Encoder, LargeEncoder
-from .trees import RecursiveTree
+from .trees import RecursiveTree, TreesByDepth
 from .workload import Workload
 
 WORKLOADS: dict[str, type[Workload]] = {
@@ -24,6 +24,7 @@ WORKLOADS: dict[str, type[Workload]] = {
         Gelu,
         LayerNormSoftmax,
         RecursiveTree,
+        TreesByDepth,
         LargeCharacterModel,
         LargerCharacterModel,
         LargeMlp,

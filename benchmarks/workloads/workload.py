@@ -93,6 +93,13 @@ class Workload:
         """What a step reads, the batch first; drawn before the parameters."""
         raise NotImplementedError
 
+    def batches(self) -> list[Arrays]:
+        """What differs from step to step, in arrays of the same names, shapes and dtypes: steps take them in turn.
+
+        Empty where every step reads the same.
+        """
+        return []
+
     def parameters(self, draw: Draw) -> Arrays:
         """Initial values under the names that ``model(lib).named_parameters()`` gives."""
         return {}
