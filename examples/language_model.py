@@ -15,7 +15,7 @@ import characters
 import common
 import numpy as np
 
-from autograd_core.backends.cpu.native.team import threads
+from autograd_core.backends.cpu import get_num_threads
 from autograd_core.nn.data import Characters, DataLoader, streams
 from autograd_core.nn.models import RecurrentLanguageModel
 
@@ -83,13 +83,13 @@ def main() -> None:
     model = learners["ours"].model
     if args.peer:
         learners["PyTorch"] = peer(model, args.cell)
-        learners["PyTorch"].lib.set_num_threads(threads())
+        learners["PyTorch"].lib.set_num_threads(get_num_threads())
     seen = train(learners, text, args.epochs)
     bits = {name: learner.bits(test, empty(learner, 8)) for name, learner in learners.items()}
     print(sample(model, symbols, "    def ", 40 if args.quick else 400, temperature=0.6))
 
     steps = {name: f"its fastest step {1e3 * min(learner.seconds):.1f} ms" for name, learner in learners.items()}
-    count = f"{threads()} thread{'s' if threads() > 1 else ''}"
+    count = f"{get_num_threads()} thread{'s' if get_num_threads() > 1 else ''}"
     counts = f"{sum(p.size for p in model.parameters()):,} parameters, {seen / 1e6:.2f} million characters seen"
     difference = abs(bits["ours"] - bits["PyTorch"]) if args.peer else np.inf
     common.Row(
