@@ -43,6 +43,7 @@ from .shared_arrays import Block, SharedArrays
 # Each worker computes on one thread: the workers are what shares the cores.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PATIENCE = 5.0  # seconds that a process has to end when it is told to
+LOOK = 0.5  # seconds between looks at who waits for whom
 
 
 class WorkerError(AutogradError, RuntimeError):
@@ -96,7 +97,10 @@ class Worker:
         return range(self.index, count, self.count)
 
     def start_together(self) -> None:
-        """Wait until all workers are here: imports and compilation are over then, so that times can be taken."""
+        """Wait until all workers are here: imports and compilation are over then, so that times can be taken.
+
+        All workers call it equally often; where one has ended and another waits, ``train`` ends with a WorkerError.
+        """
         if self._barrier is not None:
             self._barrier.wait()
 
@@ -134,7 +138,7 @@ def train(
                 team.append((context.Process(target=_run, args=call, name=f"hogwild-{index}", daemon=True), receiver))
                 _start(team[-1][0])
                 sender.close()
-            results = _results(team)
+            results = _results(team, barrier)
         except BaseException:
             _end(team, patience=0.0)
             raise
@@ -161,7 +165,10 @@ def _check(work: Any, parameters: Any, workers: Any) -> None:
             f"hogwild.train: parameters must be a dict of at least one, got {parameters!r:.80}; write "
             "dict(model.named_parameters())"
         )
+    names: dict[int, Any] = {}
     for key, p in parameters.items():
+        if (same := names.setdefault(id(p), key)) != key:
+            raise ArgumentError(f"hogwild.train: parameters {same!r} and {key!r} are one and the same; leave one out")
         if not isinstance(p, (np.ndarray, Variable)) or (isinstance(p, np.ndarray) and not p.flags.writeable):
             raise ArgumentError(
                 f"hogwild.train: parameter {key!r} gets the result, and a {type(p).__name__} cannot; give an "
@@ -219,12 +226,18 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _results(team: list[tuple[Any, Any]]) -> list[Any]:
-    """What each worker returned. Raises WorkerError at the first that failed."""
+def _results(team: list[tuple[Any, Any]], barrier: Any) -> list[Any]:
+    """What each worker returned. Raises WorkerError at the first that failed, and where one waits for ever."""
     results: dict[int, Any] = {}
     while len(results) < len(team):
         waiting = {receiver: i for i, (_, receiver) in enumerate(team) if i not in results}
-        for ready in connection.wait(list(waiting)):
+        found = connection.wait(list(waiting), LOOK)
+        if not found and results and barrier.n_waiting:
+            raise WorkerError(
+                f"hogwild.train: a worker waits in start_together() for all, but worker {min(results)} is done and "
+                "will not come; call it equally often in every worker. The parameters were not changed"
+            )
+        for ready in found:
             index = waiting[ready]
             process, receiver = team[index]
             try:

@@ -46,6 +46,13 @@ def fail(worker: Any, how: str) -> Any:
     return (i for i in range(3))  # nothing that can be sent
 
 
+def wait_in_vain(worker: Any) -> None:
+    """The first worker meets the others twice, they meet it once."""
+    worker.start_together()
+    if worker.index == 0:
+        worker.start_together()
+
+
 def stay(worker: Any, folder: str) -> None:
     """Say that it runs, and never end."""
     Path(folder, f"{worker.index} {os.getpid()}").touch()

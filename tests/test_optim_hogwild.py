@@ -91,6 +91,14 @@ def test_a_worker_that_fails_ends_the_others(how: str, workers: int, message: st
     assert w.tolist() == [1.0, 1.0]
 
 
+def test_a_worker_that_waits_for_one_that_is_done_is_told() -> None:
+    w = np.ones(2)
+    with pytest.raises(
+        hogwild.WorkerError, match="waits in start_together.* for all, but worker 1 is done and will not"
+    ):
+        hogwild.train(hogwild_work.wait_in_vain, {"w": w}, workers=2)
+
+
 def wait_for(condition: Any, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -155,6 +163,7 @@ def nested() -> Any:
             {"parameters": {"w": np.broadcast_to(np.zeros(1), 3)}},
             "a ndarray cannot; give an nn.Parameter or a writable",
         ),
+        ({"parameters": dict.fromkeys("ab", np.zeros(2))}, "parameters 'a' and 'b' are one and the same; leave one"),
         ({"data": {"names": np.array(["a", None])}}, "'names' has dtype object; give an array of numbers"),
         ({"arguments": (lambda: 1,)}, "the arguments cannot be sent to a process"),
     ],
