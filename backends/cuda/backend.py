@@ -20,6 +20,7 @@ from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
 from autograd_core.primitive import Primitive
 
+from .attention_kernels import kernels as attention_kernels
 from .availability import availability
 from .compiler import compile_graph
 from .convolution_kernels import kernels as convolution_kernels
@@ -148,6 +149,7 @@ class CudaBackend:
             **product_kernels(self._cupy, self.queue, self._formulas),
             **recurrent_kernels(self._cupy, self._formulas),
             **convolution_kernels(self._cupy, self._formulas),
+            **attention_kernels(self._cupy, self._formulas),
             **pooling_kernels(self._cupy, self._formulas),
             power_p: self._power,
             transfer_p: lambda x, *, source, target: target.asarray(x if target.backend is self else self.to_numpy(x)),

@@ -3,9 +3,9 @@
     simplify -> expand -> schedule (loop kernels, opaque equations, views) -> storage -> steps -> CapturedRunner
 
 A loop kernel becomes CUDA C, and so do random draws and elementwise kernels over many arrays. Matrix products are
-cuBLASLt's, convolutions cuDNN's or kernels of ours; both are written where their results are to lie. What is left the
-device's ordinary kernels compute: a ``kernel call``, enqueued like the rest, whose result is copied to its place.
-Not yet run on hardware.
+cuBLASLt's, convolutions cuDNN's or kernels of ours, attention a kernel of ours; all are written where their results are
+to lie. What is left the device's ordinary kernels compute: a ``kernel call``, enqueued like the rest, whose result is
+copied to its place. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
 from autograd_core.primitive import Primitive
 
+from .attention_kernels import ATTENTION, AttentionStep, attends
+from .attention_kernels import step_of as attention_step
+from .attention_kernels import takes_view as attention_takes_view
 from .convolution_kernels import ConvolutionStep, step_of, usable
 from .cudnn_convolutions import KINDS, CudnnStep, Library
 from .native import Source, loop_kernel, random_draw, segments
@@ -89,7 +92,7 @@ class Product(NamedTuple):
         return 2 * self.operands[2].aval.size * self.operands[0].shape[-1]
 
 
-AnyStep = Generated | Product | ConvolutionStep | CudnnStep | Host
+AnyStep = Generated | Product | AttentionStep | ConvolutionStep | CudnnStep | Host
 
 
 def compile_graph(
@@ -114,7 +117,11 @@ def compile_graph(
     def tracer(f: Callable[..., Any], avals: Sequence[Aval]) -> Graph:
         return on_host(trace(f, avals, device=device))
 
+    has_tensor_cores = usable(cupy, device.index)
+
     def is_native(e: Equation) -> bool:
+        if e.primitive in ATTENTION:  # its composed form is better than a kernel call
+            return has_tensor_cores and attends(e)
         return e.primitive in PRODUCTS or (e.primitive in kernels and e.primitive not in FUSED) or _is_draw(e)
 
     graph = simplify(expand(simplify(on_host(graph)), trace=tracer, is_native=is_native))
@@ -123,10 +130,9 @@ def compile_graph(
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
     units = joined_across(fused.units, fused.views, replaced)
     try:
-        convolves = usable(cupy, device.index)
         library: Any = kernels[convolution_p]
         with queue:
-            steps = [_step(unit, device.index, library.library, convolves) for unit in units]
+            steps = [_step(unit, device.index, library.library, has_tensor_cores, storage) for unit in units]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
         return None
@@ -145,6 +151,8 @@ def _host_array(array: Any, device: Device) -> np.ndarray:
 
 def _takes_view(e: Equation, operand: int, view: View) -> bool:
     """Kernels of ours are told where an array begins, and go through it in order."""
+    if e.primitive in ATTENTION:
+        return attention_takes_view(e, operand, view)
     if e.primitive not in KINDS:
         return not _is_draw(e)
     shape = e.inputs[operand].shape
@@ -155,8 +163,8 @@ def _is_draw(e: Equation) -> bool:
     return random_draw(e, "draw") is not None
 
 
-def _step(unit: AnyUnit, index: int, library: Library, convolves: bool) -> AnyStep:
-    """library: computes the convolutions that it can; convolves: whether there are kernels for the others."""
+def _step(unit: AnyUnit, index: int, library: Library, has_tensor_cores: bool, storage: Storage) -> AnyStep:
+    """library: computes the convolutions that it can, kernels of ours the others, where there are tensor cores."""
     if isinstance(unit, LoopUnit):
         kernel, operands = unit.kernel, unit.operands
         source = loop_kernel(kernel, _name(kernel))
@@ -170,13 +178,15 @@ def _step(unit: AnyUnit, index: int, library: Library, convolves: bool) -> AnySt
     draw = random_draw(e, e.primitive.name)
     if draw is not None:
         return Generated(draw, (*e.inputs, e.outputs[0]), (len(e.inputs),))
-    return library.step(index, e) or (step_of(e) if convolves else None) or Host(e)
+    if has_tensor_cores and attends(e):
+        return attention_step(e, storage)
+    return library.step(index, e) or (step_of(e) if has_tensor_cores else None) or Host(e)
 
 
 def _workspace(step: AnyStep) -> int:
     if isinstance(step, Generated):
         return step.source.workspace
-    return step.workspace if isinstance(step, ConvolutionStep | CudnnStep) else 0
+    return step.workspace if isinstance(step, AttentionStep | ConvolutionStep | CudnnStep) else 0
 
 
 def _segmented(unit: SegmentedUnit) -> Generated:
