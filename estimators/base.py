@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 import autograd_core as ag
 from autograd_core import nn, optim
-from autograd_core.errors import ArgumentError
+from autograd_core.errors import ArgumentError, DataError
 from autograd_core.nn.data import ArrayDataset, DataLoader
 from autograd_core.nn.training import EarlyStopping, History, fit
 from autograd_core.tensor import Tensor
@@ -119,9 +120,19 @@ class NeuralNet(BaseEstimator):
         checks.number(name, "weight_decay", self.weight_decay, 0.0)
         if self.batch_size is not None:
             checks.whole(name, "batch_size", self.batch_size, 1)
-        if self.early_stopping and not 0.0 < self.validation_fraction < 1.0:
+        share = self.validation_fraction
+        is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
+        if self.early_stopping and not (is_number and 0.0 < share < 1.0):
+            raise ArgumentError(f"{name}: validation_fraction must lie between 0 and 1, got {share!r}")
+        if not callable(self.optimizer):
             raise ArgumentError(
-                f"{name}: validation_fraction must lie between 0 and 1, got {self.validation_fraction!r}"
+                f"{name}: optimizer must be a class or function (parameters, lr=, weight_decay=) -> optimizer, such as "
+                f"optim.Adam, got {self.optimizer!r:.80}"
+            )
+        if self.loss is not None and (not callable(self.loss) or isinstance(self.loss, type)):
+            raise ArgumentError(
+                f"{name}: loss must be None or a function (outputs, targets) -> mean, such as "
+                f"nn.functional.mse_loss, got {self.loss!r:.80}"
             )
 
     def _begin(self, outputs: int, dtype: np.dtype) -> None:
@@ -153,9 +164,15 @@ class NeuralNet(BaseEstimator):
         seed = self._random.seed + len(self.history_)
         parts = [np.arange(len(X))]
         if alone and self.early_stopping:
-            parts = train_test_split(
-                parts[0], test_size=self.validation_fraction, random_state=seed, stratify=self._stratify(strata)
-            )
+            try:
+                parts = train_test_split(
+                    parts[0], test_size=self.validation_fraction, random_state=seed, stratify=self._stratify(strata)
+                )
+            except ValueError as error:
+                raise DataError(
+                    f"{self._name}: early_stopping cannot hold out validation_fraction={self.validation_fraction} of "
+                    f"{len(X)} samples: {error}"
+                ) from None
         size = self.batch_size or len(X)
         loaders = [
             DataLoader(ArrayDataset(X[part], targets[part]), batch_size=min(size, len(part)), shuffle=first, seed=seed)
@@ -167,7 +184,7 @@ class NeuralNet(BaseEstimator):
                 loaders[0],
                 loss=loss,
                 optimizer=self.optimizer_,
-                epochs=epochs,
+                epochs=int(epochs),
                 validation=loaders[1] if len(loaders) > 1 else None,
                 metrics=metrics,
                 early_stopping=EarlyStopping(patience=self.patience) if len(loaders) > 1 else None,
@@ -193,3 +210,15 @@ class NeuralNet(BaseEstimator):
                 for start in range(0, len(X), PREDICTION_ROWS)
             ]
         return np.concatenate(parts)
+
+
+def with_settings(constructor: Callable[..., None]) -> Callable[..., None]:
+    """A subclass's constructor, which hands on what is ``NeuralNet``'s: with the signature of both.
+
+    That is where scikit-learn reads which arguments an estimator has, and their defaults.
+    """
+    own = inspect.signature(constructor).parameters.values()
+    added = [each for each in own if each.kind is inspect.Parameter.KEYWORD_ONLY]
+    shared = inspect.signature(NeuralNet.__init__)
+    constructor.__dict__["__signature__"] = shared.replace(parameters=[*shared.parameters.values(), *added])
+    return constructor

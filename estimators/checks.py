@@ -35,7 +35,10 @@ def finite(owner: str, name: str, values: Any, columns: Any = None) -> None:
 def sample_weights(owner: str, weights: Any, length: int) -> np.ndarray:
     """Weights as float64 of shape (N,): ones for None, one number for all or one each, none negative."""
     if weights is None or isinstance(weights, int | float | np.number):
-        return np.full(length, 1.0 if weights is None else float(weights))
+        weight = 1.0 if weights is None else float(weights)
+        if not 0.0 <= weight < np.inf:
+            raise DataError(f"{owner}: sample_weight must be finite and not negative, got {weights!r}")
+        return np.full(length, weight)
     array = check_array(weights, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name="sample_weight")
     if array.shape != (length,):
         raise ShapeError(f"{owner}: sample_weight needs one number a sample, shape ({length},), got {array.shape}")

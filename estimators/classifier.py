@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
-from autograd_core import nn, optim
 from autograd_core.errors import ArgumentError, DataError
 from autograd_core.nn import functional
 from autograd_core.nn.training import accuracy
 
 from . import checks
-from .base import NeuralNet
-from .networks import Factory
+from .base import NeuralNet, with_settings
 from .weighting import Loss, weighted_accuracy
 
 
@@ -69,49 +67,9 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
     default_loss = staticmethod(functional.cross_entropy)
     predicts_labels = True
 
-    def __init__(
-        self,
-        module: nn.Module | Factory | None = None,
-        *,
-        hidden_sizes: Sequence[int] = (100,),
-        activation: str | Callable[[], nn.Module] = "relu",
-        dropout: float = 0.0,
-        loss: Loss | None = None,
-        optimizer: Callable[..., optim.Optimizer] = optim.Adam,
-        lr: Any = 1e-3,
-        weight_decay: float = 0.0,
-        batch_size: int | None = 64,
-        epochs: int = 50,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        class_weight: str | Mapping[Any, float] | None = None,
-        random_state: Any = None,
-        dtype: str | None = None,
-        device: Any = None,
-        compile: bool = False,
-        verbose: bool = False,
-    ):
-        super().__init__(
-            module,
-            hidden_sizes=hidden_sizes,
-            activation=activation,
-            dropout=dropout,
-            loss=loss,
-            optimizer=optimizer,
-            lr=lr,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            epochs=epochs,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            random_state=random_state,
-            dtype=dtype,
-            device=device,
-            compile=compile,
-            verbose=verbose,
-        )
+    @with_settings
+    def __init__(self, *module: Any, class_weight: str | Mapping[Any, float] | None = None, **settings: Any):
+        super().__init__(*module, **settings)
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralNetClassifier:
@@ -178,8 +136,20 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
             return None
         weights = checks.sample_weights(self._name, sample_weight, len(y))
         if self.class_weight is not None:
+            self._check_class_weight()
             weights = weights * compute_class_weight(self.class_weight, classes=self.classes_, y=y)[labels]
         return weights
+
+    def _check_class_weight(self) -> None:
+        given = self.class_weight
+        if isinstance(given, Mapping):
+            for label, weight in given.items():
+                checks.number(self._name, f"class_weight[{label!r}]", weight, 0.0)
+        elif not isinstance(given, str) or given != "balanced":
+            raise ArgumentError(
+                f"{self._name}: class_weight must be None, 'balanced' or a dict of classes and weights, got "
+                f"{given!r:.80}"
+            )
 
     def _metrics(self, weighted: bool) -> dict[str, Loss]:
         return {"accuracy": weighted_accuracy if weighted else accuracy}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from autograd_core import nn
 from autograd_core.errors import ArgumentError
 
+from .checks import whole
+
 Factory = Callable[[int, int], nn.Module]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -39,7 +41,7 @@ def multilayer_perceptron(
     )
     """
     make = ACTIVATIONS.get(activation) if isinstance(activation, str) else activation
-    if not callable(make):
+    if not callable(make) or isinstance(make, nn.Module):
         raise ArgumentError(
             f"activation must be one of {sorted(ACTIVATIONS)} or a function that makes a module, as nn.ELU does; "
             f"got {activation!r}"
@@ -48,11 +50,12 @@ def multilayer_perceptron(
         raise ArgumentError(f"hidden_sizes must be a tuple of layer sizes, as in (100,), got {hidden_sizes!r}")
     layers: list[nn.Module] = []
     width = in_features
-    for size in hidden_sizes:
-        layers += [nn.Linear(width, size), make()]
+    for i, size in enumerate(hidden_sizes):
+        whole("multilayer_perceptron", f"hidden_sizes[{i}]", size, 1)
+        layers += [nn.Linear(width, int(size)), make()]
         if dropout:
-            layers.append(nn.Dropout(dropout))
-        width = size
+            layers.append(nn.Dropout(float(dropout)))
+        width = int(size)
     return nn.Sequential(*layers, nn.Linear(width, out_features))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from autograd_core import nn
 from autograd_core.errors import ArgumentError
 from autograd_core.tensor import Tensor
 
@@ -28,6 +30,13 @@ def weighted(loss: Loss, *, labels: bool) -> Loss:
     With weights of mean 1 over all samples this is unbiased in mini-batches, and for a batch of all samples the
     weighted mean.
     """
+
+    takes = inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss).parameters
+    if "reduction" not in takes and not any(each.kind is each.VAR_KEYWORD for each in takes.values()):
+        raise ArgumentError(
+            f"weighted samples need a loss that takes reduction='none', as nn.functional.cross_entropy does; "
+            f"{loss!r:.80} takes ({', '.join(takes)})"
+        )
 
     def mean(outputs: Tensor, targets: Tensor) -> Tensor:
         each = loss(outputs, _unpacked(targets, labels), reduction="none")

@@ -192,6 +192,36 @@ def test_a_pickled_estimator_predicts_the_same_and_learns_on_as_the_original(clo
             ArgumentError,
             r"hidden_sizes must be a tuple of layer sizes, as in \(100,\), got 100",
         ),
+        ({"hidden_sizes": (0,)}, {}, ArgumentError, r"hidden_sizes\[0\] must be an int of at least 1, got 0"),
+        ({"hidden_sizes": (4.0,)}, {}, ArgumentError, r"hidden_sizes\[0\] must be an int of at least 1, got 4.0"),
+        ({"activation": nn.ReLU()}, {}, ArgumentError, r"a function that makes a module, as nn.ELU does; got ReLU\(\)"),
+        (
+            {"optimizer": "adam"},
+            {},
+            ArgumentError,
+            r"optimizer must be a class or function .*, such as optim.Adam, got '",
+        ),
+        (
+            {"loss": "mse"},
+            {},
+            ArgumentError,
+            "loss must be None or a function .* such as nn.functional.mse_loss, got 'm",
+        ),
+        ({"loss": nn.MSELoss}, {}, ArgumentError, "loss must be None or a function .*, got <class"),
+        (
+            {"loss": nn.MSELoss()},
+            {"sample_weight": [1.0, 2.0]},
+            ArgumentError,
+            r"weighted samples need a loss that takes reduction='none', .* MSELoss\(.* takes \(input, target\)",
+        ),
+        ({}, {"sample_weight": -1}, DataError, "sample_weight must be finite and not negative, got -1"),
+        ({}, {"sample_weight": np.nan}, DataError, "sample_weight must be finite and not negative, got nan"),
+        (
+            {"early_stopping": True, "validation_fraction": "a"},
+            {},
+            ArgumentError,
+            "validation_fraction must lie between 0 and 1, got 'a'",
+        ),
         ({"module": "mlp"}, {}, ArgumentError, "module must be None, a module, or a function"),
         ({"module": lambda i, o: None}, {}, ArgumentError, "2 features and 1 outputs, it returned NoneType"),
         (
@@ -224,6 +254,53 @@ def test_bad_input_of_the_classifier(clouds):
         model.partial_fit(X[:2], ["low", "other"])
     with pytest.raises(DataError, match="Input X contains NaN at row 0, column 1"):
         model.predict([[0.0, np.nan]])
+    for wrong, message in (
+        ({"low": 3.0, "high": -1.0}, r"class_weight\['high'\] must be a number in \[0, inf\), got -1.0"),
+        ({"low": np.nan}, r"class_weight\['low'\] must be a number"),
+        ("even", "class_weight must be None, 'balanced' or a dict of classes and weights, got 'even'"),
+        ([1.0, 2.0, 3.0], "class_weight must be None, 'balanced' or a dict"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            NeuralNetClassifier(**SMALL, class_weight=wrong).fit(X, y)
+    with pytest.raises(
+        DataError, match="early_stopping cannot hold out validation_fraction=0.01 of 90 samples: The test_s"
+    ):
+        NeuralNetClassifier(**SMALL, early_stopping=True, validation_fraction=0.01).fit(X, y)
+
+
+def test_settings_of_numpy_are_settings(clouds):
+    """Such as a grid search takes out of arrays."""
+    settings = {
+        "epochs": np.arange(1, 2),
+        "lr": np.array([0.01], np.float32),
+        "batch_size": np.array([16]),
+        "dropout": np.array([0.25], np.float32),
+        "weight_decay": np.array([0.5], np.float32),
+        "hidden_sizes": [(np.int64(4),)],
+    }
+    search = GridSearchCV(NeuralNetClassifier(**SMALL), settings, cv=2, error_score="raise").fit(*clouds)
+    plain = {name: x.item() if isinstance(x, np.generic) else x for name, x in search.best_params_.items()}
+    assert same(search.best_estimator_, NeuralNetClassifier(**SMALL | plain).fit(*clouds))
+
+
+def test_a_data_frame_keeps_its_names_and_any_index(clouds):
+    pandas = pytest.importorskip("pandas", reason="statsmodels brings pandas (extra: examples)")
+    X, y = clouds
+    frame = pandas.DataFrame(X, columns=["height", "width"], index=range(7, 97))
+    labels = pandas.Series(y, index=range(200, 290), dtype="category")
+    weight = pandas.Series(np.linspace(0.5, 1.5, 90), index=range(300, 390))
+    model = NeuralNetClassifier(**SMALL).fit(frame, labels, sample_weight=weight)
+    assert same(model, NeuralNetClassifier(**SMALL).fit(X, y, sample_weight=weight.to_numpy()))
+    assert model.feature_names_in_.tolist() == ["height", "width"]
+    assert model.score(frame, labels) > 0.8
+    with pytest.raises(DataError, match=r"X contains NaN at row 3, column 1 \('width'\)"):
+        model.predict(frame.mask(np.arange(180).reshape(90, 2) == 7))
+
+
+def test_an_estimator_with_a_schedule_is_pickled(clouds):
+    model = NeuralNetClassifier(**SMALL | {"lr": optim.schedules.cosine(0.02, 50)}).fit(*clouds)
+    copy = pickle.loads(pickle.dumps(clone(model).fit(*clouds)))  # noqa: S301 - our own bytes
+    assert same(model, copy)
 
 
 def test_without_scikit_learn_the_error_names_the_extra():
