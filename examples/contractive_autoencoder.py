@@ -14,7 +14,7 @@ from collections.abc import Callable
 import common
 import numpy as np
 import pictures
-from denoising_autoencoder import IMAGES, SIZES, compared, reconstruction, spread, trained
+from denoising_autoencoder import compared, reconstruction, report, trained
 
 import autograd_core as ag
 from autograd_core.nn.models import Autoencoder, jacobian_penalty
@@ -54,14 +54,7 @@ def main() -> None:
     rows = {"test images": test[:10], **rows}
     pictures.grid({name: row.reshape(-1, 28, 28) for name, row in rows.items()}, path)
     print(f"{path}: test images and what the autoencoders give back")
-    common.Row(
-        network=f"Contractive autoencoder {'-'.join(map(str, SIZES))}, penalty times {args.strength:g}",
-        data=f"Fashion-MNIST, {IMAGES:,} images",
-        result=f"test accuracy of logistic regression on codes {spread(found['contractive'])} over {args.runs} seeds",
-        target="mean above that of the plain autoencoder's codes",
-        met=found["contractive"].mean() > found["plain"].mean(),
-        peer=f"plain: {spread(found['plain'])}",
-    ).report(args, "contractive_autoencoder")
+    report(args, "contractive", f"penalty times {args.strength:g}", found)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,18 @@ def spread(values: np.ndarray) -> str:
     return f"{values.mean():.2f}% (from {values.min():.2f} to {values.max():.2f})"
 
 
+def report(args: Namespace, kind: str, how: str, found: dict[str, np.ndarray]) -> None:
+    """The row of the table: the codes of this kind of autoencoder beside those of the plain one."""
+    common.Row(
+        network=f"{kind.capitalize()} autoencoder {'-'.join(map(str, SIZES))}, {how}",
+        data=f"Fashion-MNIST, {IMAGES:,} images",
+        result=f"test accuracy of logistic regression on codes {spread(found[kind])} over {args.runs} seeds",
+        target="mean above that of the plain autoencoder's codes",
+        met=found[kind].mean() > found["plain"].mean(),
+        peer=f"plain: {spread(found['plain'])}",
+    ).report(args, f"{kind}_autoencoder")
+
+
 def main() -> None:
     parser = common.arguments(__doc__, epochs=150, quick_epochs=2)
     parser.add_argument("--corruption", type=float, default=0.15, help="the share of pixels set to zero in training")
@@ -109,14 +121,7 @@ def main() -> None:
     path = args.out / "denoising_autoencoder.png"
     pictures.grid({name: row.reshape(-1, 28, 28) for name, row in rows.items()}, path)
     print(f"{path}: corrupted test images and what the autoencoders give back")
-    common.Row(
-        network=f"Denoising autoencoder {'-'.join(map(str, SIZES))}, {args.corruption:.0%} of the pixels set to zero",
-        data=f"Fashion-MNIST, {IMAGES:,} images",
-        result=f"test accuracy of logistic regression on codes {spread(found['denoising'])} over {args.runs} seeds",
-        target="mean above that of the plain autoencoder's codes",
-        met=found["denoising"].mean() > found["plain"].mean(),
-        peer=f"plain: {spread(found['plain'])}",
-    ).report(args, "denoising_autoencoder")
+    report(args, "denoising", f"{args.corruption:.0%} of the pixels set to zero", found)
 
 
 if __name__ == "__main__":
