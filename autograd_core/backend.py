@@ -7,7 +7,7 @@ single primitives. Nothing here imports an array library other than NumPy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -61,7 +61,11 @@ class Backend(Protocol):
         """Wait for all work queued on ``device``."""
 
     def kernel(self, primitive: Primitive) -> Kernel | None:
-        """An override ``kernel(*arrays, **params) -> array`` for one primitive, or None for its own formula."""
+        """An override ``kernel(*arrays, **params) -> array`` for one primitive, or None for its own formula.
+
+        Operands of half precision are cast to float32 around it, unless its attribute ``reads_halves``, a function of
+        the operands as tensors and the parameters, says that it computes with them as they are.
+        """
 
 
 class KernelTable(dict):
@@ -83,7 +87,17 @@ class KernelTable(dict):
 
 
 def _without_namespace(kernel: Kernel) -> Kernel:
-    return lambda xp, *arrays, **params: kernel(*arrays, **params)
+    def run(xp: Any, *arrays: Any, **params: Any) -> Any:
+        return kernel(*arrays, **params)
+
+    run.reads_halves = getattr(kernel, "reads_halves", None)  # type: ignore[attr-defined]
+    return run
+
+
+def reads_halves(primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> bool:
+    """Whether the kernel of the operands' device computes with halves as they are."""
+    reads = getattr(operands[0].device.kernels[primitive], "reads_halves", None)
+    return reads is not None and reads(*operands, **params)
 
 
 class Device:

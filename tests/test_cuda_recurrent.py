@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import cuda_grid
+import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 then
 import numpy as np
 import pytest
 from fences import fenced
@@ -21,6 +22,8 @@ from autograd_core.backends.cuda.native.recurrent import Cut, Persistent, Recurr
 from autograd_core.ops import _recurrences as formulas
 
 ERRORS = {"fp32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product's factors, and a few steps long
+# Roundoff of a half, by as many roundings as numbers below 4 go through in a few steps: of states and of what is kept.
+HALVES = {"float16": 8 * 2.0**-11, "bfloat16": 8 * 2.0**-8}
 SMALL = Cut(units=16, rows=8, warps=2)
 
 CASES = [
@@ -39,6 +42,12 @@ CASES = [
     (Recurrence("rnn", "adjoint", 4, 11, 32, relu=True), SMALL),
     (Recurrence("rnn", "adjoint", 3, 9, 64, reverse=True, mode="tf32"), Cut(32, 8, 2)),
     (Recurrence("lstm", "forward", 1, 1, 32), Cut(32, 64, 2)),
+    (Recurrence("lstm", "forward", 4, 11, 32, dtype="float16"), SMALL),
+    (Recurrence("lstm", "adjoint", 3, 9, 32, reverse=True, dtype="bfloat16"), Cut(16, 16, 2)),
+    (Recurrence("gru", "forward", 3, 9, 64, reverse=True, dtype="bfloat16"), Cut(16, 8, 2)),
+    (Recurrence("gru", "adjoint", 4, 11, 32, dtype="float16"), SMALL),
+    (Recurrence("rnn", "forward", 4, 11, 32, dtype="bfloat16"), SMALL),
+    (Recurrence("rnn", "adjoint", 3, 9, 64, relu=True, dtype="float16"), Cut(32, 8, 2)),
 ]
 
 
@@ -61,30 +70,34 @@ def launch(rendered: Persistent, arrays: dict[str, np.ndarray | None], order: in
     return {n: a for n, a in held.items() if a is not None}
 
 
-def draw(*shape: int, seed: int, scale: float = 1.0) -> np.ndarray:
-    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
+def draw(*shape: int, seed: int, dtype: str, scale: float = 1.0) -> np.ndarray:
+    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(dtype)
+
+
+def error(problem: Recurrence) -> float:
+    return HALVES.get(problem.dtype) or ERRORS[problem.mode]
 
 
 def operands(problem: Recurrence, lengths: np.ndarray | None) -> dict[str, Any]:
     """Arguments of the forward formulas, whose input projection is the identity of what is given as its result."""
-    t, b, h, k = problem.steps, problem.batch, problem.hidden, problem.gates
+    t, b, h, k, dtype = problem.steps, problem.batch, problem.hidden, problem.gates, problem.dtype
     p: dict[str, Any] = {
-        "x": draw(t, b, k * h, seed=1),
-        "weight_ih": np.eye(k * h, dtype=np.float32),
-        "weight_hh": draw(k * h, h, seed=2, scale=h**-0.5),
-        "h0": draw(b, h, seed=3),
+        "x": draw(t, b, k * h, seed=1, dtype=dtype),
+        "weight_ih": np.eye(k * h, dtype=dtype),
+        "weight_hh": draw(k * h, h, seed=2, dtype=dtype, scale=h**-0.5),
+        "h0": draw(b, h, seed=3, dtype=dtype),
     }
     if problem.kind == "lstm":
-        p["c0"] = draw(b, h, seed=4)
+        p["c0"] = draw(b, h, seed=4, dtype=dtype)
     if problem.kind == "gru":
-        p["bias_hh"] = draw(k * h, seed=5)
+        p["bias_hh"] = draw(k * h, seed=5, dtype=dtype)
     if lengths is not None:
         p["lengths"] = lengths
     return p
 
 
 def wide(values: Sequence[Any]) -> list[Any]:
-    return [v.astype(np.float64) if v.dtype == np.float32 else v for v in values]
+    return [v if v.dtype.kind == "i" else v.astype(np.float64) for v in values]
 
 
 def forward(problem: Recurrence, p: dict[str, Any]) -> tuple[np.ndarray, ...]:
@@ -106,7 +119,7 @@ def test_forward_launches_compute_the_formulas(case: Any, some: bool, order: int
     problem, cut = case
     p = operands(problem, lengths_of(problem, some))
     results = forward(problem, p)
-    states = np.full((problem.steps, problem.batch, problem.hidden), np.nan, np.float32)
+    states = np.full((problem.steps, problem.batch, problem.hidden), np.nan, problem.dtype)
     given = {"weight": p["weight_hh"], "lengths": None, "bias": p.get("bias_hh"), **p, "states": states}
     if problem.kind == "rnn":
         given["states"], expected = p["x"], {"states": results[0]}
@@ -116,7 +129,8 @@ def test_forward_launches_compute_the_formulas(case: Any, some: bool, order: int
         expected = {"states": results[0], "gates": results[-2], last: results[-1]}
     found = launch(recurrent.render(problem, cut), given, order)
     for what, values in expected.items():
-        np.testing.assert_allclose(found[what], values, rtol=0, atol=ERRORS[problem.mode], err_msg=what)
+        mine = found[what].astype(np.float64)
+        np.testing.assert_allclose(mine, values, rtol=0, atol=error(problem), err_msg=what)
 
 
 @pytest.mark.parametrize("order", [0, 1, 5])
@@ -126,23 +140,30 @@ def test_adjoint_launches_compute_the_formulas(case: Any, some: bool, order: int
     problem, cut = case
     p = operands(problem, lengths_of(problem, some))
     results = forward(problem, p)
-    gy = draw(problem.steps, problem.batch, problem.hidden, seed=6)
-    ends = {"gh": draw(problem.batch, problem.hidden, seed=7)}
+    gy = draw(problem.steps, problem.batch, problem.hidden, seed=6, dtype=problem.dtype)
+    ends = {"gh": draw(problem.batch, problem.hidden, seed=7, dtype=problem.dtype)}
     if problem.kind == "lstm":
-        ends["gc"] = draw(problem.batch, problem.hidden, seed=8)
+        ends["gc"] = draw(problem.batch, problem.hidden, seed=8, dtype=problem.dtype)
     saved = [] if problem.kind == "rnn" else list(results[-2:])
     relu = {"nonlinearity": "relu" if problem.relu else "tanh"} if problem.kind == "rnn" else {}
     f = getattr(formulas, f"{problem.kind}_adjoint")
     before = wide([gy, *ends.values(), results[0], *saved])
     expected = f(np, *before, *wide(list(p.values())), has=tuple(p), reverse=problem.reverse, **relu)
     written = {"lstm": "slopes dh0 dc0", "gru": "d_input d_hidden dh0", "rnn": "slopes dh0"}[problem.kind].split()
-    given = {"weight": p["weight_hh"], "lengths": None, **p, **ends, "gy": gy, "states": results[0].astype(np.float32)}
-    given |= {n: a.astype(np.float32) for n, a in zip(("gates", "cells" if "c0" in p else "inner"), saved)}
-    given |= {n: np.full(a.shape, np.nan, np.float32) for n, a in zip(written, expected, strict=True)}
+    given = {
+        "weight": p["weight_hh"],
+        "lengths": None,
+        **p,
+        **ends,
+        "gy": gy,
+        "states": results[0].astype(problem.dtype),
+    }
+    given |= {n: a.astype(problem.dtype) for n, a in zip(("gates", "cells" if "c0" in p else "inner"), saved)}
+    given |= {n: np.full(a.shape, np.nan, problem.dtype) for n, a in zip(written, expected, strict=True)}
     found = launch(recurrent.render(problem, cut), given, order)
     for what, values in zip(written, expected, strict=True):
-        limit = 4 * ERRORS[problem.mode] * np.max(np.abs(values))
-        np.testing.assert_allclose(found[what], values, rtol=0, atol=limit, err_msg=what)
+        limit = 4 * error(problem) * np.max(np.abs(values))
+        np.testing.assert_allclose(found[what].astype(np.float64), values, rtol=0, atol=limit, err_msg=what)
 
 
 # ------------------------------------------------------------------------------------ how a launch is cut

@@ -42,7 +42,7 @@ def entries(kind: str, mode: str = "fp32") -> list[str]:
 
 def gradients(layer: nn.Module, x: np.ndarray, device: str, lengths: Any = None) -> list[np.ndarray]:
     """Results and gradients of a layer, whose weights are copied to the device."""
-    copy = type(layer)(7, SIZES["hidden"], bias=layer.bias)
+    copy = type(layer)(7, SIZES["hidden"], bias=layer.bias).to(x.dtype)
     copy.load_state_dict(layer.state_dict())
     copy.to(device)
     given = ag.tensor(x, device=device, requires_grad=True)
@@ -69,6 +69,22 @@ def test_layers_and_their_gradients_are_those_of_the_cpu(
     for found, expected in zip(gradients(layer, x, "cuda", lengths), gradients(layer, x, "cpu", lengths), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert [machine.launches[name] for name in names] == [1, 1]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("lstm", "bfloat16"), ("gru", "float16"), ("rnn", "float16")])
+def test_halves_are_read_as_they_are(machine: fake_cupy.Machine, kind: str, dtype: str) -> None:
+    with ag.random.fork(0):
+        layer = LAYERS[kind](7, SIZES["hidden"]).to(dtype)
+    x = np.random.default_rng(1).standard_normal((SIZES["steps"], SIZES["batch"], 7)).astype(dtype)
+    found = gradients(layer, x, "cuda")
+    names = [name for name in machine.launches if name.startswith(kind)]
+    assert [name.split("_")[1] for name in names] == ["forward", "adjoint"]
+    assert all(name.endswith({"float16": "half", "bfloat16": "brain"}[dtype]) for name in names)
+    unit = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
+    for mine, theirs in zip(found, gradients(layer.to("float64"), x.astype("float64"), "numpy"), strict=True):
+        assert mine.dtype == dtype
+        limit = 16 * unit * np.max(np.abs(theirs))  # some roundings in each of a few steps there and back
+        np.testing.assert_allclose(mine.astype("float64"), theirs, rtol=0, atol=limit)
 
 
 def test_the_math_mode_chooses_the_launch(machine: fake_cupy.Machine) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import context
 from ..aval import DEFAULT_FLOAT, HALF
-from ..backend import Device, get_device
+from ..backend import Device, get_device, reads_halves
 from ..errors import ArgumentError, AutogradError, DTypeError
 from ..primitive import Elementwise, Primitive
 from ..tensor import Tensor
@@ -36,7 +36,8 @@ class Eager:
         kernel = source.kernels[primitive]
         if kernel is None:
             return self._run_composed(primitive, inputs, params)
-        if inputs and inputs[0].dtype.char in HALF:
+        are_halves = inputs and inputs[0].dtype.char in HALF and primitive.device_param is None
+        if are_halves and not reads_halves(primitive, inputs, params):
             kernel = self._in_single(primitive, kernel, inputs)
         try:
             if not params and len(inputs) == 2:  # the common small operation: no list, no dictionary

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..aval import DEFAULT_INT, Aval
+from ..aval import DEFAULT_FLOAT, DEFAULT_INT, HALF, Aval
+from ..backend import reads_halves
 from ..errors import ArgumentError, DataError, DTypeError, ShapeError
 from ..primitive import General, bind, general
 from . import _recurrences as formulas
@@ -306,8 +307,6 @@ class _Given:
         self.dtype = tensors["x"].dtype
         if self.dtype.kind == "c":
             raise DTypeError(f"{op}: takes real numbers, got {self.dtype}")
-        if self.dtype.itemsize == 2:  # a sum over a long sequence would lose its digits
-            tensors = {name: v.astype("float32") for name, v in tensors.items()}
         self.batched = len(tensors["x"].shape) == 3
         self.sizes = _check_shapes(op, {name: v.shape for name, v in tensors.items()}, n_gates)
         if not self.batched:
@@ -327,11 +326,15 @@ class _Given:
         self.tensors = tensors
 
     def summed_bias(self) -> dict[str, Any]:
-        given = [b for b in self.biases if b is not None]
+        given = [_single(b) for b in self.biases if b is not None]
         return {"bias": given[0] if len(given) == 1 else given[0] + given[1]} if given else {}
 
     def run(self, primitive: General, biases: dict[str, Any], params: dict[str, Any]) -> Any:
         operands = {**self.tensors, **biases}
+        if self.dtype.itemsize == 2:
+            as_they_are = reads_halves(primitive, list(operands.values()), {"has": tuple(operands), **params})
+            dtype = self.dtype if as_they_are else DEFAULT_FLOAT
+            operands = {name: v if name == "lengths" else v.astype(dtype) for name, v in operands.items()}
         return bind(primitive, list(operands.values()), {"has": tuple(operands), **params})
 
     def arranged(self, states: Any) -> Any:
@@ -343,6 +346,11 @@ class _Given:
     def last(self, state: Any) -> Any:
         y = state if self.batched else state.squeeze(0)
         return y if y.dtype == self.dtype else y.astype(self.dtype)
+
+
+def _single(x: Any) -> Any:
+    """In float32 instead of half precision: a sum over a long sequence would lose its digits."""
+    return x.astype(DEFAULT_FLOAT) if x.dtype.char in HALF else x
 
 
 def _check_shapes(op: str, shapes: dict[str, tuple[int, ...]], n_gates: int) -> _Sizes:

@@ -199,4 +199,5 @@ class CudaBackend:
                 self._cupy, get_device(f"{self.name}:{index}"), described(primitive, arrays), refused, primitive
             ) from None
 
+        kernel.reads_halves = getattr(run, "reads_halves", None)  # type: ignore[attr-defined]
         return kernel

@@ -16,7 +16,8 @@ from .products import Products
 from .queues import Queue
 
 WORKSPACE = 32 << 20  # bytes: what cuBLAS itself takes on Hopper
-MULTIPLIED = ("float32", "float64", "complex64", "complex128", "float16", "bfloat16")  # halves are summed in float32
+HALVES = ("float16", "bfloat16")  # they are summed in float32
+MULTIPLIED = ("float32", "float64", "complex64", "complex128", *HALVES)
 
 
 def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive, Callable[..., Any]]:
@@ -38,7 +39,10 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
         found = products(index) if are_matrices else None
         if found is not None:
             return found.multiply(cupy, x1, x2, stream=queue(index).stream.ptr, mode=context.current().math, out=out)
-        y = plain(x1, x2)
+        if x1.dtype == x2.dtype and x1.dtype.name in HALVES:
+            y = plain(x1.astype("float32"), x2.astype("float32")).astype(x1.dtype)
+        else:
+            y = plain(x1, x2)
         if out is None:
             return y
         out[...] = y

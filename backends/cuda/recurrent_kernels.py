@@ -1,7 +1,7 @@
 """Recurrent layers and their adjoints on the GPU: one launch for the steps, where the recurrent weights fit on chip.
 
-Elsewhere (float64, projections, sizes that make no whole tiles, matrices larger than all registers) the formulas run,
-one product a step. Not yet run on hardware.
+Halves are read as they are, and rounded from step to step. Elsewhere (float64, projections, sizes that make no whole
+tiles, matrices larger than all registers) the formulas run, one product a step. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rn
 from autograd_core.primitive import Primitive
 
 from .native import recurrent
-from .native.recurrent import Persistent, Recurrence, written
+from .native.recurrent import TYPES, Persistent, Recurrence, written
 
 OPTIONS = ("--std=c++17", "-default-device")
 PRIMITIVES = {
@@ -76,8 +76,7 @@ class Recurrent:
         self._formula = PRIMITIVES[kind, way].forward
 
     def __call__(self, *operands: Any, has: tuple[str, ...], **options: Any) -> tuple[Any, ...]:
-        names = has if self._way == "forward" else (*BEFORE[self._kind], *has)
-        p = dict(zip(names, operands, strict=True))
+        p = self._named(operands, has)
         problem = self._problem(p, **options)
         launches = self._launches(operands[0].data.device_id)
         if problem is None or launches.found(problem) is None:
@@ -90,13 +89,23 @@ class Recurrent:
         launches.run(problem, arrays)
         return tuple(self._returned(arrays, 0 if problem.reverse else problem.steps - 1))
 
+    def reads_halves(self, *operands: Any, has: tuple[str, ...], **options: Any) -> bool:
+        """Whether there is a launch for these operands of half precision; the formula computes in float32."""
+        problem = self._problem(self._named(operands, has), **options)
+        return problem is not None and self._launches(operands[0].device.index).found(problem) is not None
+
+    def _named(self, operands: Any, has: tuple[str, ...]) -> dict[str, Any]:
+        names = has if self._way == "forward" else (*BEFORE[self._kind], *has)
+        return dict(zip(names, operands, strict=True))
+
     def _problem(self, p: dict[str, Any], reverse: bool, nonlinearity: str = "tanh") -> Recurrence | None:
         """None where only the formulas know how."""
         length, batch, _ = p["x"].shape
-        if p["x"].dtype.name != "float32" or "weight_hr" in p or not length or not batch:
+        dtype = p["x"].dtype.name
+        if dtype not in TYPES or "weight_hr" in p or not length or not batch:
             return None
-        relu, mode = nonlinearity == "relu", context.current().math
-        return Recurrence(self._kind, self._way, length, batch, p["h0"].shape[-1], reverse, relu, mode)
+        relu, mode = nonlinearity == "relu", "fp32" if p["x"].dtype.itemsize == 2 else context.current().math
+        return Recurrence(self._kind, self._way, length, batch, p["h0"].shape[-1], reverse, relu, mode, dtype)
 
     def _arrays(self, p: dict[str, Any]) -> dict[str, Any]:
         """Operands as a launch takes them, by its names for them."""

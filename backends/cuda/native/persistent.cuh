@@ -1,6 +1,6 @@
 // A product of a matrix that stays in registers with vectors that change from step to step, by all blocks of a launch.
 //
-// S describes a launch: Mode (FP32, TF32, BF16), Hidden, Batch; a block computes Sums rows of the product, over Terms
+// S describes a launch: Mode (FP32, TF32, BF16; FP16 of halves), Hidden, Batch; a block computes Sums rows of the product, over Terms
 // terms, for Rows sequences, and has Warps warps. Blocks come in groups, one for each Rows sequences: those of a group
 // wait for each other after every step, since a step reads what all of them have left in the last.
 //
@@ -22,7 +22,7 @@ template <int Mode> struct Tile {
     }
 };
 template <> struct Tile<BF16> {
-    unsigned words[4];
+    unsigned words[4];  // what is bfloat16 already stays as it is
     __device__ __forceinline__ void set(const float (&g)[4], const float (&g8)[4])
     {
 #pragma unroll
@@ -33,9 +33,53 @@ template <> struct Tile<BF16> {
     }
 };
 
+template <> struct Tile<FP16> {
+    unsigned words[4];
+    __device__ __forceinline__ void set(const float (&g)[4], const float (&g8)[4])
+    {
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            words[2 * e] = half_bits(g[2 * e]) | (unsigned)half_bits(g[2 * e + 1]) << 16;
+            words[2 * e + 1] = half_bits(g8[2 * e]) | (unsigned)half_bits(g8[2 * e + 1]) << 16;
+        }
+    }
+};
+
+// Four terms of a vector that other blocks may have written: they are read from the cache that all share.
+template <class T> struct Four {
+    unsigned words[2];
+    __device__ __forceinline__ void read(const T *from, bool is_there)
+    {
+        unsigned long long four = 0;
+        if (is_there) four = __ldcg(reinterpret_cast<const unsigned long long *>(from));
+        words[0] = (unsigned)four, words[1] = (unsigned)(four >> 32);
+    }
+};
+template <> struct Four<float> {
+    float at[4];
+    __device__ __forceinline__ void read(const float *from, bool is_there)
+    {
+        float4 four = {0, 0, 0, 0};
+        if (is_there) four = __ldcg(reinterpret_cast<const float4 *>(from));
+        at[0] = four.x, at[1] = four.y, at[2] = four.z, at[3] = four.w;
+    }
+};
+
 // sums += tile x vectors: 16 terms of 8 vectors, of which this lane has four of vector g.
-__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<TF32> &tile, const float (&x)[4])
+template <class T>
+__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<BF16> &tile, const Four<T> &x)
 {
+    multiply_bf16(sums, tile.words, x.words);
+}
+template <class T>
+__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<FP16> &tile, const Four<T> &x)
+{
+    multiply_fp16(sums, tile.words, x.words);
+}
+
+__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<TF32> &tile, const Four<float> &four)
+{
+    const float (&x)[4] = four.at;
 #pragma unroll
     for (int e = 0; e < 4; e += 2) {
         float a[4] = {tile.low[e], tile.high[e], tile.low[e + 1], tile.high[e + 1]};
@@ -44,16 +88,18 @@ __device__ __forceinline__ void add_product(float (&sums)[4], const Tile<TF32> &
     }
 }
 
-__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<BF16> &tile, const float (&x)[4])
+__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<BF16> &tile, const Four<float> &four)
 {
+    const float (&x)[4] = four.at;
     unsigned b[2] = {bf16x2(x[0], x[1]), bf16x2(x[2], x[3])};
     multiply_bf16(sums, tile.words, b);
 }
 
 // float32 from tensor cores: each factor is the sum of two numbers of 11 bits, and the smallest of the four products,
 // 2^-22 of the whole, is left out.
-__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<FP32> &tile, const float (&x)[4])
+__device__ __forceinline__ void add_product(float (&sums)[4], const Tile<FP32> &tile, const Four<float> &four)
 {
+    const float (&x)[4] = four.at;
 #pragma unroll
     for (int e = 0; e < 4; e += 2) {
         float a[4] = {tile.low[e], tile.high[e], tile.low[e + 1], tile.high[e + 1]}, b[2] = {x[e], x[e + 1]};
@@ -108,8 +154,7 @@ template <class S> struct Resident {
     }
 
     // parts[warp][row][vector] = the warp's terms of matrix x vectors; ``vectors`` (rows, Terms), rows <= Rows.
-    // The vectors were written by other blocks: they are read from the cache that all share.
-    __device__ __forceinline__ void multiply(const float *vectors, int rows, float *parts) const
+    template <class T> __device__ __forceinline__ void multiply(const T *vectors, int rows, float *parts) const
     {
         int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4, warp = threadIdx.x / 32;
         vectors += warp * (Along * 16) + 4 * j;
@@ -128,11 +173,8 @@ template <class S> struct Resident {
 #pragma unroll
                 for (int n = 0; n < Together; n++) {
                     int vector = 8 * (from + n) + g;
-                    float x[4] = {0, 0, 0, 0};
-                    if (vector < rows) {
-                        float4 four = __ldcg(reinterpret_cast<const float4 *>(vectors + vector * S::Terms + 16 * k));
-                        x[0] = four.x, x[1] = four.y, x[2] = four.z, x[3] = four.w;
-                    }
+                    Four<T> x;
+                    x.read(vectors + vector * S::Terms + 16 * k, vector < rows);
 #pragma unroll
                     for (int m = 0; m < Down; m++) add_product(sums[m][n], tiles[m][k], x);
                 }

@@ -2,7 +2,8 @@
 // autograd_core/ops/_recurrences.py; the input's part of the gates, and all products with it, are done before and after.
 //
 // S describes a launch, as in persistent.cuh, and: Steps; Units, hidden units of a block; Gates, 4, 3 or 1; Reverse;
-// Relu. Arrays are (Steps, Batch, n Hidden); ``lengths`` of the sequences may be null. Block b has the units from
+// Relu. Arrays are (Steps, Batch, n Hidden), of T: float, Half or Brain; what a thread keeps is float. ``lengths`` of the
+// sequences may be null. Block b has the units from
 // b % (Hidden / Units) * Units on, of the sequences from b / (Hidden / Units) * Rows on; a thread has the same
 // Cells of (unit, sequence) for all steps, so that their states stay in registers.
 
@@ -48,27 +49,29 @@ __device__ __forceinline__ bool lasts(const int *lengths, int sequence, int step
 }
 
 // The matrix of a forward launch: gates x units of the block, each over all states.
-template <class S> __device__ __forceinline__ void load_forward(Resident<S> &matrix, const float *weight, int first_unit)
+template <class S, class T>
+__device__ __forceinline__ void load_forward(Resident<S> &matrix, const T *weight, int first_unit)
 {
     matrix.load([=](int row, int k) {
         return row < S::Gates * S::Units
-                   ? weight[(row / S::Units * S::Hidden + first_unit + row % S::Units) * S::Hidden + k]
+                   ? float(weight[(row / S::Units * S::Hidden + first_unit + row % S::Units) * S::Hidden + k])
                    : 0.0f;
     });
 }
 
 // The matrix of an adjoint's launch: units of the block, each over all gates.
-template <class S> __device__ __forceinline__ void load_adjoint(Resident<S> &matrix, const float *weight, int first_unit)
+template <class S, class T>
+__device__ __forceinline__ void load_adjoint(Resident<S> &matrix, const T *weight, int first_unit)
 {
-    matrix.load([=](int row, int k) { return row < S::Units ? weight[k * S::Hidden + first_unit + row] : 0.0f; });
+    matrix.load([=](int row, int k) { return row < S::Units ? float(weight[k * S::Hidden + first_unit + row]) : 0.0f; });
 }
 
 // ------------------------------------------------------------------------------------------------ LSTM
 
 // gates: in, the input's part; out, the gates' values i, f, g, o.
-template <class S>
-__device__ void lstm_forward(const float *weight, const float *h0, const float *c0, const int *lengths, float *gates,
-                             float *states, float *cells, unsigned *arrivals, float *parts)
+template <class S, class T>
+__device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const int *lengths, T *gates,
+                             T *states, T *cells, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
@@ -78,7 +81,7 @@ __device__ void lstm_forward(const float *weight, const float *h0, const float *
         c[cell] = c0[n * S::Hidden + unit];
         h[cell] = h0[n * S::Hidden + unit];
     });
-    const float *before = h0;
+    const T *before = h0;
     for (int s = 0; s < S::Steps; s++) {
         int t = part.step(s);
         float z[Part<S>::Cells][4];
@@ -99,7 +102,7 @@ __device__ void lstm_forward(const float *weight, const float *h0, const float *
                 h[cell] = o * tanhf(next);
             }
             int at = t * S::Batch + n;
-            float *gate = gates + at * (4 * S::Hidden) + unit;
+            T *gate = gates + at * (4 * S::Hidden) + unit;
             gate[0] = i;
             gate[S::Hidden] = f;
             gate[2 * S::Hidden] = g;
@@ -113,10 +116,10 @@ __device__ void lstm_forward(const float *weight, const float *h0, const float *
 }
 
 // slopes: the cotangents of the gates before their nonlinearities.
-template <class S>
-__device__ void lstm_adjoint(const float *weight, const float *gy, const float *gh, const float *gc, const float *gates,
-                             const float *cells, const float *c0, const int *lengths, float *slopes, float *dh0,
-                             float *dc0, unsigned *arrivals, float *parts)
+template <class S, class T>
+__device__ void lstm_adjoint(const T *weight, const T *gy, const T *gh, const T *gc, const T *gates,
+                             const T *cells, const T *c0, const int *lengths, T *slopes, T *dh0,
+                             T *dc0, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
@@ -130,14 +133,14 @@ __device__ void lstm_adjoint(const float *weight, const float *gy, const float *
         int t = part.step(s);
         part.each([&](int cell, int, int, int unit, int n) {
             int at = t * S::Batch + n;
-            const float *gate = gates + at * (4 * S::Hidden) + unit;
+            const T *gate = gates + at * (4 * S::Hidden) + unit;
             float i = gate[0], f = gate[S::Hidden], g = gate[2 * S::Hidden], o = gate[3 * S::Hidden];
             float c = cells[at * S::Hidden + unit], squashed = tanhf(c);
             float before = s ? cells[(part.step(s - 1) * S::Batch + n) * S::Hidden + unit] : c0[n * S::Hidden + unit];
             bool within = lasts(lengths, n, t);
             dh[cell] += gy[at * S::Hidden + unit];
             float inside = within ? dc[cell] + dh[cell] * (o * (1 - squashed * squashed)) : 0.0f;
-            float *slope = slopes + at * (4 * S::Hidden) + unit;
+            T *slope = slopes + at * (4 * S::Hidden) + unit;
             slope[0] = inside * (g * i * (1 - i));
             slope[S::Hidden] = inside * (before * f * (1 - f));
             slope[2 * S::Hidden] = inside * (i * (1 - g * g));
@@ -162,9 +165,9 @@ __device__ void lstm_adjoint(const float *weight, const float *gy, const float *
 // ------------------------------------------------------------------------------------------------ GRU
 
 // gates: in, the input's part; out, the values of r, z, n. inner: the hidden part of n. bias may be null.
-template <class S>
-__device__ void gru_forward(const float *weight, const float *bias, const float *h0, const int *lengths, float *gates,
-                            float *states, float *inner, unsigned *arrivals, float *parts)
+template <class S, class T>
+__device__ void gru_forward(const T *weight, const T *bias, const T *h0, const int *lengths, T *gates,
+                            T *states, T *inner, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
@@ -173,9 +176,9 @@ __device__ void gru_forward(const float *weight, const float *bias, const float 
     part.each([&](int cell, int, int, int unit, int n) {
         h[cell] = h0[n * S::Hidden + unit];
 #pragma unroll
-        for (int k = 0; k < 3; k++) b[cell][k] = bias ? bias[k * S::Hidden + unit] : 0.0f;
+        for (int k = 0; k < 3; k++) b[cell][k] = bias ? float(bias[k * S::Hidden + unit]) : 0.0f;
     });
-    const float *before = h0;
+    const T *before = h0;
     for (int s = 0; s < S::Steps; s++) {
         int t = part.step(s);
         float x[Part<S>::Cells][3];
@@ -193,7 +196,7 @@ __device__ void gru_forward(const float *weight, const float *bias, const float 
             float r = sigmoid(x[cell][0] + y[0]), z = sigmoid(x[cell][1] + y[1]), m = tanhf(x[cell][2] + r * y[2]);
             if (lasts(lengths, n, t)) h[cell] = (h[cell] - m) * z + m;
             int at = t * S::Batch + n;
-            float *gate = gates + at * (3 * S::Hidden) + unit;
+            T *gate = gates + at * (3 * S::Hidden) + unit;
             gate[0] = r;
             gate[S::Hidden] = z;
             gate[2 * S::Hidden] = m;
@@ -206,10 +209,10 @@ __device__ void gru_forward(const float *weight, const float *bias, const float 
 }
 
 // d_input, d_hidden: the cotangents of the gates' input parts and of their hidden parts.
-template <class S>
-__device__ void gru_adjoint(const float *weight, const float *gy, const float *gh, const float *states,
-                            const float *gates, const float *inner, const float *h0, const int *lengths,
-                            float *d_input, float *d_hidden, float *dh0, unsigned *arrivals, float *parts)
+template <class S, class T>
+__device__ void gru_adjoint(const T *weight, const T *gy, const T *gh, const T *states,
+                            const T *gates, const T *inner, const T *h0, const int *lengths,
+                            T *d_input, T *d_hidden, T *dh0, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
@@ -220,7 +223,7 @@ __device__ void gru_adjoint(const float *weight, const float *gy, const float *g
         int t = part.step(s);
         part.each([&](int cell, int, int, int unit, int n) {
             int at = t * S::Batch + n;
-            const float *gate = gates + at * (3 * S::Hidden) + unit;
+            const T *gate = gates + at * (3 * S::Hidden) + unit;
             float r = gate[0], z = gate[S::Hidden], m = gate[2 * S::Hidden];
             float before = s ? states[(part.step(s - 1) * S::Batch + n) * S::Hidden + unit] : h0[n * S::Hidden + unit];
             bool within = lasts(lengths, n, t);
@@ -228,7 +231,7 @@ __device__ void gru_adjoint(const float *weight, const float *gy, const float *g
             float through = within ? dh[cell] * ((1 - z) * (1 - m * m)) : 0.0f;
             float dr = through * r * inner[at * S::Hidden + unit] * (1 - r);
             float dz = within ? dh[cell] * ((before - m) * z * (1 - z)) : 0.0f;
-            float *in = d_input + at * (3 * S::Hidden) + unit, *hidden = d_hidden + at * (3 * S::Hidden) + unit;
+            T *in = d_input + at * (3 * S::Hidden) + unit, *hidden = d_hidden + at * (3 * S::Hidden) + unit;
             in[0] = hidden[0] = dr;
             in[S::Hidden] = hidden[S::Hidden] = dz;
             in[2 * S::Hidden] = through;
@@ -247,8 +250,8 @@ __device__ void gru_adjoint(const float *weight, const float *gy, const float *g
 // ------------------------------------------------------------------------------------------------ RNN
 
 // states: in, the input's part; out, the states.
-template <class S>
-__device__ void rnn_forward(const float *weight, const float *h0, const int *lengths, float *states, unsigned *arrivals,
+template <class S, class T>
+__device__ void rnn_forward(const T *weight, const T *h0, const int *lengths, T *states, unsigned *arrivals,
                             float *parts)
 {
     Part<S> part(arrivals);
@@ -256,7 +259,7 @@ __device__ void rnn_forward(const float *weight, const float *h0, const int *len
     load_forward(matrix, weight, part.first_unit);
     float h[Part<S>::Cells];
     part.each([&](int cell, int, int, int unit, int n) { h[cell] = h0[n * S::Hidden + unit]; });
-    const float *before = h0;
+    const T *before = h0;
     for (int s = 0; s < S::Steps; s++) {
         int t = part.step(s);
         float z[Part<S>::Cells];
@@ -276,9 +279,9 @@ __device__ void rnn_forward(const float *weight, const float *h0, const int *len
     }
 }
 
-template <class S>
-__device__ void rnn_adjoint(const float *weight, const float *gy, const float *gh, const float *states,
-                            const int *lengths, float *slopes, float *dh0, unsigned *arrivals, float *parts)
+template <class S, class T>
+__device__ void rnn_adjoint(const T *weight, const T *gy, const T *gh, const T *states,
+                            const int *lengths, T *slopes, T *dh0, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;

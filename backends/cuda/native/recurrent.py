@@ -15,15 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .c_types import HALVES
 from .source import with_functions
 
+TYPES = {"float32": "float", **HALVES}
+HALF_MODES = {"float16": "fp16", "bfloat16": "bf16"}  # halves are multiplied as they are, whatever the math mode
 MODES = ("fp32", "tf32", "bf16")
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 REGISTERS, MOST = 65536, 240  # of a multiprocessor, and of a thread, by the estimate
 ROOMY = 222  # up to this estimate NVIDIA's compiler spills nothing; a little above it, few bytes a thread
 OTHERS = 48  # registers for addresses and what is on the way, beside matrix, sums and cells
 LINE = 128  # bytes: each group's count of arrivals has a line of its own
-# Arguments of each entry: name, and whether it is written. All are pointers to float32, but for int32 ``lengths``.
+# Arguments of each entry: name, and whether it is written. All are pointers to the layer's dtype, but for int32
+# ``lengths``.
 ARGUMENTS = {
     ("lstm", "forward"): "weight h0 c0 lengths gates* states* cells*",
     ("lstm", "adjoint"): "weight gy gh gc gates cells c0 lengths slopes* dh0* dc0*",
@@ -40,7 +44,10 @@ def written(kind: str, way: str) -> tuple[str, ...]:
 
 
 class Recurrence(NamedTuple):
-    """A layer in one direction. kind: "lstm", "gru" or "rnn"; way: "forward" or "adjoint"; mode: of the products."""
+    """A layer in one direction. kind: "lstm", "gru" or "rnn"; way: "forward" or "adjoint"; mode: of the products.
+
+    dtype: of all arrays. Of halves, what a step hands on is rounded; sums, and what a thread keeps, are float32.
+    """
 
     kind: str
     way: str
@@ -50,6 +57,12 @@ class Recurrence(NamedTuple):
     reverse: bool = False
     relu: bool = False
     mode: str = "fp32"
+    dtype: str = "float32"
+
+    @property
+    def products(self) -> str:
+        """What factors are: the math mode, which halves do not have."""
+        return HALF_MODES.get(self.dtype, self.mode)
 
     @property
     def gates(self) -> int:
@@ -86,7 +99,7 @@ class Persistent(NamedTuple):
     @property
     def unit(self) -> str:
         """The text with the functions that it calls: what a compiler is given."""
-        return with_functions(self.text, ("tensor_cores", "persistent", "recurrent"))
+        return with_functions(self.text, ("half", "tensor_cores", "persistent", "recurrent"))
 
 
 def sums(problem: Recurrence, units: int) -> int:
@@ -102,7 +115,7 @@ def shared_bytes(problem: Recurrence, cut: Cut) -> int:
 def registers(problem: Recurrence, cut: Cut) -> int:
     """An estimate of what a thread needs, a little above what NVIDIA's compiler takes."""
     down, along = sums(problem, cut.units) // 16, problem.terms // cut.warps // 16
-    matrix = down * along * (4 if problem.mode == "bf16" else 8)
+    matrix = down * along * (4 if problem.products in ("bf16", "fp16") else 8)
     cells = -(-cut.units * cut.rows // (32 * cut.warps))
     return matrix + min(32, down * cut.rows // 2) + cells * (problem.gates + 3) + OTHERS
 
@@ -125,8 +138,8 @@ def grid(problem: Recurrence, cut: Cut) -> int:
 def cycles(problem: Recurrence, cut: Cut) -> float:
     """An estimate of a step's clock cycles on one multiprocessor, of the size of what Hopper's can do; not measured."""
     rows, across = sums(problem, cut.units), cut.rows
-    products = rows * problem.terms * across / {"fp32": 200, "tf32": 600, "bf16": 1200}[problem.mode]
-    read = 4 * across * problem.terms / 64
+    products = rows * problem.terms * across / {"fp32": 200, "tf32": 600, "bf16": 1200, "fp16": 1200}[problem.products]
+    read = (4 if problem.dtype == "float32" else 2) * across * problem.terms / 64
     exchanged = 2 * 4 * cut.warps * rows * across / 128
     tight = max(0, registers(problem, cut) - ROOMY)
     return (max(products, read) + exchanged) * (1 + tight / 20)
@@ -141,7 +154,7 @@ def best_cut(problem: Recurrence, multiprocessors: int, shared: int) -> Cut | No
 def render(problem: Recurrence, cut: Cut) -> Persistent:
     """The launch that computes it, cut so."""
     described = {
-        "Mode": MODES.index(problem.mode),
+        "Mode": (*MODES, "fp16").index(problem.products),
         "Steps": problem.steps,
         "Batch": problem.batch,
         "Hidden": problem.hidden,
@@ -154,11 +167,11 @@ def render(problem: Recurrence, cut: Cut) -> Persistent:
         "Rows": cut.rows,
         "Warps": cut.warps,
     }
-    function = f"{problem.kind}_{problem.way}"
-    entry = f"{function}_{'_'.join(map(str, described.values()))}"
+    function, held = f"{problem.kind}_{problem.way}", TYPES[problem.dtype]
+    entry = f"{function}_{'_'.join(map(str, described.values()))}_{held.lower()}"
     arguments = ARGUMENTS[problem.kind, problem.way].split()
     names = tuple(a.rstrip("*") for a in arguments)
-    declared = ", ".join(_declared(a) for a in (*arguments, "arrivals*"))
+    declared = ", ".join(_declared(a, held) for a in (*arguments, "arrivals*"))
     fields = ", ".join(f"{name} = {value}" for name, value in described.items())
     text = (
         f"struct Launch_{entry} {{ enum {{ {fields} }}; }};\n"
@@ -170,7 +183,7 @@ def render(problem: Recurrence, cut: Cut) -> Persistent:
     return Persistent(text, entry, names, grid(problem, cut), 32 * cut.warps, shared, groups * LINE)
 
 
-def _declared(argument: str) -> str:
+def _declared(argument: str, held: str) -> str:
     name = argument.rstrip("*")
-    kind = {"lengths": "int", "arrivals": "unsigned"}.get(name, "float")
+    kind = {"lengths": "int", "arrivals": "unsigned"}.get(name, held)
     return f"{'' if argument.endswith('*') else 'const '}{kind} *{name}"
