@@ -1,4 +1,4 @@
-"""What a GPU does here: copies, products by math mode, launches, recurrent layers in one launch.
+"""What a GPU does here: copies, products by math mode, launches, recurrent layers in one launch, convolutions.
 
 Every figure stands beside what it is compared with, from the same run. Not yet run on hardware.
 """
@@ -15,6 +15,10 @@ import numpy as np
 
 import autograd_core as ag
 from autograd_core import nn
+from autograd_core.errors import BackendUnavailableError
+from autograd_core.ops._windows import windows
+from autograd_core.ops.convolution import convolution_input_p, convolution_p, convolution_weight_p
+from autograd_core.primitive import Primitive, bind
 
 from .measure import interleaved, machine, table, write_json
 from .usable import DEVICE, facts, need_device, tried
@@ -126,6 +130,68 @@ def recurrent(quick: bool) -> dict[str, dict[str, float]]:
     return rows
 
 
+CAPTURED = 4  # calls after which a compiled function is captured
+LAYERS = {  # of the suite's rows, 3 x 3 each: batch, channels in and out, extent, padding
+    "cnn_mnist_b64, second": (64, 32, 64, 26, 0),
+    "conv_bn_relu_64x32x32_b32": (32, 64, 64, 32, 1),
+    "cnn_32x32_64_128_b256, first": (256, 3, 64, 32, 1),
+    "cnn_32x32_64_128_b256, second": (256, 64, 64, 32, 1),
+    "cnn_32x32_64_128_b256, fourth": (256, 128, 128, 16, 1),
+}
+KINDS = {"forward": convolution_p, "input": convolution_input_p, "weight": convolution_weight_p}
+
+
+def convolutions(quick: bool) -> dict[str, dict[str, float]]:
+    """Convolutions and their gradients by kernels of our own and by cuDNN, where it is installed: seconds between
+    events on the stream, in a compiled function, and how far from float64, relative to the largest result.
+
+    What ``context.DEFAULT_CONVOLUTIONS`` is to be follows from this.
+    """
+    rows = {}
+    libraries = ["own", "cudnn"] if _has_cudnn() else ["own"]
+    for layer, (batch, into, out, extent, padding) in ({"small": (2, 3, 4, 5, 1)} if quick else LAYERS).items():
+        pairs = ((padding, padding),) * 2
+        found = windows("conv2d", (extent, extent), (3, 3), (1, 1), pairs, (1, 1))
+        x, w, v = drawn(batch, into, extent, extent), drawn(out, into, 3, 3), drawn(batch, out, *found.output)
+        operands = {"forward": (x, w), "input": (v, w), "weight": (x, v)}
+        for kind, primitive in KINDS.items():
+            convolve = partial(_convolved, primitive, {"windows": found, "groups": 1})
+            with ag.cuda.convolutions_by("own"):
+                exact = convolve(*(a.astype("float64") for a in operands[kind]))
+            for mode in ("fp32",) if quick else ("fp32", "tf32"):
+                for library in libraries:
+                    with ag.math_mode(mode), ag.cuda.convolutions_by(library):
+                        seconds, y = _timed_inside(convolve, operands[kind])
+                    rows[f"{layer}, {kind}, {mode}, {library}"] = {
+                        "seconds": seconds,
+                        "flops a second": 2 * v.size * into * 9 / seconds,
+                        "error": (ag.max(abs(y.astype("float64") - exact)) / ag.max(abs(exact))).item(),
+                    }
+    return rows
+
+
+def _has_cudnn() -> bool:
+    try:
+        with ag.cuda.convolutions_by("cudnn"):
+            nn.functional.conv2d(drawn(1, 1, 4, 4), drawn(1, 1, 3, 3))
+    except BackendUnavailableError as error:
+        print(f"convolutions by our own kernels alone: {error}")
+        return False
+    return True
+
+
+def _convolved(primitive: Primitive, params: dict[str, Any], *operands: Any) -> Any:
+    return bind(primitive, operands, params)
+
+
+def _timed_inside(f: Callable[..., Any], operands: tuple[Any, ...]) -> tuple[float, Any]:
+    """Of the function's kernels, without what a launch costs the host; and its result."""
+    compiled = ag.compile(f)
+    for _ in range(CAPTURED):
+        y = compiled(*operands)
+    return sum(row.seconds for row in compiled.report()), y
+
+
 def shown(title: str, rows: dict[str, dict[str, float]]) -> str:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     return table(title, columns, {name: {k: f"{v:.3g}" for k, v in row.items()} for name, row in rows.items()})
@@ -137,4 +203,5 @@ PROBES: dict[str, Callable[[bool], Rows]] = {
     "products": products,
     "launch": launches,
     "recurrent": recurrent,
+    "convolutions": convolutions,
 }

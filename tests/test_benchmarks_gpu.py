@@ -131,11 +131,13 @@ def test_what_the_parts_found(checked: tuple[dict[str, Any], str, int]) -> None:
 
     assert "median" not in found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]
     assert len(found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]["values"]) == 3
-    assert list(found["probes"]["probes"]) == ["copy", "products", "launch", "recurrent"]
+    assert list(found["probes"]["probes"]) == ["copy", "products", "launch", "recurrent", "convolutions"]
     for rows in found["probes"]["probes"].values():
         for figures in rows.values():
             assert figures["seconds"] > 0
             assert all(math.isfinite(number) for number in figures.values())
+    convolutions = list(found["probes"]["probes"]["convolutions"])
+    assert convolutions[:2] == ["small, forward, fp32, own", "small, forward, fp32, cudnn"]
 
     steps = found["kernels"]["steps"]
     assert len(steps) == 5

@@ -50,7 +50,7 @@ def test_every_entry_point_loads_without_a_gpu() -> None:
 
 def test_the_extras_promised_to_users_exist() -> None:
     extras = pyproject()["project"]["optional-dependencies"]
-    assert {"cuda13", "cuda12", "examples", "bench", "test", "docs"} <= set(extras)
+    assert {"cuda13", "cuda12", "cudnn13", "cudnn12", "examples", "bench", "test", "docs"} <= set(extras)
 
 
 def test_the_running_python_is_one_that_pyproject_allows() -> None:
