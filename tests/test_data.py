@@ -137,7 +137,7 @@ def test_random_split_gives_the_remainder_to_the_first_parts():
     assert [len(part) for part in data.random_split(counting(10), [0.7, 0.3])] == [7, 3]
 
 
-@pytest.mark.parametrize("lengths", [[3, 3], [0.5, 0.6], [-0.5, 1.5], [], [-1, 11]])
+@pytest.mark.parametrize("lengths", [[3, 3], [0.5, 0.6], [-0.5, 1.5], [], [-1, 11], 3, ["a"], [True]])
 def test_random_split_refuses_lengths_that_do_not_fit(lengths):
     with pytest.raises(ArgumentError, match="lengths"):
         data.random_split(counting(10), lengths)
@@ -177,6 +177,8 @@ def test_plain_split_rounds_up_and_follows_the_seed():
         (0, None, ArgumentError, "test_size must be an integer >= 1, got 0"),
         (0.2, [0, 1], ShapeError, r"shape \(10,\), got \(2,\)"),
         (0.5, [0] * 9 + [1], DataError, "class 1 has 1 item"),
+        (0.5, [0.0] * 9 + [float("nan")], DataError, "stratify: the label of item 9 is NaN; leave such items out"),
+        (0.5, ["a", None] * 5, DataError, "stratify: labels must be of one type, got NoneType and str"),
         (2, [0, 0, 0, 0, 1, 1, 1, 2, 2, 2], ArgumentError, "8 training and 2 test items cannot each hold all 3"),
     ],
 )

@@ -171,6 +171,21 @@ def test_mixup_mixes_classes_as_it_mixes_images():
     assert np.isfinite(float(loss))
 
 
+@pytest.mark.parametrize("shape", [(0, 1, 4, 4), (2, 1, 0, 4), (2, 0, 4, 4)])
+def test_nothing_becomes_nothing(shape):
+    every = augment.Compose(
+        augment.RandomCrop(1),
+        augment.RandomHorizontalFlip(),
+        augment.RandomErasing(),
+        augment.Cutout(2),
+        augment.RandomAffine(10, 0.1, (0.5, 2.0)),
+        augment.Normalize(0.5, 0.5),
+        augment.MixUp(0.5, 3),
+    )
+    images, shares = every((np.zeros(shape, np.float32), np.zeros(shape[0], int)), RNG(0))
+    assert (images.shape, shares.shape) == (shape, (shape[0], 3))
+
+
 BATCH = (pictures(4), np.arange(4))
 
 
@@ -186,7 +201,35 @@ BATCH = (pictures(4), np.arange(4))
         ),
         (lambda: augment.RandomErasing(ratio=2), ArgumentError, r"ratio must be a pair \(least, most\), got 2"),
         (lambda: augment.Normalize(0.0, 0.0), ArgumentError, "standard deviations above 0"),
-        (lambda: augment.RandomAffine(degrees=270), ArgumentError, r"degrees must lie in \[0, 180\]"),
+        (
+            lambda: augment.RandomAffine(degrees=270),
+            ArgumentError,
+            "RandomAffine: degrees must be a number from 0 to 180, got 270",
+        ),
+        (lambda: augment.RandomAffine((0, 10)), ArgumentError, r"degrees must be a number .*, got \(0, 10\)"),
+        (lambda: augment.RandomAffine(translate=float("nan")), ArgumentError, "translate must be a number from 0 to 1"),
+        (lambda: augment.RandomCrop(1, "a"), ArgumentError, "RandomCrop: fill must be a number, got 'a'"),
+        (lambda: augment.RandomErasing(value=None), ArgumentError, "RandomErasing: value must be a number, got None"),
+        (lambda: augment.Cutout(2, "a"), ArgumentError, "Cutout: value must be a number, got 'a'"),
+        (
+            lambda: augment.Normalize("a", 1),
+            ArgumentError,
+            "Normalize takes one mean and standard deviation, .* 'a' and 1",
+        ),
+        (lambda: augment.Normalize([[0], [1, 2]], 1), ArgumentError, "Normalize takes one mean and standard deviation"),
+        (lambda: augment.Normalize([], 1), ArgumentError, "Normalize needs finite means"),
+        (lambda: augment.MixUp("a", 3), ArgumentError, "MixUp: alpha must be a number, got 'a'"),
+        (
+            lambda: augment.RandomCrop(1)(BATCH[0], RNG(0)),
+            DataError,
+            "takes a batch, a tuple such as .*, got a ndarray",
+        ),
+        (lambda: augment.RandomCrop(1)((), RNG(0)), DataError, "takes a batch, a tuple such as .*, got an empty one"),
+        (
+            lambda: augment.Compose(lambda batch, rng: None, augment.RandomCrop(1))(BATCH, RNG(0)),
+            DataError,
+            r"RandomCrop takes a batch, a tuple such as \(images, labels\), got a NoneType",
+        ),
         (lambda: augment.MixUp(0, 3), ArgumentError, "alpha must be a number above 0"),
         (lambda: augment.Compose([augment.Cutout(2)]), ArgumentError, r"write Compose\(a, b, c\)"),
         (

@@ -194,6 +194,8 @@ def test_state_is_plain_ints_and_also_loads_from_arrays():
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change, message):
+    with pytest.raises(StateDictError, match="a DataLoader's state is a dict, got a NoneType"):
+        DataLoader(counting(6), 2).load_state_dict(None)
     loader = DataLoader(counting(6), 2, shuffle=True, seed=4)
     next(iter(loader))
     before = loader.state_dict()

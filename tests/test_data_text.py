@@ -47,6 +47,28 @@ def test_each_stream_reads_its_part_of_the_sequence_once_and_in_order(count, len
     assert np.array_equal(targets.ravel(), numbers[1 : used + 1])
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: Characters(b"ab"),
+            ag.DTypeError,
+            r"Characters: takes text, a str, got a bytes; write text.decode\(\)",
+        ),
+        (lambda: Characters(3), ag.DTypeError, "Characters: takes text, a str, got a int"),
+        (lambda: Characters("ab").encode(None), ag.DTypeError, "encode: takes text, a str, got a NoneType"),
+        (lambda: Characters("ab").decode([0.5]), ag.DTypeError, "decode: takes whole numbers, .* got float64"),
+        (lambda: Characters("ab").decode("ab"), ag.DTypeError, "decode: takes whole numbers, .* got <U2"),
+        (lambda: streams([[1], [1, 2]], 1, 1), ag.ShapeError, "streams: numbers is not one array"),
+        (lambda: windows([[1], [1, 2]], 1), ag.ShapeError, "windows: numbers is not one array, its rows differ"),
+        (lambda: python_sources("heapq"), ag.ArgumentError, r"got the text 'heapq'; write \['heapq'\]"),
+    ],
+)
+def test_what_is_no_text_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
 def test_a_sequence_too_short_for_its_streams_is_refused():
     with pytest.raises(ag.ArgumentError, match="2 streams with pieces of 3 need 7 entries, got 6"):
         streams(np.arange(6), 2, 3)

@@ -221,6 +221,47 @@ BAD = {
         errors.DataError,
         "Tree.nested: 'd' is not in the vocabulary: 'a', 'b', 'c'",
     ),
+    "a token below zero": (
+        lambda: Tree.nested(("a", "b"), {"a": 0, "b": -5}),
+        errors.ArgumentError,
+        "Tree.nested: the token of 'b' must be an integer >= 0, got -5",
+    ),
+    "a token that is no integer": (
+        lambda: Tree.nested("a", {"a": "b"}),
+        errors.ArgumentError,
+        "Tree.nested: the token of 'a' must be an integer >= 0, got 'b'",
+    ),
+    "a vocabulary that is a list": (
+        lambda: Tree.nested("a", ["a", "b"]),
+        errors.DTypeError,
+        "Tree.nested: vocabulary must be a dict of words and tokens, got a list; of a list, write {word: token for "
+        "token, word in enumerate(words)}",
+    ),
+    "a data set of one tree": (
+        lambda: TreeDataset(Tree.nested("a", WORDS)),
+        errors.DTypeError,
+        "TreeDataset: takes a list of trees, got a Tree; write list(trees)",
+    ),
+    "a forest of nothing": (
+        lambda: arrange(None),
+        errors.DTypeError,
+        "arrange: takes a list of trees, got a NoneType; write list(trees)",
+    ),
+    "truth values of no label": (
+        lambda: truth_values([3, -1]),
+        errors.DataError,
+        "truth_values: label -1 at 1 is no truth table of 3 variables; take the labels that are not -1",
+    ),
+    "truth values of more variables": (
+        lambda: truth_values([300], 3),
+        errors.DataError,
+        "truth_values: label 300 at 0 is no truth table of 3 variables; take the labels that are not -1",
+    ),
+    "truth values of fractions": (
+        lambda: truth_values(np.array([0.5])),
+        errors.DTypeError,
+        "truth_values: labels must be whole numbers of shape (N,), got float64 of shape (1,)",
+    ),
     "a list in itself": (
         lambda: Tree.nested(endless(), WORDS),
         errors.DataError,

@@ -133,6 +133,16 @@ def test_penalty_in_a_compiled_step_has_the_eager_gradients():
 def test_arguments_that_do_not_fit_are_refused():
     with pytest.raises(ag.ArgumentError, match=r"sizes must name input and code, as in \(784, 100, 30\), got \(5,\)"):
         Autoencoder((5,))
+    with pytest.raises(ag.ArgumentError, match="sizes must name input and code, .* got None"):
+        Autoencoder(None)
+    with pytest.raises(
+        ag.ArgumentError, match=r"activation must be what makes a module, such as nn.ReLU, got ReLU\(\)"
+    ):
+        Autoencoder((5, 4, 3), activation=nn.ReLU())
+    with pytest.raises(ag.ArgumentError, match="output must be what makes a module, such as nn.ReLU, got 'sigmoid'"):
+        Autoencoder((5, 3), output="sigmoid")
+    with pytest.raises(ag.ArgumentError, match="jacobian_penalty: function must be one, such as model.encode, got 3"):
+        jacobian_penalty(3, ag.ones((3, 4)))
     with pytest.raises(ag.ArgumentError, match=r"sizes\[1\] must be an int of at least 1, got 0"):
         Autoencoder((5, 0))
     with pytest.raises(ag.ShapeError, match=r"must map \(3, 4\) to \(N, K\) with the same N, it gave \(3,\)"):

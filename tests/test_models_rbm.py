@@ -219,7 +219,11 @@ def test_arguments_that_do_not_fit_are_refused():
         machine().gibbs(ag.ones((2, 4)), 0)
     with pytest.raises(ag.ArgumentError, match="is for visible='bernoulli'"):
         machine(visible="gaussian").pseudo_log_likelihood(ag.ones((2, 4)))
-    with pytest.raises(ag.ArgumentError, match="depth must be from 0 to 2, got 3"):
+    with pytest.raises(ag.ArgumentError, match="depth must be an int from 0 to 2, got 3"):
         DeepBeliefNet((4, 3, 2)).features(ag.ones((1, 4)), 3)
+    with pytest.raises(ag.ArgumentError, match="depth must be an int from 0 to 2, got 0.5"):
+        DeepBeliefNet((4, 3, 2)).features(ag.ones((1, 4)), 0.5)
+    with pytest.raises(ag.ArgumentError, match=r"chains must be a variable, .* got a Tensor; write nn.Buffer\(x\)"):
+        machine().divergence(ag.ones((2, 4)), chains=ag.ones((2, 4)))
     with pytest.raises(ag.ArgumentError, match="sizes must name data and layers"):
         DeepBeliefNet((4,))

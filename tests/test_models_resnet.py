@@ -80,7 +80,8 @@ def test_a_block_computes_what_pytorchs_layers_compute(stride: int, channels: in
     ("arguments", "said"),
     [
         ({"width": 0}, "width must be an int of at least 1, got 0"),
-        ({"blocks": ()}, r"blocks says how many blocks each stage has, such as \(2, 2, 2, 2\); got none"),
+        ({"blocks": ()}, r"blocks says how many blocks each stage has, such as \(2, 2, 2, 2\), got \(\)"),
+        ({"blocks": 2}, r"blocks says how many blocks each stage has, .*, got 2"),
         ({"blocks": (2, 0)}, r"blocks\[1\] must be an int of at least 1, got 0"),
         ({"num_classes": "ten"}, "num_classes must be an int"),
     ],

@@ -187,5 +187,11 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ag.ShapeError, match="9 steps, but context=8 positions were learnt"):
         GPT(11, 8, 6, 2, 2)(some_symbols(1, 9))
     model = RecurrentLanguageModel(11, 4, 6, cell="gru")
+    with pytest.raises(ag.ArgumentError, match="state must be a tuple of 1, .* got a Tensor"):
+        model(some_symbols(1, 2), model.initial_state(1)[0])
+    with pytest.raises(ag.ArgumentError, match="temperature must be a finite number of at least 0, got 'hot'"):
+        model.generate(some_symbols(1, 2), 5, temperature="hot")
+    with pytest.raises(ag.ArgumentError, match=r"cell must be 'rnn', 'lstm' or 'gru', got \['gru'\]"):
+        RecurrentLanguageModel(11, 4, 6, cell=["gru"])
     with pytest.raises(ag.ArgumentError, match="state must be a tuple of 1, .* got 2 parts"):
         model(some_symbols(1, 2), RecurrentLanguageModel(11, 4, 6).initial_state(1))

@@ -87,6 +87,8 @@ def test_a_sample_is_a_probability_for_each_bit():
 def test_arguments_that_do_not_fit_are_refused():
     with pytest.raises(ag.ArgumentError, match="sizes must name data and hidden layers"):
         VariationalAutoencoder((6,), latent=2)
+    with pytest.raises(ag.ArgumentError, match="sizes must name data and hidden layers, .* got None"):
+        VariationalAutoencoder(None, latent=2)
     with pytest.raises(ag.ArgumentError, match="latent must be an int of at least 1, got 0"):
         VariationalAutoencoder((6, 4), latent=0)
     with pytest.raises(ag.ArgumentError, match="samples must be an int of at least 1, got 0"):

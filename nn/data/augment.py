@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
 
-from .checks import integer
+from .checks import integer, number
 from .loader import Transform
 
 Batch = tuple[Any, ...]
@@ -54,7 +54,7 @@ class RandomCrop:
     """
 
     def __init__(self, padding: int, fill: float = 0.0) -> None:
-        self.padding, self.fill = integer("RandomCrop: padding", padding, 0), fill
+        self.padding, self.fill = integer("RandomCrop: padding", padding, 0), number("RandomCrop: fill", fill)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         images = _images("RandomCrop", batch)
@@ -91,7 +91,7 @@ class RandomErasing:
         ratio: tuple[float, float] = (0.3, 3.3),
         value: float = 0.0,
     ) -> None:
-        self.p, self.value = _probability("RandomErasing", p), value
+        self.p, self.value = _probability("RandomErasing", p), number("RandomErasing: value", value)
         self.scale = _range("RandomErasing: scale", scale, 0.0, 1.0)
         self.ratio = _range("RandomErasing: ratio", ratio, 1e-3, 1e3)
 
@@ -116,7 +116,7 @@ class Cutout:
     """
 
     def __init__(self, size: int, value: float = 0.0) -> None:
-        self.size, self.value = integer("Cutout: size", size, 1), value
+        self.size, self.value = integer("Cutout: size", size, 1), number("Cutout: value", value)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         images = _images("Cutout", batch)
@@ -135,8 +135,17 @@ class Normalize:
     """
 
     def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:
-        self.mean, self.std = (np.asarray(x, np.float64).reshape(-1, 1, 1) for x in (mean, std))
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all()):
+        try:
+            self.mean, self.std = (np.asarray(x, np.float64).reshape(-1, 1, 1) for x in (mean, std))
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"Normalize takes one mean and standard deviation, or one a channel, got {mean!r} and {std!r}"
+            ) from None
+        if (
+            not self.mean.size
+            or not self.std.size
+            or not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and (self.std > 0).all())
+        ):
             raise ArgumentError(
                 f"Normalize needs finite means and standard deviations above 0, got {mean!r} and {std!r}"
             )
@@ -164,11 +173,9 @@ class RandomAffine:
     def __init__(
         self, degrees: float = 0.0, translate: float = 0.0, scale: tuple[float, float] = (1.0, 1.0), fill: float = 0.0
     ) -> None:
-        if not 0 <= degrees <= 180 or not 0 <= translate <= 1:
-            raise ArgumentError(
-                f"RandomAffine: degrees must lie in [0, 180] and translate in [0, 1], got {degrees!r} and {translate!r}"
-            )
-        self.degrees, self.translate, self.fill = degrees, translate, fill
+        self.degrees = number("RandomAffine: degrees", degrees, 0, 180)
+        self.translate = number("RandomAffine: translate", translate, 0, 1)
+        self.fill = number("RandomAffine: fill", fill)
         self.scale = _range("RandomAffine: scale", scale, 1e-2, 1e2)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
@@ -199,9 +206,9 @@ class MixUp:
     """
 
     def __init__(self, alpha: float, num_classes: int) -> None:
-        if not 0 < alpha < float("inf"):
+        self.alpha, self.num_classes = number("MixUp: alpha", alpha), integer("MixUp: num_classes", num_classes, 2)
+        if not 0 < self.alpha < float("inf"):
             raise ArgumentError(f"MixUp: alpha must be a number above 0, got {alpha!r}")
-        self.alpha, self.num_classes = float(alpha), integer("MixUp: num_classes", num_classes, 2)
 
     def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
         images = _images("MixUp", batch)
@@ -222,6 +229,9 @@ class MixUp:
 
 
 def _images(owner: str, batch: Batch) -> np.ndarray:
+    if not isinstance(batch, tuple | list) or not len(batch):
+        given = "an empty one" if isinstance(batch, tuple | list) else f"a {type(batch).__name__}"
+        raise DataError(f"{owner} takes a batch, a tuple such as (images, labels), got {given}")
     images = np.asarray(batch[0])
     if images.ndim != 4:
         raise ShapeError(f"{owner} takes a batch whose first field is images (B, C, H, W), got shape {images.shape}")
@@ -242,11 +252,11 @@ def _sampled(images: np.ndarray, y: np.ndarray, x: np.ndarray, fill: float) -> n
     """Images at real coordinates (B, H, W), each between four pixels; those outside have the value ``fill``."""
     count, channels, rows, columns = images.shape
     padded = np.pad(images, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=fill)
-    flat = padded.reshape(count, channels, -1)
+    flat = padded.reshape(count, channels, (rows + 2) * (columns + 2))
     y, x = np.clip(y, -1, rows) + 1, np.clip(x, -1, columns) + 1  # beyond the frame all is fill
     top, left = np.minimum(y.astype(np.intp), rows), np.minimum(x.astype(np.intp), columns)
     down, right = ((v - v0).astype(images.dtype)[:, None] for v, v0 in ((y, top), (x, left)))
-    corner = (top * (columns + 2) + left).reshape(count, 1, -1)
+    corner = (top * (columns + 2) + left).reshape(count, 1, rows * columns)
 
     def at(step: int) -> np.ndarray:
         return np.take_along_axis(flat, corner + step, axis=2).reshape(images.shape)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from numbers import Real
 from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
-from autograd_core.errors import ArgumentError, DataError, DTypeError
+from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
 
 INT64_MAX = 2**63 - 1
 
@@ -26,6 +28,22 @@ def integer(name: str, value: object, minimum: int, maximum: int = INT64_MAX) ->
         bound = f">= {minimum}" if maximum == INT64_MAX else f"from {minimum} to {maximum}"
         raise ArgumentError(f"{name} must be an integer {bound}, got {value!r}")
     return number
+
+
+def number(name: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
+    """``value`` as a float from ``least`` to ``most``, or an ArgumentError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not least <= value <= most:
+        bounds = "" if least == -math.inf else f" from {least:g} to {most:g}"
+        raise ArgumentError(f"{name} must be a number{bounds}, got {value!r:.80}")
+    return float(value)
+
+
+def as_array(name: str, given: Any) -> np.ndarray:
+    """``given`` as one array, or a ShapeError that names it."""
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise ShapeError(f"{name} is not one array, its rows differ in length") from None
 
 
 def positions(index: Any, length: int) -> np.ndarray:

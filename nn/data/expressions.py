@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from autograd_core.errors import ArgumentError
+from autograd_core.errors import ArgumentError, DataError, DTypeError
 
-from .checks import integer
+from .checks import as_array, integer
 from .seeding import EXPRESSIONS, bit_generator
 from .trees import Tree
 
@@ -139,6 +139,18 @@ def truth_values(labels: np.ndarray, variables: int = 3) -> np.ndarray:
     >>> truth_values(np.array([136]))  # p and q, of p, q, r
     array([[0., 0., 0., 1., 0., 0., 0., 1.]], dtype=float32)
     """
+    labels = as_array("truth_values: labels", labels)
+    integer("variables", variables, 1, len(VARIABLES))
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+        raise DTypeError(
+            f"truth_values: labels must be whole numbers of shape (N,), got {labels.dtype} of shape {labels.shape}"
+        )
+    wrong = (labels < 0) | (labels >= 2**2**variables)
+    if wrong.any():
+        raise DataError(
+            f"truth_values: label {labels[wrong][0]} at {int(wrong.argmax())} is no truth table of {variables} "
+            "variables; take the labels that are not -1"
+        )
     return (labels[:, None] >> np.arange(2**variables) & 1).astype(np.float32)
 
 

@@ -101,6 +101,8 @@ def arrange(trees: Sequence[Tree]) -> Forest:
 def _checked(asker: str, trees: Sequence[Tree]) -> list[Tree]:
     if isinstance(trees, Tree):
         raise DTypeError(f"{asker}: takes a list of trees, got one Tree; write [tree]")
+    if not hasattr(trees, "__len__"):
+        raise DTypeError(f"{asker}: takes a list of trees, got a {type(trees).__name__}; write list(trees)")
     for place, tree in enumerate(trees):
         if not isinstance(tree, Tree):
             raise DTypeError(f"{asker}: item {place} is a {type(tree).__name__}; make it a Tree: Tree.nested")

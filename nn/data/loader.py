@@ -200,6 +200,8 @@ class DataLoader:
         length, ``batch_size``, ``shuffle`` or ``drop_last`` differ: the same position would mean other items.
         """
         here = self.state_dict()
+        if not isinstance(state, Mapping):
+            raise StateDictError(f"a DataLoader's state is a dict, got a {type(state).__name__}")
         if wrong := sorted(str(key) for key in here.keys() ^ state.keys()):
             raise StateDictError(f"a DataLoader's state has the keys {sorted(here)}; missing or unexpected: {wrong}")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,6 +59,13 @@ def train_test_split(
         labels = np.asarray(stratify)
         if labels.shape != (total,):
             raise ShapeError(f"stratify needs one label an item, shape ({total},), got {labels.shape}")
+        if labels.dtype.kind == "f" and np.isnan(labels).any():
+            raise DataError(
+                f"stratify: the label of item {int(np.isnan(labels).argmax())} is NaN; leave such items out"
+            )
+        if labels.dtype.kind == "O" and len({type(label) for label in labels.tolist()}) > 1:
+            kinds = sorted({type(label).__name__ for label in labels.tolist()})
+            raise DataError(f"stratify: labels must be of one type, got {' and '.join(kinds)}")
         held_out[_stratified(labels[order], order, count)] = True
     chosen = held_out[order]
     return Subset(dataset, order[~chosen]), Subset(dataset, order[chosen])
@@ -98,13 +106,16 @@ def _test_count(test_size: int | float, total: int) -> int:
 
 
 def _sizes(lengths: Sequence[float], total: int) -> list[int]:
+    if isinstance(lengths, str) or not hasattr(lengths, "__len__"):
+        raise ArgumentError(f"lengths must be a list of integers or fractions, such as [0.8, 0.2], got {lengths!r}")
     asked = list(lengths)
     if asked and all(isinstance(length, int | np.integer) for length in asked):
         sizes = [integer("lengths", length, 0) for length in asked]
         if sum(sizes) != total:
             raise ArgumentError(f"lengths {asked} sum to {sum(sizes)}, but the dataset has {total} items")
         return sizes
-    if not asked or min(asked) < 0 or not math.isclose(sum(asked), 1, abs_tol=1e-6):
+    real = all(isinstance(length, Real) and not isinstance(length, bool) for length in asked)
+    if not asked or not real or min(asked) < 0 or not math.isclose(sum(asked), 1, abs_tol=1e-6):
         raise ArgumentError(f"lengths must be integers that sum to {total} or fractions that sum to 1, got {asked}")
     sizes = [math.floor(total * fraction + 1e-9) for fraction in asked]
     for part in range(total - sum(sizes)):

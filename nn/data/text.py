@@ -6,14 +6,15 @@ import sysconfig
 import tokenize
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from autograd_core.errors import ArgumentError, DataError, ShapeError
+from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
 
-from .checks import integer
+from .checks import as_array, integer
 from .dataset import ArrayDataset
 
 # Modules of one file each, in every Python from 3.11 on, sorted.
@@ -40,7 +41,7 @@ class Characters:
     """
 
     def __init__(self, text: str) -> None:
-        if not text:
+        if not _is_text("Characters", text):
             raise ArgumentError("Characters: the text is empty, there is nothing to number")
         self.symbols = "".join(sorted(set(text)))
         self._points = _points(self.symbols)
@@ -49,6 +50,7 @@ class Characters:
         return len(self.symbols)
 
     def encode(self, text: str) -> np.ndarray:
+        _is_text("encode", text)
         points = _points(text)
         places = np.searchsorted(self._points, points)
         known = self._points[np.minimum(places, len(self) - 1)] == points
@@ -58,7 +60,9 @@ class Characters:
         return places
 
     def decode(self, numbers: ArrayLike) -> str:
-        array = np.asarray(numbers)
+        array = as_array("decode: numbers", numbers)
+        if array.size and array.dtype.kind not in "iu":
+            raise DTypeError(f"decode: takes whole numbers, as encode gives them, got {array.dtype}")
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < len(self):
             raise DataError(f"decode: numbers must be from 0 to {len(self) - 1}, got {array.min()} to {array.max()}")
         return "".join(self.symbols[i] for i in array.ravel().tolist())
@@ -106,7 +110,7 @@ def windows(numbers: ArrayLike, length: int, step: int | None = None) -> ArrayDa
     >>> inputs.tolist(), targets.tolist()
     ([[1, 2, 3], [3, 4, 5]], [[2, 3, 4], [4, 5, 6]])
     """
-    array = np.asarray(numbers)
+    array = as_array("windows: numbers", numbers)
     length = integer("length", length, 1)
     step = length if step is None else integer("step", step, 1)
     if array.ndim == 0 or len(array) <= length:
@@ -127,6 +131,10 @@ def python_sources(names: Iterable[str] = PYTHON_MODULES) -> str:
     >>> python_sources(["this"])[:14]
     's = \"\"\"Gur Mra'
     """
+    if isinstance(names, str):
+        raise ArgumentError(
+            f"python_sources: names must be a list of modules, got the text {names!r}; write [{names!r}]"
+        )
     folder = Path(sysconfig.get_paths()["stdlib"])
     texts = []
     for name in names:
@@ -139,12 +147,20 @@ def python_sources(names: Iterable[str] = PYTHON_MODULES) -> str:
     return "".join(texts).encode("ascii", "replace").decode("ascii")
 
 
+def _is_text(op: str, given: Any) -> bool:
+    """Whether it is not empty; a DTypeError for what is no text."""
+    if not isinstance(given, str):
+        hint = "; write text.decode()" if isinstance(given, bytes) else ""
+        raise DTypeError(f"{op}: takes text, a str, got a {type(given).__name__}{hint}")
+    return bool(given)
+
+
 def _points(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def _sequence(op: str, numbers: ArrayLike) -> np.ndarray:
-    array = np.asarray(numbers)
+    array = as_array(f"{op}: numbers", numbers)
     if array.ndim != 1:
         raise ShapeError(f"{op}: needs one sequence, shape (N,), got shape {array.shape}")
     return array

@@ -67,6 +67,11 @@ class Tree:
         >>> Tree.nested(("max", 2, ("min", 3, 9)), {"max": 10, "min": 11, 2: 2, 3: 3, 9: 9}).tokens
         array([-1, -1, 10,  2, -1, -1, 11,  3,  9])
         """
+        if not isinstance(vocabulary, Mapping):
+            raise DTypeError(
+                f"Tree.nested: vocabulary must be a dict of words and tokens, got a {type(vocabulary).__name__}; of a "
+                "list, write {word: token for token, word in enumerate(words)}"
+            )
         children, tokens, labels, depths = _unfold(expression, vocabulary, label)
         tree = cls.__new__(cls)  # sound by construction: only what is given in arrays has to be checked
         tree.children, tree.tokens, tree.labels = np.array(children), np.array(tokens), np.array(labels)
@@ -91,6 +96,8 @@ class TreeDataset:
     """
 
     def __init__(self, trees: Sequence[Tree]):
+        if isinstance(trees, Tree) or not hasattr(trees, "__len__"):
+            raise DTypeError(f"TreeDataset: takes a list of trees, got a {type(trees).__name__}; write list(trees)")
         self.trees = np.empty(len(trees), dtype=object)
         for place, tree in enumerate(trees):
             if not isinstance(tree, Tree):
@@ -149,7 +156,7 @@ def _unfold(expression: Any, vocabulary: Mapping[Any, int], label: Label | None)
 
 def _token(word: Any, vocabulary: Mapping[Any, int]) -> int:
     if isinstance(word, Hashable) and word in vocabulary:
-        return vocabulary[word]
+        return integer(f"Tree.nested: the token of {word!r}", vocabulary[word], 0)
     known = ", ".join(repr(each) for each in list(vocabulary)[:20])
     more = f", ... ({len(vocabulary)} words)" if len(vocabulary) > 20 else ""
     raise DataError(f"Tree.nested: {word!r} is not in the vocabulary: {known}{more}")

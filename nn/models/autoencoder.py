@@ -21,6 +21,7 @@ from ..activation import Sigmoid
 from ..container import ModuleList, ParameterList
 from ..linear import Linear, check_positive
 from ..module import Module
+from .sizes import layer_sizes, made
 
 
 class Autoencoder(Module):
@@ -59,20 +60,18 @@ class Autoencoder(Module):
         device: Any = None,
         dtype: Any = None,
     ):
-        self.sizes = tuple(sizes)
-        if len(self.sizes) < 2:
-            raise ArgumentError(f"Autoencoder: sizes must name input and code, as in (784, 100, 30), got {sizes!r}")
-        for i, size in enumerate(self.sizes):
-            check_positive("Autoencoder", **{f"sizes[{i}]": size})
+        self.sizes = layer_sizes("Autoencoder", sizes, "input and code, as in (784, 100, 30)")
         check_probability("Autoencoder", corruption)
         self.corruption, self.tied = corruption, tied
         pairs = list(pairwise(self.sizes))
         self.encoder = ModuleList([Linear(a, b, device=device, dtype=dtype) for a, b in pairs])
         back: list[Any] = [Linear(b, a, device=device, dtype=dtype) for a, b in reversed(pairs)]
         self.decoder: Any = ParameterList([layer.bias for layer in back]) if tied else ModuleList(back)
-        self.activation = activation()
-        self.code_activation = code_activation() if code_activation else None
-        self.output = output() if output else None
+        self.activation = made("Autoencoder", "activation", activation)
+        self.code_activation = (
+            None if code_activation is None else made("Autoencoder", "code_activation", code_activation)
+        )
+        self.output = None if output is None else made("Autoencoder", "output", output)
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training and self.corruption:
@@ -121,6 +120,8 @@ def jacobian_penalty(function: Callable[[Tensor], Tensor], input: Tensor, *, pro
     >>> float(jacobian_penalty(lambda x: x * x, ag.tensor([[1.0, 2.0]])))
     20.0
     """
+    if not callable(function):
+        raise ArgumentError(f"jacobian_penalty: function must be one, such as model.encode, got {function!r:.80}")
     if projections is not None:
         check_positive("jacobian_penalty", projections=projections)
     output, pullback = vjp(function, input)

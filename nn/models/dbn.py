@@ -15,6 +15,7 @@ from ..linear import Linear
 from ..module import Module
 from ..parameter import Parameter
 from .rbm import RBM
+from .sizes import layer_sizes
 
 
 class DeepBeliefNet(Module):
@@ -39,9 +40,7 @@ class DeepBeliefNet(Module):
     """
 
     def __init__(self, sizes: Sequence[int], *, visible: str = "bernoulli", device: Any = None, dtype: Any = None):
-        self.sizes = tuple(sizes)
-        if len(self.sizes) < 2:
-            raise ArgumentError(f"DeepBeliefNet: sizes must name data and layers, as in (784, 500, 200), got {sizes!r}")
+        self.sizes = layer_sizes("DeepBeliefNet", sizes, "data and layers, as in (784, 500, 200)")
         kinds = [visible, *["bernoulli"] * (len(self.sizes) - 2)]
         shapes = zip(self.sizes[:-1], self.sizes[1:], kinds, strict=True)
         self.machines: Any = ModuleList([RBM(a, b, visible=kind, device=device, dtype=dtype) for a, b, kind in shapes])
@@ -52,8 +51,8 @@ class DeepBeliefNet(Module):
     def features(self, x: Tensor, depth: int | None = None) -> Tensor:
         """p(h = 1 | below) of machine ``depth - 1``, from x upwards by means; depth 0 is x itself, None the top."""
         depth = len(self.machines) if depth is None else depth
-        if not 0 <= depth <= len(self.machines):
-            raise ArgumentError(f"DeepBeliefNet: depth must be from 0 to {len(self.machines)}, got {depth}")
+        if isinstance(depth, bool) or not isinstance(depth, int) or not 0 <= depth <= len(self.machines):
+            raise ArgumentError(f"DeepBeliefNet: depth must be an int from 0 to {len(self.machines)}, got {depth!r}")
         for machine in list(self.machines)[:depth]:
             x = machine(x)
         return x

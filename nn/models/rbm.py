@@ -122,6 +122,11 @@ class RBM(Module):
         Sources: Hinton, Training products of experts by minimizing contrastive divergence, 2002; Tieleman, Training
         restricted Boltzmann machines using approximations to the likelihood gradient, 2008.
         """
+        if chains is not None and not isinstance(chains, Variable):
+            raise ArgumentError(
+                f"RBM.divergence: chains must be a variable, which keeps them for the next call, got a "
+                f"{type(chains).__name__}; write nn.Buffer(x)"
+            )
         dreamt = self.gibbs(v if chains is None else chains.detach(), steps)
         if chains is not None:
             chains.assign_(dreamt)

@@ -81,8 +81,10 @@ class ResNet(Module):
         dtype: Any = None,
     ):
         check_positive("ResNet", in_channels=in_channels, num_classes=num_classes, width=width)
-        if not blocks:
-            raise ArgumentError("ResNet: blocks says how many blocks each stage has, such as (2, 2, 2, 2); got none")
+        if not isinstance(blocks, tuple | list) or not blocks:
+            raise ArgumentError(
+                f"ResNet: blocks says how many blocks each stage has, such as (2, 2, 2, 2), got {blocks!r}"
+            )
         check_positive("ResNet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
         made: dict[str, Any] = {"device": device, "dtype": dtype}
         self.conv1 = Conv2d(in_channels, width, 3, padding=1, bias=False, **made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 from autograd_core import random
@@ -19,7 +20,7 @@ CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 def recurrent_layer(model: str, cell: str, *sizes: int, **options: Any) -> RNN | LSTM | GRU:
     """The recurrent layer that ``cell`` names: "rnn", "lstm" or "gru"."""
-    if cell not in CELLS:
+    if not isinstance(cell, str) or cell not in CELLS:
         raise ArgumentError(f"{model}: cell must be 'rnn', 'lstm' or 'gru', got {cell!r}")
     return CELLS[cell](*sizes, batch_first=True, **options)
 
@@ -48,7 +49,7 @@ def check_generation(length: Any, temperature: Any) -> None:
     """The arguments of a ``generate`` method."""
     if isinstance(length, bool) or not isinstance(length, int) or length < 0:
         raise ArgumentError(f"generate: length must be an int of at least 0, got {length!r}")
-    if not 0 <= temperature < math.inf:
+    if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
         raise ArgumentError(f"generate: temperature must be a finite number of at least 0, got {temperature!r}")
 
 

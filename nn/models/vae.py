@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 from autograd_core import random
-from autograd_core.errors import ArgumentError
 from autograd_core.ops.activation import relu, sigmoid, softplus
 from autograd_core.ops.arithmetic import square
 from autograd_core.ops.exponential import exp
@@ -19,6 +18,7 @@ from autograd_core.tensor import Tensor
 from ..container import ModuleList
 from ..linear import Linear, check_positive
 from ..module import Module
+from .sizes import layer_sizes
 
 
 class VariationalAutoencoder(Module):
@@ -40,12 +40,9 @@ class VariationalAutoencoder(Module):
     """
 
     def __init__(self, sizes: Sequence[int], *, latent: int, device: Any = None, dtype: Any = None):
-        self.sizes, self.latent = tuple(sizes), latent
         check_positive("VariationalAutoencoder", latent=latent)
-        if len(self.sizes) < 2:
-            raise ArgumentError(
-                f"VariationalAutoencoder: sizes must name data and hidden layers, as in (784, 400), got {sizes!r}"
-            )
+        self.sizes = layer_sizes("VariationalAutoencoder", sizes, "data and hidden layers, as in (784, 400)")
+        self.latent = latent
         up, down = (*self.sizes, 2 * latent), (latent, *reversed(self.sizes))
         self.encoder = _stack(up, device, dtype)
         self.decoder = _stack(down, device, dtype)
