@@ -38,6 +38,7 @@ NEVER = (
 )
 NOT_IN_HALF = ("WINOGRAD", "WINOGRAD_TILE_4x4")  # whose transforms would be rounded to it
 NOT_EXACT = ("TENSOR_CORE",)  # of float32: they multiply in TF32
+WORKSPACE = 64 << 20  # bytes that an engine may use beside a copy of every array, in another order for instance
 LOADED_FIRST = ("cudart", "nvrtc", "cublasLt", "cudnn")  # what the front end and cuDNN look for by name
 FIRST, SECOND, RESULT, BIAS = range(1, 5)  # what the arrays of a problem are called
 
@@ -68,6 +69,12 @@ class Problem(NamedTuple):
             "input": (self.output, self.weight, self.image),
             "weight": (self.image, self.output, self.weight),
         }[self.kind]
+
+    @property
+    def nbytes(self) -> int:
+        """Of both operands and the result."""
+        size = {"float64": 8, "float32": 4}.get(self.dtype, 2)
+        return size * sum(map(prod, self.shapes))
 
     @property
     def products(self) -> int:
@@ -177,6 +184,7 @@ class ConvolutionPlan:
         graph.build_operation_graph()
         graph.create_execution_plans([front_end.heur_mode.A, front_end.heur_mode.FALLBACK])
         graph.deselect_numeric_notes([getattr(front_end.numerical_note, name) for name in _refused(problem)])
+        graph.deselect_workspace_greater_than(problem.nbytes + WORKSPACE)
         graph.check_support()
         graph.build_plans()
         self._graph = graph

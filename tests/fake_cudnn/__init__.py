@@ -238,6 +238,10 @@ class Graph(Checked):
         require(self._stage == "planned", f"deselected when {self._stage}")
         self._engines = [e for e in self._engines if not e.notes & {note.name for note in notes}]
 
+    def deselect_workspace_greater_than(self, most: int) -> None:
+        require(self._stage == "planned", f"deselected when {self._stage}")
+        self._engines = [e for e in self._engines if e.workspace <= most]
+
     def check_support(self) -> None:
         self._front_end.asked += 1
         refused = self._front_end.refuses

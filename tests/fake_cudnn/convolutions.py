@@ -85,6 +85,8 @@ def _as_they_are(a: np.ndarray) -> np.ndarray:
 
 # In the order of preference: those that must not be chosen come first, and give no numbers.
 ENGINES = (
+    Engine("roomy", frozenset({"TENSOR_CORE"}), None, 1 << 40),
+    Engine("roomier", frozenset(), None, 1 << 40),
     Engine("transform", frozenset({"FFT"})),
     Engine("atomic sums", frozenset({"TENSOR_CORE", "NONDETERMINISTIC"})),
     Engine("halved", frozenset({"TENSOR_CORE", "DOWN_CONVERT_INPUTS"})),
