@@ -9,6 +9,7 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
+from .half_precision import visible
 from .optimizer import Group, Optimizer, downhill
 
 
@@ -71,5 +72,5 @@ class Adagrad(Optimizer):
         d = downhill(param, grad, group)
         rate = group["lr"] / (1.0 + state["step"].astype(ag.float64) * group["lr_decay"])
         total = state["sum"] + d * d
-        new_param = param - rate.astype(param.dtype) * d / (ag.sqrt(total) + group["eps"])
+        new_param = param - rate.astype(param.dtype) * d / (ag.sqrt(total) + visible(group["eps"], param.dtype))
         return new_param, {"step": state["step"] + 1, "sum": total}

@@ -9,6 +9,7 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
+from .half_precision import visible
 from .optimizer import Group, Optimizer, downhill, running_mean
 
 
@@ -67,7 +68,7 @@ class Adamax(Optimizer):
         d = downhill(param, grad, group)
         step = state["step"] + 1
         exp_avg = running_mean(state["exp_avg"], d, beta1)
-        exp_inf = ag.maximum(state["exp_inf"] * beta2, ag.abs(d) + group["eps"])
+        exp_inf = ag.maximum(state["exp_inf"] * beta2, ag.abs(d) + visible(group["eps"], param.dtype))
         rate = group["lr"] / (1.0 - beta1 ** step.astype(ag.float64))
         new_param = param - rate.astype(param.dtype) * exp_avg / exp_inf
         return new_param, {"step": step, "exp_avg": exp_avg, "exp_inf": exp_inf}

@@ -9,6 +9,7 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
+from .half_precision import visible
 from .optimizer import Group, Optimizer, decayed, running_mean
 
 
@@ -92,5 +93,6 @@ class NAdam(Optimizer):
         scale = ag.sqrt(1.0 - beta2**t).astype(param.dtype)
         of_gradient = (group["lr"] * (1.0 - mu) / (1.0 - product)).astype(param.dtype)
         of_mean = (group["lr"] * mu_next / (1.0 - product * mu_next)).astype(param.dtype)
-        new_param = param - (of_gradient * d + of_mean * exp_avg) / (ag.sqrt(exp_avg_sq) / scale + group["eps"])
+        root = ag.sqrt(exp_avg_sq) / scale + visible(group["eps"], param.dtype)
+        new_param = param - (of_gradient * d + of_mean * exp_avg) / root
         return new_param, {"step": step, "mu_product": mu_product, "exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}

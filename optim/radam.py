@@ -9,6 +9,7 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
+from .half_precision import visible
 from .optimizer import Group, Optimizer, decayed, running_mean
 
 
@@ -91,6 +92,6 @@ class RAdam(Optimizer):
         reached = ag.maximum(length, 5.0)
         ratio = (reached - 4.0) * (reached - 2.0) * longest / (reached * (longest - 4.0) * (longest - 2.0))
         rate = group["lr"] / (1.0 - beta1**t) * ag.where(is_rectified, ag.sqrt(ratio * known), 1.0)
-        scale = ag.where(is_rectified, ag.sqrt(exp_avg_sq) + group["eps"], 1.0)
+        scale = ag.where(is_rectified, ag.sqrt(exp_avg_sq) + visible(group["eps"], param.dtype), 1.0)
         new_param = param - rate.astype(param.dtype) * exp_avg / scale
         return new_param, {"step": step, "exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}

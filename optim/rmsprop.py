@@ -9,6 +9,7 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
+from .half_precision import visible
 from .optimizer import Group, Optimizer, downhill, running_mean
 
 
@@ -80,7 +81,7 @@ class RMSprop(Optimizer):
         if group["centered"]:
             new_state["grad_avg"] = mean = running_mean(state["grad_avg"], d, group["alpha"])
             variance = square_avg - mean * mean
-        update = d / (ag.sqrt(variance) + group["eps"])
+        update = d / (ag.sqrt(variance) + visible(group["eps"], param.dtype))
         if group["momentum"] > 0:
             new_state["momentum_buffer"] = update = state["momentum_buffer"] * group["momentum"] + update
         return param - group["lr"].astype(param.dtype) * update, new_state

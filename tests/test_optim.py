@@ -208,6 +208,18 @@ def test_a_step_keeps_the_dtype_of_everything(name: str, options: dict[str, Any]
         np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("name", ["Adam", "RMSprop", "Adagrad", "Adadelta", "NAdam", "RAdam", "Adamax"])
+def test_a_gradient_of_zero_moves_nothing_in_float16(name: str) -> None:
+    """Where eps would round to 0, and 0 / 0 were no number."""
+    w = Parameter(ag.asarray([1.0, 2.0], dtype="float16"))
+    optimizer = make(name, [w], {})
+    for _ in range(7):
+        w.grad = ag.asarray([0.0, 1.0], dtype="float16")
+        optimizer.step()
+    assert w[0].item() == 1.0
+    assert 0.0 < w[1].item() < 2.0
+
+
 def test_complex_parameters_descend_with_sgd() -> None:
     w = Parameter(np.array([1 + 2j]))
     w.grad = ag.tensor(np.array([1 - 1j]))
