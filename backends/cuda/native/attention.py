@@ -105,7 +105,7 @@ CUTS = tuple(
 )
 RATES = {"fp32": 170, "tf32": 512, "bf16": 512}  # multiply-adds a clock cycle of a multiprocessor; not measured
 MOST = {"fp32": 104, "tf32": 160, "bf16": 160}  # numbers that a thread adds to, so that registers hold them
-MANY = 100  # with which registers are left for fewer factors
+MANY = 100  # with which registers are left for fewer factors; in fp32 these are two numbers each
 
 
 def pitch(size: int) -> int:
@@ -242,7 +242,7 @@ def _struct(name: str, problem: Attention, cut: Cut) -> str:
         "Across": cut.across,
         "Stages": cut.stages,
         "Apart": int(cut.apart),
-        "Few": 1 if sums(p, cut) > MANY else 2,
+        "Few": 1 if p.mode == "fp32" or sums(p, cut) > MANY else 2,
     }
     fields |= {f"Wants{n.upper()}": int(n in p.wanted) for n in "qkv"}
     nowhere = Place((0,) * len(p.lead), 0, 0)
