@@ -104,7 +104,8 @@ CUTS = tuple(
     Cut(warps, across, apart=apart) for warps in (8, 4, 2, 1) for across in (64, 32, 16) for apart in (False, True)
 )
 RATES = {"fp32": 170, "tf32": 512, "bf16": 512}  # multiply-adds a clock cycle of a multiprocessor; not measured
-MOST = {"fp32": 104, "tf32": 160, "bf16": 160}  # numbers that a thread adds to, so that registers hold them
+# Numbers that a thread adds to, for values and for gradients, so that registers hold them.
+MOST = {"fp32": (90, 112), "tf32": (160, 160), "bf16": (160, 160)}
 MANY = 100  # with which registers are left for fewer factors; in fp32 these are two numbers each
 
 
@@ -126,18 +127,19 @@ def shared(problem: Attention, cut: Cut) -> int:
 
 
 def sums(problem: Attention, cut: Cut) -> int:
-    """Numbers of a thread that are added to."""
+    """Numbers of a thread that are added to, of which those that become factors are two each in fp32."""
     one, other = padded(problem.features), padded(problem.width)
+    each = 2 if problem.mode == "fp32" else 1
     if not problem.wanted:
-        return (other + cut.across) // 2
+        return (other + each * cut.across) // 2
     most = max(one, other) if cut.apart else one + (other if "v" in problem.wanted else 0)
-    return most // 2 + cut.across
+    return most // 2 + each * cut.across
 
 
 def fits(problem: Attention, cut: Cut) -> bool:
     if (problem.wanted and cut.across > 32) or (cut.apart and not {"k", "v"} <= {*problem.wanted}):
         return False
-    return shared(problem, cut) <= SHARED and sums(problem, cut) <= MOST[problem.mode]
+    return shared(problem, cut) <= SHARED and sums(problem, cut) <= MOST[problem.mode][bool(problem.wanted)]
 
 
 def blocks(problem: Attention, cut: Cut) -> tuple[int, int]:
@@ -151,7 +153,7 @@ def blocks(problem: Attention, cut: Cut) -> tuple[int, int]:
 
 def cycles(problem: Attention, cut: Cut) -> float:
     """An estimate of the clock cycles that all takes on a large GPU; not measured."""
-    registers = min(255, sums(problem, cut) + (120 if problem.mode == "fp32" else 90))
+    registers = min(255, sums(problem, cut) + 90)
     together = min(SHARED // shared(problem, cut), 65536 // (cut.threads * registers)) or 1
     both = padded(problem.features) + padded(problem.width)
     own, factors = (both, (1.67 if cut.apart else 1.75) * both) if problem.wanted else (padded(problem.features), both)
