@@ -22,6 +22,7 @@ A function for the workers reads the rows that an example needs, works out their
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -35,7 +36,7 @@ from typing import Any
 import numpy as np
 
 import autograd_core as ag
-from autograd_core.errors import ArgumentError, AutogradError
+from autograd_core.errors import ArgumentError, AutogradError, DTypeError, IndexingError, ShapeError
 from autograd_core.tensor import Tensor, Variable
 
 from .shared_arrays import Block, SharedArrays
@@ -79,18 +80,48 @@ class Worker:
         self._barrier = barrier
 
     def rows(self, name: str, rows: Any) -> Tensor:
-        """``parameters[name][rows]`` as it is now, as a tensor that wants a gradient; rows: integers, in any shape."""
-        return ag.tensor(self.parameters[name][np.asarray(rows)], requires_grad=True)
+        """``parameters[name][rows]`` as it is now, as a tensor that wants a gradient; rows: integers, in any shape.
+
+        Raises ArgumentError for a name that is none, DTypeError and IndexingError for rows that are none.
+        """
+        target, places = self._found("rows", name, rows)
+        try:
+            return ag.tensor(target[places], requires_grad=True)
+        except IndexError as error:
+            raise IndexingError(f"worker.rows: {name!r} has {len(target)} rows: {error}") from None
 
     def descend(self, name: str, rows: Any, gradient: Any, lr: float) -> None:
         """``parameters[name][rows] -= lr * gradient``, without a lock; rows that occur twice are changed twice.
 
-        Another worker's update of the same element between the reading and the writing is lost.
+        Another worker's update of the same element between the reading and the writing is lost. Raises as ``rows``
+        does, ShapeError for a gradient of another shape than the rows, ArgumentError for a rate that is not finite.
         """
-        target, places = self.parameters[name], np.asarray(rows).reshape(-1)
+        target, places = self._found("descend", name, rows)
         step = np.asarray(gradient.numpy() if isinstance(gradient, Tensor) else gradient, target.dtype)
-        # in one axis, for which NumPy has a fast loop
-        np.subtract.at(target, places, step.reshape(len(places), *target.shape[1:]) * target.dtype.type(lr))
+        if step.shape != (*places.shape, *target.shape[1:]):
+            raise ShapeError(
+                f"worker.descend: the gradient of rows {places.shape} of {name!r}, which is {target.shape}, must be "
+                f"{(*places.shape, *target.shape[1:])}, got {step.shape}"
+            )
+        if not math.isfinite(lr):
+            raise ArgumentError(f"worker.descend: lr must be finite, got {lr!r}")
+        places = places.reshape(-1)
+        try:
+            # in one axis, for which NumPy has a fast loop
+            np.subtract.at(target, places, step.reshape(len(places), *target.shape[1:]) * target.dtype.type(lr))
+        except IndexError as error:
+            raise IndexingError(f"worker.descend: {name!r} has {len(target)} rows: {error}") from None
+
+    def _found(self, method: str, name: str, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+        """A parameter, and rows as an array of integers."""
+        if name not in self.parameters:
+            raise ArgumentError(
+                f"worker.{method}: no parameter is called {name!r}; there are {sorted(self.parameters)}"
+            )
+        places = np.asarray(rows)
+        if places.dtype.kind not in "iu" and places.size:
+            raise DTypeError(f"worker.{method}: rows must be integers, got {places.dtype}")
+        return self.parameters[name], places.astype(np.intp, copy=False)
 
     def share(self, count: int) -> range:
         """The items of ``count`` that are this worker's: every one belongs to one worker."""

@@ -60,6 +60,34 @@ def test_workers_change_the_same_parameters_and_return_what_they_found() -> None
     assert results == [(0, False, [0, 1, 2]), (1, False, [0, 1, 2])]
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda w: w.rows("bias", [0]),
+            ag.ArgumentError,
+            r"worker.rows: no parameter is called 'bias'; there are \['w'\]",
+        ),
+        (lambda w: w.rows("w", [4]), IndexError, "worker.rows: 'w' has 4 rows: index 4 is out of bounds"),
+        (lambda w: w.rows("w", [0.5]), ag.DTypeError, "worker.rows: rows must be integers, got float64"),
+        (lambda w: w.descend("w", [True], np.ones((1, 2)), 0.1), ag.DTypeError, "rows must be integers, got bool"),
+        (lambda w: w.descend("w", [9], np.ones((1, 2)), 0.1), IndexError, "worker.descend: 'w' has 4 rows: index 9"),
+        (
+            lambda w: w.descend("w", [0, 1], np.ones((3, 2)), 0.1),
+            ag.ShapeError,
+            r"gradient of rows \(2,\) of 'w', which is \(4, 2\), must be \(2, 2\), got \(3, 2\)",
+        ),
+        (lambda w: w.descend("w", [0], np.ones((1, 2)), float("nan")), ag.ArgumentError, "lr must be finite, got nan"),
+    ],
+)
+def test_rows_that_are_none_are_refused(call: Any, error: type[Exception], message: str) -> None:
+    worker = hogwild.Worker(0, 1, {"w": np.zeros((4, 2), np.float32)}, {})
+    with pytest.raises(error, match=message) as caught:
+        call(worker)
+    assert isinstance(caught.value, ag.errors.AutogradError)
+    assert not worker.parameters["w"].any()
+
+
 def test_sparse_problems_are_solved() -> None:
     rng = np.random.default_rng(0)
     truth = rng.standard_normal((15, 2))
