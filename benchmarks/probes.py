@@ -1,4 +1,4 @@
-"""What a GPU does here: copies, products by math mode, launches, recurrent layers in one launch, convolutions.
+"""What a GPU does: copies, products by math mode, launches, recurrent layers in one launch, convolutions, attention.
 
 Every figure stands beside what it is compared with, from the same run. Not yet run on hardware.
 """
@@ -20,6 +20,7 @@ from autograd_core.ops._windows import windows
 from autograd_core.ops.convolution import convolution_input_p, convolution_p, convolution_weight_p
 from autograd_core.primitive import Primitive, bind
 
+from .attention_cuts import attention
 from .measure import interleaved, machine, table, write_json
 from .usable import DEVICE, facts, need_device, tried
 
@@ -204,4 +205,5 @@ PROBES: dict[str, Callable[[bool], Rows]] = {
     "launch": launches,
     "recurrent": recurrent,
     "convolutions": convolutions,
+    "attention": attention,
 }

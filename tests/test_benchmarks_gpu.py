@@ -131,7 +131,7 @@ def test_what_the_parts_found(checked: tuple[dict[str, Any], str, int]) -> None:
 
     assert "median" not in found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]
     assert len(found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]["values"]) == 3
-    assert list(found["probes"]["probes"]) == ["copy", "products", "launch", "recurrent", "convolutions"]
+    assert list(found["probes"]["probes"]) == ["copy", "products", "launch", "recurrent", "convolutions", "attention"]
     for rows in found["probes"]["probes"].values():
         for figures in rows.values():
             assert figures["seconds"] > 0
