@@ -147,6 +147,16 @@ def test_a_compiled_model_is_differentiated_from_outside(machine: fake_cupy.Mach
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_constants_of_what_is_differentiated_from_outside(machine: fake_cupy.Machine) -> None:
+    run = ag.compile(lambda x, w: ag.tanh(2 * x * w) + 2 * w)
+    w = ag.tensor(draw(2, 3), device=DEVICE, requires_grad=True)
+    for _ in range(3):
+        w.grad = None
+        run(ag.asarray(draw(2, 3, seed=1), device=DEVICE), w).sum().backward()
+    x = draw(2, 3, seed=1)
+    np.testing.assert_allclose(w.grad.numpy(), 2 * x / np.cosh(2 * x * w.numpy()) ** 2 + 2, rtol=1e-4, atol=1e-6)
+
+
 def test_report_and_source(machine: fake_cupy.Machine) -> None:
     on_gpu = Training(DEVICE)
     for seed in range(4):

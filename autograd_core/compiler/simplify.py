@@ -156,11 +156,10 @@ def without_duplicates(graph: Graph, *, derivatives: bool = False) -> Graph:
     constants: dict[Var, Any] = {}
     arrays: dict[Any, Var] = {}
     for v, array in graph.constants.items():
-        if v.aval.size > LARGEST_FOLDED:
+        if v.aval.size > LARGEST_FOLDED or not isinstance(array, (np.ndarray, np.generic)):  # looking would wait
             constants[v] = array
             continue
-        values = np.asarray(array)
-        first = arrays.setdefault((values.dtype, values.shape, values.tobytes()), v)
+        first = arrays.setdefault((array.dtype, array.shape, array.tobytes()), v)
         if first is v:
             constants[v] = array
         else:
