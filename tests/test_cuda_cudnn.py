@@ -270,15 +270,36 @@ def test_compiled_steps_follow_the_math_mode_and_the_choice(machine: fake_cupy.M
     cuda_host.needs_compiler()
     run = ag.compile(lambda x, w: F.conv1d(2 * x, w))
     x, w = (ag.asarray(draw(*s), device="cuda") for s in ((2, 3, 9), (4, 3, 3)))
-    exact = run(x, w).numpy()
+    for _ in range(4):
+        exact = run(x, w).numpy()
+    assert front_end.built == ["plain"]
     with ag.math_mode("tf32"):
         for _ in range(4):
             rough = run(x, w).numpy()
+    assert front_end.built == ["plain", "tensor cores"]
     assert 1e-6 < distance(rough, exact.astype(np.float64)) < 3e-3
     machine.forget()
     with ag.cuda.convolutions_by("own"):
         assert distance(run(x, w).numpy(), exact.astype(np.float64)) < 1e-6
     assert not machine.launches["cudnn_forward"]
+
+
+def test_derivatives_asked_for_in_another_mode_are_exact(front_end: FrontEnd) -> None:
+    cuda_host.needs_compiler()
+    run = ag.compile(lambda x, w: F.conv1d(2 * x, w))
+    x, w, v = draw(2, 3, 9), draw(4, 3, 3), draw(2, 4, 7)
+    found = {}
+    for device in ("cuda", "numpy"):
+        for mode in ("tf32", "tf32", "tf32", "fp32"):  # compiled in the first
+            leaf = ag.tensor(w, device=device, requires_grad=True)
+            with ag.math_mode("tf32"):
+                y = run(ag.asarray(x, device=device), leaf)
+            with ag.math_mode(mode):
+                (y * ag.asarray(v, device=device)).sum().backward()
+            found[device, mode] = leaf.grad.numpy()
+    expected = found["numpy", "fp32"].astype(np.float64)
+    assert 1e-5 < distance(found["cuda", "tf32"], expected) < 3e-3
+    assert distance(found["cuda", "fp32"], expected) < 1e-6
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])

@@ -125,17 +125,21 @@ class Library:
         return None if problem is None else plans(problem)
 
     def step(self, index: int, e: Equation) -> CudnnStep | None:
-        """The equation as a step of a compiled function, if cuDNN is to compute it, in every math mode."""
+        """The equation as a step of a compiled function, if cuDNN is to compute it.
+
+        In the math mode of this call; in others, in which a derivative may be asked for, exactly: what they want of
+        workspace is not held ready.
+        """
         plans = self.plans(index) if e.primitive in KINDS else None
         if plans is None:
             return None
-        problems = {mode: _problem(e.primitive, e.inputs, **e.params, mode=mode) for mode in context.MATH_MODES}
-        found = {mode: None if problem is None else plans(problem) for mode, problem in problems.items()}
-        kept = {mode: plan for mode, plan in found.items() if plan is not None}
-        problem = problems["fp32"]
-        if problem is None or len(kept) < len(found):
+        math = context.current().math
+        problem, exact = (_problem(e.primitive, e.inputs, **e.params, mode=mode) for mode in (math, "fp32"))
+        found = [None if p is None else plans(p) for p in (problem, exact)]
+        if problem is None or found[0] is None or found[1] is None:
             return None
-        return CudnnStep(e, problem, kept, (*e.inputs, *e.outputs), (len(e.inputs),))
+        by_mode = {**dict.fromkeys(context.MATH_MODES, found[1]), math: found[0]}
+        return CudnnStep(e, problem, by_mode, (*e.inputs, *e.outputs), (len(e.inputs),))
 
 
 def _problem(primitive: Primitive, operands: Sequence[Any], windows: Windows, groups: int, mode: str) -> Problem | None:
