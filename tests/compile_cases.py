@@ -13,7 +13,7 @@ from op_table import CASES, OpCase
 
 import autograd_core as ag
 from autograd_core import tree
-from autograd_core.aval import is_inexact
+from autograd_core.aval import as_dtype, is_inexact
 
 TOGETHER = 6  # cases in one program
 OF_EACH = 4  # cases of one function, unless every case is asked for
@@ -132,6 +132,18 @@ def program(case: OpCase, *, single: bool) -> Program:
     results = tree.flatten(case.fn(*[ag.tensor(x) for x in xs]))[0] if wrt else []
     rng = np.random.default_rng(1)
     return Program(case, xs, tuple(normal_like(rng, y) for y in results if is_inexact(y.dtype)), wrt)
+
+
+def halved(case: OpCase, dtype: str) -> Program:
+    """A case in half precision; TypeError for one that has complex numbers."""
+    xs = tuple(a.astype(as_dtype(dtype)) if a.dtype.kind == "f" else a for a in arrays(case))
+    wrt = case.argnums(xs)
+    results = tree.flatten(case.fn(*[ag.tensor(x) for x in xs]))[0] if wrt else []
+    inexact = [y for y in results if is_inexact(y.dtype)]
+    if any(x.dtype.kind == "c" for x in (*xs, *inexact)):
+        raise TypeError(f"{case.name} has complex numbers, which there are none of in {dtype}")
+    rng = np.random.default_rng(1)
+    return Program(case, xs, tuple(rng.standard_normal(y.shape).astype(y.dtype) for y in inexact), wrt)
 
 
 def together(programs: Sequence[Program]) -> Callable[..., list[list[ag.Tensor]]]:

@@ -8,6 +8,7 @@ from itertools import count
 import numpy as np
 from cuda_host import ORDERS, Batch
 
+from autograd_core.aval import HALF
 from autograd_core.backends.cuda.native import Sizes, Source, loop_kernel
 from autograd_core.compiler.evaluate import evaluate
 from autograd_core.compiler.loops import LoopKernel
@@ -59,8 +60,9 @@ class Checks:
 def compare(found: Sequence[np.ndarray], expected: Sequence[np.ndarray], rtol: float, atol: float, told: str) -> None:
     for position, (a, b) in enumerate(zip(found, expected, strict=True)):
         message = f"operand {position} of {told}"
-        if a.dtype.kind == "f":
-            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=message)
+        if a.dtype.kind == "f" or a.dtype.char in HALF:
+            wide = [x.astype(np.float64) for x in (a, b)]
+            np.testing.assert_allclose(*wide, rtol=rtol, atol=atol, err_msg=message)
         else:
             np.testing.assert_array_equal(a, b, err_msg=message)
 

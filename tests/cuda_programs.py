@@ -23,7 +23,7 @@ from autograd_core.compiler.simplify import simplify
 Job = tuple[LoopKernel, list[np.ndarray]]
 
 
-def kernels_of(f: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[Job]:
+def kernels_of(f: Callable[..., Any], arrays: Sequence[np.ndarray], *, halves: bool = False) -> list[Job]:
     """The program is run on the reference backend; what its kernels are given there is noted."""
     found: list[Job] = []
 
@@ -35,7 +35,7 @@ def kernels_of(f: Callable[..., Any], arrays: Sequence[np.ndarray]) -> list[Job]
         patched.setattr(compile_tools, "evaluate", noted)
         whole = captured(f, *arrays)
         graph = simplify(whole.graph)
-        compile_tools.run(graph, schedule(graph, trace=trace), whole.arrays)
+        compile_tools.run(graph, schedule(graph, trace=trace, halves=halves), whole.arrays)
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from compile_cases import halved
 from compile_programs import Recipe, recipes
 from cuda_host import needs_compiler
 from cuda_loops import SMALL, TINY, Checks
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from loop_drawings import Drawing
 from op_table import CASES
 
+from autograd_core.aval import as_dtype, is_inexact
 from autograd_core.backends.cuda.native import Sizes, loop_kernel
 
 PARTS = 8
+HALVES = {"float16": 2.0**-11, "bfloat16": 2.0**-8}  # and their roundoff
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -25,13 +28,15 @@ def _compiler() -> None:
     needs_compiler()
 
 
-def compare(jobs: Iterable[Job], sizes: Sizes, *, order: int = 0, anywhere: bool = False) -> None:
-    """atol: of the largest number that is there, since sums that cancel have the error of their terms."""
+def compare(jobs: Iterable[Job], sizes: Sizes, *, order: int = 0, anywhere: bool = False, unit: float = 1e-5) -> None:
+    """unit: roundoff, with which elements may differ, by that of the largest number too, since sums that cancel have
+    the error of their terms.
+    """
     checks = Checks(sizes)
     for kernel, arrays in jobs:
-        floats = [a[np.isfinite(a)] for a in arrays if a.dtype.kind == "f"]
-        largest = max([float(np.abs(a).max(initial=0)) for a in floats], default=0.0)
-        checks.add(kernel, arrays, rtol=2e-5, atol=1e-5 * max(1.0, largest), anywhere=(anywhere,))
+        floats = [a.astype(np.float64) for a in arrays if is_inexact(a.dtype)]
+        largest = max([float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in floats], default=0.0)
+        checks.add(kernel, arrays, rtol=2 * unit, atol=unit * max(1.0, largest), anywhere=(anywhere,))
     if checks.batch.jobs:
         checks.run((order,))
 
@@ -57,6 +62,15 @@ def test_cases_of_a_function(function: str) -> None:
     assert jobs
     compare(jobs, SMALL, order=1)
     compare(jobs, TINY, order=0, anywhere=True)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_cases_in_half_precision(dtype: str) -> None:
+    cases = [next(c for c in CASES if c.function == f) for f in ("softmax", "cross_entropy", "gelu", "sum", "where")]
+    programs = [halved(case, dtype) for case in cases]
+    jobs = [job for p in programs for job in kernels_of(p.run, p.inputs, halves=True)]
+    assert any(as_dtype(dtype) in kernel.operands for kernel, _ in jobs)
+    compare(jobs, SMALL, order=1, unit=HALVES[dtype])
 
 
 @settings(max_examples=8, deadline=None)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aval import HALF
 from ..errors import AutogradError
 from .ir import Var
 from .scalars import compute
@@ -63,10 +64,18 @@ def computable(dtype: np.dtype) -> bool:
 
 
 class Expressions:
-    """The nodes of one program."""
+    """The nodes of one program.
 
-    def __init__(self) -> None:
+    halves: whether kernels read and write half precision. It is only moved and cast: ``lower`` computes in float32.
+    """
+
+    def __init__(self, *, halves: bool = False) -> None:
+        self.halves = halves
         self._known: dict[Any, Node] = {}
+
+    def holds(self, dtype: np.dtype) -> bool:
+        """Whether there can be nodes of this dtype that are no inputs."""
+        return computable(dtype) or (self.halves and dtype.char in HALF)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -86,7 +95,7 @@ class Expressions:
     def constant(self, value: Any, dtype: Any) -> Node:
         """A number as 0-d array of ``dtype``; Inexpressible if it is none of that dtype."""
         dtype = np.dtype(dtype)
-        _require(dtype)
+        self._require(dtype)
         try:
             with np.errstate(all="ignore"):
                 value = np.asarray(value, dtype).item()
@@ -107,9 +116,8 @@ class Expressions:
     def map(self, op: str, args: Sequence[Node], dtype: Any) -> Node:
         """A scalar operation on arguments that broadcast."""
         dtype = np.dtype(dtype)
-        for x in args:
-            _require(x.dtype)
-        _require(dtype)
+        for d in (*[x.dtype for x in args], dtype):
+            self._require(d, moved=op == "cast")
         shape = np.broadcast_shapes(*[x.shape for x in args])
         if 0 in shape:
             return self.broadcast(self.constant(0, dtype), shape)
@@ -131,11 +139,13 @@ class Expressions:
 
     def cast(self, x: Node, dtype: Any) -> Node:
         dtype = np.dtype(dtype)
+        if dtype.char in HALF and x.op == "cast" and x.args[0].dtype == dtype:  # a half that was a float meanwhile
+            return x.args[0]
         return x if x.dtype == dtype else self.map("cast", (x,), dtype)
 
     def reduce(self, op: str, x: Node, axes: Sequence[int]) -> Node:
         """sum, prod, max, min, any, all over ``axes``; they are left out of the result."""
-        _require(x.dtype)
+        self._require(x.dtype, moved=False)
         axes = tuple(sorted(axes))
         shape = tuple(n for i, n in enumerate(x.shape) if i not in axes)
         if all(x.shape[a] == 1 for a in axes):
@@ -237,10 +247,10 @@ class Expressions:
             return self.broadcast(self.constant(0, x.dtype), shape)
         return self._make("slice", "", (x,), params, shape, x.dtype)
 
-
-def _require(dtype: np.dtype) -> None:
-    if not computable(dtype):
-        raise Inexpressible(f"arithmetic in {dtype}")
+    def _require(self, dtype: np.dtype, *, moved: bool = True) -> None:
+        """moved: whether values are not computed with."""
+        if not (self.holds(dtype) if moved else computable(dtype)):
+            raise Inexpressible(f"arithmetic in {dtype}")
 
 
 def _scalar_of(x: Node) -> Node | None:

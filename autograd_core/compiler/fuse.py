@@ -84,18 +84,20 @@ def schedule(
     trace: Trace | None = None,
     is_native: Callable[[Equation], bool] = lambda equation: False,
     takes_view: Callable[[Equation, int, View], bool] = lambda equation, operand, view: True,
+    halves: bool = False,
 ) -> Schedule:
     """Fuse a graph.
 
     trace: how a composed form becomes a graph; without it, none is used. is_native: which equations have kernels of
     their own, and stay whole. takes_view: whether an operand of an opaque equation may be a view; else it is copied.
+    halves: whether loop kernels read and write half precision.
     """
-    return _Scheduler(graph, trace, is_native, takes_view).run()
+    return _Scheduler(graph, trace, is_native, takes_view, halves).run()
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph, trace: Any, is_native: Any, takes_view: Any):
-        self.x = Expressions()
+    def __init__(self, graph: Graph, trace: Any, is_native: Any, takes_view: Any, halves: bool):
+        self.x = Expressions(halves=halves)
         self.graph = graph
         self.nodes: dict[Var, Node] = {}
         self.opaque: list[tuple[Equation, str]] = []

@@ -14,13 +14,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..aval import Aval
+from ..aval import DEFAULT_FLOAT, HALF, Aval
 from ..ops._windows import Windows
 from ..ops.cross_entropy import softmax_cross_entropy_p, softmax_cross_entropy_slope_p
 from ..ops.pooling import avg_spread_p, max_pool_p, pool_scatter_p
 from ..primitive import Primitive
 from .arrays import Array, operands
-from .expression import Expressions, Inexpressible, Node, computable
+from .expression import Expressions, Inexpressible, Node
 from .ir import Equation, Graph, Var
 from .namespace import Namespace
 
@@ -40,20 +40,35 @@ def lower(
     made: the equations that made values, for formulas that depend on what their operands are.
     """
     try:
-        results = _by_formula(e, nodes, x, made or {})
+        return _as_declared(e, _by_formula(e, nodes, x, made or {}), x)
     except Inexpressible as reason:
+        if x.halves and any(node.dtype.char in HALF for node in nodes):
+            return _in_single(e, nodes, x, trace, made)
         if trace is None or getattr(e.primitive, "composed", None) is None:
             raise
         try:
-            results = _by_composed_form(e, nodes, x, trace)
+            return _as_declared(e, _by_composed_form(e, nodes, x, trace), x)
         except Inexpressible as second:
             raise Inexpressible(f"{reason}; composed: {second}") from None
+
+
+def _as_declared(e: Equation, results: tuple[Node, ...], x: Expressions) -> tuple[Node, ...]:
     for node, v in zip(results, e.outputs, strict=True):
         if (node.shape, node.dtype) != (v.shape, v.dtype):
             raise Inexpressible(f"a result of {node.dtype}{list(node.shape)} where {v.aval} is declared")
-        if not computable(v.dtype):  # views too: sooner or later one is copied, by a kernel
+        if not x.holds(v.dtype):  # views too: sooner or later one is copied, by a kernel
             raise Inexpressible(f"elements of {v.dtype}")
     return results
+
+
+def _in_single(
+    e: Equation, nodes: Sequence[Node], x: Expressions, trace: Trace | None, made: Mapping[Var, Equation] | None
+) -> tuple[Node, ...]:
+    """What is computed with halves, as eagerly: in float32, and rounded once, at the end."""
+    wide = [x.cast(node, DEFAULT_FLOAT) if node.dtype.char in HALF else node for node in nodes]
+    outputs = [Var(Aval(v.shape, DEFAULT_FLOAT)) if v.dtype.char in HALF else v for v in e.outputs]
+    results = lower(Equation(e.primitive, e.inputs, e.params, outputs, e.origin), wide, x, trace, made)
+    return tuple(x.cast(node, v.dtype) for node, v in zip(results, e.outputs, strict=True))
 
 
 def _by_formula(e: Equation, nodes: Sequence[Node], x: Expressions, made: Mapping[Var, Equation]) -> tuple[Node, ...]:

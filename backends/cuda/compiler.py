@@ -125,7 +125,7 @@ def compile_graph(
         return e.primitive in PRODUCTS or (e.primitive in kernels and e.primitive not in FUSED) or _is_draw(e)
 
     graph = simplify(expand(simplify(on_host(graph)), trace=tracer, is_native=is_native))
-    fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=_takes_view)
+    fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=_takes_view, halves=True)
     storage = Storage(graph, fused.views, {}, multiple=MULTIPLE)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
     units = joined_across(fused.units, fused.views, replaced)

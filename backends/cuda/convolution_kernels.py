@@ -124,6 +124,15 @@ class Convolutions:
         launcher(source, arguments)
         return y
 
+    def reads_halves(self, *operands: Any, windows: Windows, groups: int) -> bool:
+        """Whether cuDNN or a kernel of ours computes with these halves as they are; the formula does in float32."""
+        index = operands[0].device.index
+        with self._cupy.cuda.Device(index):
+            if self.library.plan(index, self._primitive, operands, windows, groups) is not None:
+                return True
+            problem = problem_of(self._primitive, operands, windows, groups, context.current().math)
+            return problem is not None and problem.products >= SMALLEST and self._launcher(index) is not None
+
     def _by_library(self, operands: Sequence[Any], windows: Windows, groups: int) -> Any:
         """None where kernels of our own, or the formula, are to compute it."""
         plan = self.library.plan(operands[0].data.device_id, self._primitive, operands, windows, groups)
