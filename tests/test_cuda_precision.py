@@ -42,13 +42,17 @@ class Training:
 def test_products_of_halves_can_be_captured(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product_kernels, "load", lambda: CublasLt(FakeCublasLt()))
     a, b = (np.random.default_rng(n).standard_normal((4, 3, 5)).astype(dtype) for n in range(2))
-    with fake_devices():
+    with fake_devices() as machine:
         product = ag.compile(lambda x, y: x @ y.mT)
         x, y = ag.asarray(a, device="cuda"), ag.asarray(b, device="cuda")
         for _ in range(5):
             found = product(x, y)
         assert product.report().remarks == ("replayed as one CUDA graph",)
         assert found.dtype == dtype
+        transposed = y.mT
+        machine.forget()
+        np.testing.assert_array_equal((x @ transposed).numpy(), found.numpy())
+        assert "astype" not in machine.launches  # eagerly it is the same product, of the same halves
         wide = a.astype(np.float64) @ b.astype(np.float64).swapaxes(-1, -2)
         np.testing.assert_allclose(found.numpy().astype(np.float64), wide, rtol=8e-3, atol=1e-3)
 

@@ -48,5 +48,12 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
         out[...] = y
         return out
 
+    def linear(x1: Any, x2: Any, out: Any = None) -> Any:
+        return matmul(x1, x2.T, out)
+
+    def reads_halves(x1: Any, x2: Any) -> bool:
+        return x1.dtype == x2.dtype and products(x1.device.index) is not None
+
     xp.matmul = matmul
-    return {matmul_p: matmul, linear_p: lambda x1, x2, out=None: matmul(x1, x2.T, out)}
+    matmul.reads_halves = linear.reads_halves = reads_halves  # type: ignore[attr-defined]
+    return {matmul_p: matmul, linear_p: linear}
