@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -491,3 +494,10 @@ def test_the_names_are_those_of_a_release_that_has_what_is_used() -> None:
     notes = {*cudnn.NEVER, *cudnn.NOT_IN_HALF, *cudnn.NOT_EXACT}
     assert notes <= set(ENUMERATIONS["numerical_note"].__members__)
     assert {*cudnn.DTYPES.values()} <= set(ENUMERATIONS["data_type"].__members__)
+
+
+@pytest.mark.skipif(find_spec("cudnn") is None, reason="nvidia-cudnn-frontend is not installed")
+def test_the_real_library_has_plans() -> None:
+    script = Path(__file__).with_name("cudnn_plans.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
