@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from numbers import Real
 from typing import Any
 
 from autograd_core import context
@@ -12,6 +11,7 @@ from autograd_core.errors import ArgumentError, GradientError
 from autograd_core.ops import casting, creation, selection
 from autograd_core.ops.optimizer_updates import global_norm_p, scaled_p
 from autograd_core.primitive import bind
+from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor
 
 
@@ -57,9 +57,9 @@ def clip_grad_norm_(
 
 def check_norm(max_norm: Any, norm_type: Any) -> None:
     """ArgumentError unless a norm of this type can be limited to that number."""
-    if not isinstance(max_norm, Real) or not max_norm >= 0:
+    if not is_real(max_norm) or not max_norm >= 0:
         raise ArgumentError(f"clip_grad_norm_: max_norm must be a number and not negative, got {max_norm!r}")
-    if not isinstance(norm_type, Real) or not norm_type > 0:
+    if not is_real(norm_type) or not norm_type > 0:
         raise ArgumentError(
             f"clip_grad_norm_: norm_type must be a number above 0 (math.inf takes the largest), got {norm_type!r}"
         )
@@ -86,7 +86,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> w.grad
     tensor([1. , 0.5])
     """
-    if not isinstance(clip_value, Real) or not clip_value >= 0:
+    if not is_real(clip_value) or not clip_value >= 0:
         raise ArgumentError(f"clip_grad_value_: clip_value must be a number and not negative, got {clip_value!r}")
     with context.scope(recording=False):
         for p in _with_gradient("clip_grad_value_", parameters):

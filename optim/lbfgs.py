@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 import autograd_core as ag
 from autograd_core import context
 from autograd_core.errors import ArgumentError, DeviceError, StateDictError
+from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor
 
 from .line_search import Point, strong_wolfe
@@ -177,7 +177,7 @@ class LBFGS(Optimizer):
         """The loss where the parameters are, and its gradient, flat."""
         with context.enable_grad():
             loss = closure()
-        if not isinstance(loss, Real) and not (isinstance(loss, Tensor) and loss.size == 1):
+        if not is_real(loss) and not (isinstance(loss, Tensor) and loss.size == 1):
             given = f"a tensor of shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
             raise ArgumentError(f"LBFGS.step: the closure must return the loss, one number; it returned {given}")
         self.memory.func_evals += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,6 +12,7 @@ from autograd_core import context
 from autograd_core.aval import is_inexact
 from autograd_core.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 from autograd_core.ops import casting, complex_numbers, creation
+from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor, Variable
 
 from . import state_dict as states
@@ -106,7 +106,7 @@ class Optimizer:
     def check_range(self, options: Mapping[str, Any], name: str, low: float, high: float = float("inf")) -> None:
         """Raise ArgumentError unless the option is a number in [low, high)."""
         value = options[name]
-        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < high:
+        if not is_real(value) or not low <= value < high:
             raise ArgumentError(f"{self._title}: {name} must be a number in [{low:g}, {high:g}), got {value!r}")
 
     def check_betas(self, options: Mapping[str, Any]) -> None:
@@ -304,7 +304,9 @@ class Optimizer:
 
     def _notice_changes(self, index: int, group: Group) -> None:
         """Options may be changed between steps: check them again, and add the state that they call for."""
-        group.update({name: plain(group[name]) for name in self.defaults})
+        for name, value in group.items():
+            if isinstance(value, (np.generic, tuple)):
+                group[name] = plain(value)
         options = [group[name] for name in self.defaults if name != "lr"]
         if options == self._seen_options.get(index):
             return
@@ -448,7 +450,7 @@ def running_mean(mean: Tensor, value: Tensor, weight: float) -> Tensor:
 
 def plain(value: Any) -> Any:
     """An option as Python's own number, where it is one of NumPy's: those would widen what they are multiplied with."""
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, (tuple, list)) and any(isinstance(x, np.generic) for x in value):
         return type(value)(plain(x) for x in value)
     return value.item() if isinstance(value, np.generic) else value
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 from autograd_core.errors import ArgumentError, StateDictError
 from autograd_core.ops import creation
+from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor, Variable
 
 from .optimizer import variable
@@ -65,7 +65,7 @@ class ReduceLROnPlateau:
             "eps": (eps, math.inf),
         }
         for name, (value, limit) in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value < limit:
+            if not is_real(value) or not 0.0 <= value < limit:
                 raise ArgumentError(f"ReduceLROnPlateau: {name} must be a number in [0, {limit:g}), got {value!r}")
         for name, word, known in (("mode", mode, ("min", "max")), ("threshold_mode", threshold_mode, ("rel", "abs"))):
             if word not in known:

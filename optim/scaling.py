@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import reduce
-from numbers import Integral, Real
 from typing import Any
 
 from autograd_core import context
@@ -16,6 +15,7 @@ from autograd_core.ops.comparison import logical_not, logical_or
 from autograd_core.ops.optimizer_updates import scaled_p
 from autograd_core.ops.rounding import isfinite
 from autograd_core.primitive import bind
+from autograd_core.scalars import is_real, is_whole
 from autograd_core.tensor import Tensor, Variable
 
 from .clipping import _norm as norm_of
@@ -192,7 +192,7 @@ class GradScaler:
         return self._growth_factor
 
     def set_growth_factor(self, new_factor: float) -> None:
-        if not isinstance(new_factor, Real) or not 1.0 < new_factor < math.inf:
+        if not is_real(new_factor) or not 1.0 < new_factor < math.inf:
             raise ArgumentError(f"GradScaler: growth_factor must be a number above 1, got {new_factor!r}")
         self._growth_factor = new_factor
 
@@ -200,7 +200,7 @@ class GradScaler:
         return self._backoff_factor
 
     def set_backoff_factor(self, new_factor: float) -> None:
-        if not isinstance(new_factor, Real) or not 0.0 < new_factor < 1.0:
+        if not is_real(new_factor) or not 0.0 < new_factor < 1.0:
             raise ArgumentError(f"GradScaler: backoff_factor must be a number between 0 and 1, got {new_factor!r}")
         self._backoff_factor = new_factor
 
@@ -208,7 +208,7 @@ class GradScaler:
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
-        if isinstance(new_interval, bool) or not isinstance(new_interval, Integral) or new_interval < 1:
+        if not is_whole(new_interval) or new_interval < 1:
             raise ArgumentError(f"GradScaler: growth_interval must be an int of at least 1, got {new_interval!r}")
         self._growth_interval = new_interval
 
@@ -288,5 +288,5 @@ def _choose(target: Variable, old: Tensor, where: Tensor) -> None:
 
 
 def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
+    if not is_real(value) or not 0 < value < math.inf:
         raise ArgumentError(f"GradScaler: {name} must be a positive number, got {value!r}")

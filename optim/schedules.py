@@ -19,13 +19,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
-from numbers import Real
 from typing import Any, ParamSpec
 
 import numpy as np
 
 import autograd_core as ag
 from autograd_core.errors import ArgumentError
+from autograd_core.scalars import is_real
 
 from .optimizer import plain
 
@@ -76,7 +76,7 @@ def _schedule(make: Callable[Arguments, Schedule]) -> Callable[Arguments, Schedu
 def _check(name: str, **arguments: tuple[Any, float]) -> None:
     """Each argument is given with the value that it must not be below."""
     for key, (value, low) in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < math.inf:
+        if not is_real(value) or not low <= value < math.inf:
             raise ArgumentError(f"{name}: {key} must be a finite number of at least {low:g}, got {value!r}")
 
 
@@ -392,7 +392,7 @@ def chain(*schedules: Schedule) -> Schedule:
 def _numbers(what: str, given: Any) -> list[float]:
     """A list of steps."""
     found = given.tolist() if isinstance(given, np.ndarray) else given
-    if not isinstance(found, (list, tuple, range)) or not all(isinstance(x, Real) and math.isfinite(x) for x in found):
+    if not isinstance(found, (list, tuple, range)) or not all(is_real(x) and math.isfinite(x) for x in found):
         raise ArgumentError(f"{what} must be a list of numbers of steps, such as [30, 60], got {given!r:.80}")
     return [float(x) for x in found]
 

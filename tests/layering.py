@@ -18,7 +18,7 @@ CORE = "autograd_core"
 
 # Lowest first. Names on one level may import each other as long as no circle closes.
 LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"aval", "backend", "batching", "context", "dtypes", "errors", "graph", "rules", "tree"}),
+    frozenset({"aval", "backend", "batching", "context", "dtypes", "errors", "graph", "rules", "scalars", "tree"}),
     frozenset({"primitive"}),
     frozenset({"ops"}),
     frozenset({"fft", "linalg", "methods", "random", "special"}),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from numbers import Real
 from typing import Any, SupportsIndex, cast
 
 import numpy as np
 
 from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
+from autograd_core.scalars import is_real
 
 INT64_MAX = 2**63 - 1
 
@@ -32,7 +32,7 @@ def integer(name: str, value: object, minimum: int, maximum: int = INT64_MAX) ->
 
 def number(name: str, value: Any, least: float = -math.inf, most: float = math.inf) -> float:
     """``value`` as a float from ``least`` to ``most``, or an ArgumentError that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not least <= value <= most:
+    if not is_real(value) or not least <= value <= most:
         bounds = "" if least == -math.inf else f" from {least:g} to {most:g}"
         raise ArgumentError(f"{name} must be a number{bounds}, got {value!r:.80}")
     return float(value)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from autograd_core.errors import ArgumentError, DataError, ShapeError
+from autograd_core.scalars import is_real
 
 from .checks import integer
 from .dataset import Dataset, Subset
@@ -105,7 +106,7 @@ def _test_count(test_size: int | float, total: int) -> int:
     return count
 
 
-def _sizes(lengths: Sequence[float], total: int) -> list[int]:
+def _sizes(lengths: Any, total: int) -> list[int]:
     if isinstance(lengths, str) or not hasattr(lengths, "__len__"):
         raise ArgumentError(f"lengths must be a list of integers or fractions, such as [0.8, 0.2], got {lengths!r}")
     asked = list(lengths)
@@ -114,7 +115,7 @@ def _sizes(lengths: Sequence[float], total: int) -> list[int]:
         if sum(sizes) != total:
             raise ArgumentError(f"lengths {asked} sum to {sum(sizes)}, but the dataset has {total} items")
         return sizes
-    real = all(isinstance(length, Real) and not isinstance(length, bool) for length in asked)
+    real = all(map(is_real, asked))
     if not asked or not real or min(asked) < 0 or not math.isclose(sum(asked), 1, abs_tol=1e-6):
         raise ArgumentError(f"lengths must be integers that sum to {total} or fractions that sum to 1, got {asked}")
     sizes = [math.floor(total * fraction + 1e-9) for fraction in asked]

@@ -70,9 +70,9 @@ class RecurrentLanguageModel(Module):
     def forward(self, input: Any, state: State | None = None) -> tuple[Tensor, State]:
         x = symbols("RecurrentLanguageModel", input, self.embedding.weight.device)
         if state is not None and (not isinstance(state, tuple | list) or len(state) != self.parts):
-            given = f"{len(state)} parts" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
+            found = f"{len(state)} parts" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
             raise ArgumentError(
-                f"RecurrentLanguageModel: state must be a tuple of {self.parts}, as this model returns it, got {given}"
+                f"RecurrentLanguageModel: state must be a tuple of {self.parts}, as this model returns it, got {found}"
             )
         given: Any = state if state is None or self.parts == 2 else state[0]
         r, last = self.recurrent(self.embedding(x), given)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 from autograd_core import random
@@ -11,6 +10,7 @@ from autograd_core.errors import ArgumentError, DTypeError, ShapeError
 from autograd_core.ops import creation
 from autograd_core.ops.reductions import cumulative_sum
 from autograd_core.ops.softmax import softmax
+from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor
 
 from ..recurrent import GRU, LSTM, RNN
@@ -49,7 +49,7 @@ def check_generation(length: Any, temperature: Any) -> None:
     """The arguments of a ``generate`` method."""
     if isinstance(length, bool) or not isinstance(length, int) or length < 0:
         raise ArgumentError(f"generate: length must be an int of at least 0, got {length!r}")
-    if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
+    if not is_real(temperature) or not 0 <= temperature < math.inf:
         raise ArgumentError(f"generate: temperature must be a finite number of at least 0, got {temperature!r}")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Integral, Real
 from typing import Any
 
 from autograd_core.errors import ArgumentError
+from autograd_core.scalars import is_real, is_whole
 
 MODES = {"min": 1.0, "max": -1.0}
 
@@ -32,9 +32,9 @@ class EarlyStopping:
     ):
         if not isinstance(mode, str) or mode not in MODES:
             raise ArgumentError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
-        if isinstance(patience, bool) or not isinstance(patience, Integral) or patience < 1:
+        if not is_whole(patience) or patience < 1:
             raise ArgumentError(f"EarlyStopping: patience must be an int of at least 1, got {patience!r}")
-        if not isinstance(min_delta, Real) or not 0 <= min_delta < math.inf:
+        if not is_real(min_delta) or not 0 <= min_delta < math.inf:
             raise ArgumentError(f"EarlyStopping: min_delta must be a finite number of at least 0, got {min_delta!r}")
         self.monitor, self.patience, self.min_delta, self.mode = monitor, patience, min_delta, mode
         self.restore_best = restore_best

@@ -10,12 +10,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import autograd_core as ag
 from autograd_core.errors import ArgumentError, AutogradError, CheckpointError, StateDictError
 from autograd_core.interop.checkpoint import load_checkpoint, save_checkpoint
+from autograd_core.scalars import is_whole
 from autograd_core.tensor import Tensor
 
 from .compiled import CompiledStep
@@ -88,7 +88,7 @@ def fit(
     checkpoint still holds the last good one. Warns, once, after the first step, of parameters that get no gradient
     or are in no optimizer (``ag.audit``).
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 0:
+    if not is_whole(epochs) or epochs < 0:
         raise ArgumentError(f"fit: epochs must be an int of at least 0, got {epochs!r}")
     check_model("fit", model)
     _check_arguments(optimizer, validation, checkpoint, early_stopping, penalty, after_backward, loggers)
