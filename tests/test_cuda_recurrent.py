@@ -15,6 +15,7 @@ import cuda_grid
 import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 then
 import numpy as np
 import pytest
+from cuda_offline import compiled, needs_nvrtc
 from fences import fenced
 
 from autograd_core.backends.cuda.native import recurrent
@@ -200,6 +201,32 @@ def test_sizes_that_are_no_whole_tiles_have_no_cut(hidden: int) -> None:
 
 def test_a_matrix_that_no_gpu_holds_has_no_cut() -> None:
     assert recurrent.best_cut(Recurrence("lstm", "forward", 4, 8, 4096), **HOPPER) is None
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_halves_take_half_the_registers_of_float32(kind: str) -> None:
+    def both_ways_fit(dtype: str) -> bool:
+        layer = [Recurrence(kind, way, 64, 64, 1024, dtype=dtype) for way in ("forward", "adjoint")]
+        return all(recurrent.best_cut(problem, **HOPPER) is not None for problem in layer)
+
+    assert both_ways_fit("bfloat16")
+    assert both_ways_fit("float16")
+    assert not both_ways_fit("float32")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "architecture"), [("lstm", "bfloat16", "sm_80"), ("gru", "float16", "sm_90")]
+)
+def test_kernels_of_halves_compile_without_spills(kind: str, dtype: str, architecture: str) -> None:
+    needs_nvrtc()
+    problem = Recurrence(kind, "forward", 64, 128, 512, dtype=dtype)
+    cut = recurrent.best_cut(problem, **HOPPER)
+    assert cut is not None
+    (kernel,) = compiled(recurrent.render(problem, cut).unit, architecture).values()
+    assert (kernel.spilled, kernel.stack) == (0, 0)
+    shape = {"float16": "f16.f16", "bfloat16": "bf16.bf16"}[dtype]
+    assert f"mma.sync.aligned.m16n8k16.row.col.f32.{shape}" in kernel.ptx
+    assert "tf32" not in kernel.ptx
 
 
 def test_a_small_gpu_takes_fewer_blocks() -> None:
