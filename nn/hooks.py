@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autograd_core import tree
+from autograd_core.compiler import changes
 from autograd_core.errors import ArgumentError
 from autograd_core.tensor import Tensor
 from autograd_core.transforms.custom import custom_vjp
@@ -31,6 +32,7 @@ class HookHandle:
 
     def remove(self) -> None:
         self._hooks[:] = [hook for hook in self._hooks if hook is not self._hook]
+        changes.note()
 
     def __enter__(self) -> HookHandle:
         return self
@@ -56,6 +58,7 @@ class Hooks:
             raise ArgumentError(f"register_{when}_hook: a hook is a function, got {type(function).__name__}")
         hooks, hook = getattr(self, when), Hook(function, with_kwargs)
         hooks.insert(0 if prepend else len(hooks), hook)
+        changes.note()
         return HookHandle(hooks, hook)
 
     def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

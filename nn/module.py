@@ -137,6 +137,10 @@ class Module:
         else:
             changes.note()
 
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        changes.note()
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """``self.<name> = param``, for names that are computed."""
         self._register("register_parameter", name, param, Parameter)

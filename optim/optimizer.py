@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, NoReturn
 
 import numpy as np
@@ -69,6 +70,7 @@ class Optimizer:
         self.state: dict[Tensor, State] = {}
         self._rates: dict[int, tuple[float, Variable]] = {}
         self._seen_options: dict[int, list[Any]] = {}
+        self._options = itemgetter(*MEMBERS[:1], *(name for name in self.defaults if name != "lr"), "lr")
         self._warned = False
         for group in self._as_groups(params):
             self.add_param_group(group)
@@ -368,19 +370,22 @@ class Optimizer:
                 known = (lr, variable(value))
             else:
                 known[1].assign_(value)
+                if not context.current().interpreter.base.in_place:
+                    return known[1]  # assigned when what captures has come to its end, if it does
             self._rates[index] = (lr, known[1])
         return known[1]
 
     def compile_guard(self) -> list[Any]:
         """What a compiled step was compiled for: all options but learning rates that are numbers, which it is given."""
-        seen: list[Any] = []
+        first: Iterable[Any] = next(iter(self.state.values()), {}).values()  # other tensors if all state was made anew
+        seen: list[Any] = [len(self.state), list(map(id, first))]
         for i, group in enumerate(self.param_groups):
-            lr = group["lr"]
-            is_number = not (callable(lr) or isinstance(lr, Tensor))
-            if is_number and i in self._rates:
+            lr, known = group["lr"], self._rates.get(i)
+            is_number = (known is not None and known[0] is lr) or not (callable(lr) or isinstance(lr, Tensor))
+            if is_number and known is not None and known[0] is not lr:
                 self._rate(i, lr)
-            seen.append(["a number" if is_number else id(lr), len(group["params"])])
-            seen[-1] += [group[name] for name in self.defaults if name != "lr"]
+            options = self._options(group)
+            seen += ("a number" if is_number else id(lr), list(map(id, options[0])), *options[1:-1])
         return seen
 
     def _warn_no_gradients(self) -> None:

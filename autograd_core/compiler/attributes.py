@@ -8,6 +8,8 @@ from itertools import pairwise
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+# They find the object where no instruction names it: by the frame, or by what was written in a string.
+FINDING = frozenset({"super", "locals", "vars", "dir", "eval", "exec", "_getframe", "currentframe", "stack"})
 OF_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD", "STORE_ATTR", "DELETE_ATTR")
 
 
@@ -46,7 +48,7 @@ def _used_of_first_argument(code: CodeType) -> set[str] | None:
     if not code.co_argcount:
         return None
     first = code.co_varnames[0]
-    if first in code.co_cellvars or "super" in code.co_names:  # super() takes the object without naming it
+    if first in code.co_cellvars or not FINDING.isdisjoint(code.co_names):
         return None
     names = set()
     for at, after in pairwise([*dis.get_instructions(code), None]):

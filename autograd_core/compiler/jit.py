@@ -24,6 +24,7 @@ from .variant import Variant
 
 log = logging.getLogger("autograd_core.compile")
 
+METHODS = "_compiled_methods"  # the attribute of an object
 AT_ONCE = 3  # signatures behind the first that take turns without being sorted
 
 
@@ -63,6 +64,20 @@ def compile(f: Callable[..., Any], /) -> Compiled:
     if not callable(f):
         raise CompileError(f"compile: takes a function, got {type(f).__name__}; write ag.compile(step), not step()")
     return Compiled(f)
+
+
+class _Methods(dict[Any, Any]):
+    """What was compiled of the methods of one object; a copy of the object begins with none."""
+
+    def __init__(self, owner: Any = None):
+        super().__init__()
+        self.owner = owner
+
+    def __reduce__(self) -> Any:
+        return _Methods, ()
+
+    def __deepcopy__(self, memo: Any) -> _Methods:
+        return _Methods()
 
 
 class Compiled:
@@ -121,11 +136,19 @@ class Compiled:
         """A method is compiled for each object that it belongs to."""
         if instance is None:
             return self
-        name = f"_compiled_{self.name}"
-        bound = instance.__dict__.get(name)
+        try:
+            methods = instance.__dict__.get(METHODS)
+        except AttributeError:
+            raise CompileError(
+                f"{self.name}: a compiled method is kept with its object, and a {type(instance).__name__} has "
+                "__slots__ alone; write obj.step = ag.compile(obj.step) for a slot of its own, or compile a function"
+            ) from None
+        if methods is None or methods.owner is not instance:  # a copy of an object has what was the object's
+            methods = _Methods(instance)
+            object.__setattr__(instance, METHODS, methods)
+        bound = methods.get(self)
         if bound is None:
-            bound = Compiled(self.function.__get__(instance, owner))
-            object.__setattr__(instance, name, bound)
+            bound = methods[self] = Compiled(self.function.__get__(instance, owner))
         return bound
 
     def __getattr__(self, name: str) -> Any:

@@ -18,13 +18,14 @@ from .capture import Capture, as_tensor, evaluate
 from .overlay import own_class
 from .report import counted
 from .variant import Variant
-from .watch import Draws, Watch
+from .watch import Own, Watch, objects_among, same
 
 if TYPE_CHECKING:
     from .jit import Compiled
 
 log = logging.getLogger("autograd_core.compile")
 RESTLESS = 8  # captures that all differ, after which a function is refused; of any kind, after which each is a warning
+SIMPLE = (bool, int, float, complex, str, bytes)
 CONFIRMING = "once more, since what is compiled must be the same twice"
 
 
@@ -38,7 +39,7 @@ class Signature:
         self.variants: list[Variant] = []
         self.reason = "it is called for the first time"
         self._unsteady = 0
-        state = context.current()
+        self._state = state = context.current()
         self._context = (state.recording, state.device, state.strict, state.math, state.convolutions)
 
     def __str__(self) -> str:
@@ -48,9 +49,11 @@ class Signature:
         if len(leaves) != len(self.leaves) or structure != self.structure:
             return False
         state = context.current()
-        if (state.recording, state.device, state.strict, state.math, state.convolutions) != self._context:
-            return False
-        return all(map(_fits, leaves, self.leaves))
+        if state is not self._state:
+            if (state.recording, state.device, state.strict, state.math, state.convolutions) != self._context:
+                return False
+            self._state = state  # never changed, but replaced
+        return not leaves or all(map(_fits, leaves, self.leaves))
 
     def difference(self, other: Signature) -> str:
         """What makes another call not fit, in words."""
@@ -133,7 +136,7 @@ class _Static:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return a is b or (type(a) is type(b) and isinstance(a, (bool, int, float, complex, str, bytes)) and a == b)
+    return a is b or (type(a) in SIMPLE and same(a, b))
 
 
 class _Described:
@@ -184,7 +187,8 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
     device = next((x.device for x in tensors.values()), None)
     capture = Capture(get_device() if device is None else device, owner.name)
-    before, draws = Watch(owner.function, []), Draws()
+    before = Watch(owner.function, [], objects_among(leaves))
+    own = Own(before)
     try:
         filled = [capture.argument(tensors[i], i) if i in tensors else x for i, x in enumerate(leaves)]
         capture.passed = {id(filled[i]): i for i in tensors if isinstance(leaves[i], Tensor)}
@@ -192,7 +196,7 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
         with context.scope(interpreter=capture, depth=0, tape=_tape_for_capture()):
             result = owner.function(*args, **kwargs)
             capture.settle_generators()
-            variant = Variant(owner, capture, result)
+            variant = Variant(owner, capture, result, leaves)
         del result, args, kwargs, filled
     except BaseException:
         capture.overlay.end()
@@ -201,7 +205,8 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
             _realise(capture)
         raise
     capture.overlay.end()
-    lost = _realise(capture, collect=True)
+    made = _realise(capture, collect=True)
+    lost = next((x for x in made if not isinstance(x, Variable)), None)
     if lost is not None:
         raise CompileError(
             f"{owner.name}: a tensor ({lost.dtype}{list(lost.shape)}) made inside the compiled function is kept "
@@ -211,8 +216,8 @@ def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Va
     changed = before.changed()
     if changed is not None:
         variant.unsteady = f"the function changes what Python sees itself: {changed}; compiled code would not"
-    elif draws.any_since():
-        variant.unsteady = "it draws Python's or NumPy's random numbers: write ag.random, which compiled code draws too"
+    else:
+        variant.unsteady = own.found() or ("it makes variables, which the next call finds" if made else "")
     return variant, [capture.keys_of_examples.get(v, capture.values[v]) for v in capture.inputs]
 
 
@@ -233,10 +238,10 @@ def _tape_for_capture() -> Any:
     return _Drawing(tape) if tape is not None and tape.replaying else tape
 
 
-def _realise(capture: Capture, *, collect: bool = False) -> Tensor | None:
+def _realise(capture: Capture, *, collect: bool = False) -> list[Tensor]:
     """Give values to what the function made and somebody still holds: variables, such as an optimizer's state.
 
-    The first tensor that is none, if there is one. collect: whether garbage, which takes long to find, does not count.
+    Returns them. collect: whether garbage, which takes long to find, does not count.
     """
     holders = _holders(capture)
     if collect and not all(isinstance(x, Variable) for x in holders):
@@ -249,7 +254,7 @@ def _realise(capture: Capture, *, collect: bool = False) -> Tensor | None:
     graph = capture.slice([x.data.var for x in known])
     for x, array in zip(known, evaluate(graph, capture.device, capture.values), strict=True):
         x.data = array
-    return next((x for x in holders if not isinstance(x, Variable)), None)
+    return holders
 
 
 def _holders(capture: Capture) -> list[Tensor]:

@@ -10,17 +10,18 @@ import numpy as np
 
 from .. import context, tree
 from ..errors import CompileError
-from ..graph import Leaf, Node, Piece
+from ..graph import Node, Piece
 from ..interpreters.reverse import main_node
 from ..tensor import Tensor, Variable
 from .capture import Argument, Capture, Key, Look, Outer, Source, Symbol, as_tensor, evaluate
 from .differentiable import Operation
 from .effects import Assign, effects_of
 from .ir import Graph, check
+from .leaves import Leaves
 from .report import Report
 from .runner import runner_for
 from .steady import Steady
-from .watch import Watch
+from .watch import Watch, objects_among
 
 if TYPE_CHECKING:
     from .jit import Compiled
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
 class Variant:
     """One capture: the graph, where its inputs come from, what becomes of its outputs, and when all that holds."""
 
-    def __init__(self, owner: Compiled, capture: Capture, result: Any):
+    def __init__(self, owner: Compiled, capture: Capture, result: Any, arguments: Sequence[Any]):
         self.owner = owner
         self.device = capture.device
         self.runner: Any = None  # a Runner, once it is compiled
         leaves, self.structure = tree.flatten(result)
+        for y in leaves:
+            if hasattr(type(y), "__next__") or hasattr(type(y), "__await__"):
+                raise CompileError(
+                    f"{owner.name} returns a {type(y).__name__}, which can be used once, and its code has not run yet; "
+                    "return a list or a tuple"
+                )
         self.results: list[Any] = [_result(capture, y) if isinstance(y, Tensor) else y for y in leaves]
         self.effects = effects_of(capture)
         given = [y.var for y in _computed(self.results)]
@@ -50,15 +57,10 @@ class Variant:
         self.programs: list[Operation] = []  # what transforms have made of it
         self.looks = [_Look(capture, look) for look in capture.looks]
         befores = [(capture.arguments.get(key), before) for key, before in capture.before.items()]
-        self._nodes = [(b.tensor, b.node) for leaf, b in befores if leaf is None or isinstance(b.tensor, Variable)]
-        seen = [
-            (leaf, b.node, b.grad is None)
-            for leaf, b in befores
-            if isinstance(b.node, Leaf) and not b.cleared and self.effects and not self.differentiable
-        ]
-        self._gradients_seen = [(node, was_missing) for leaf, node, was_missing in seen if leaf is None]
-        self._gradients_given = [(leaf, was_missing) for leaf, _, was_missing in seen if leaf is not None]
-        self.watch = Watch(owner.function, capture.things)
+        plain = [s.tensor for s in self.sources if type(s) is Outer and not isinstance(s.tensor, Variable)]
+        backward = bool(self.effects) and not self.differentiable
+        self._leaves = Leaves(befores, plain, arguments, backward=backward)
+        self.watch = Watch(owner.function, capture.things, [*objects_among(arguments), *self._leaves.functions])
         self._draws = {i for i, s in enumerate(self.sources) if type(s) is Key and s.generator is capture.generator}
         self.generator = capture.generator if self._draws else None
         self._of_examples = bool(capture.keys_of_examples)
@@ -146,15 +148,9 @@ class Variant:
             return reason
         if self.generator is not None and context.current().generator.identity != self.generator.identity:
             return "the default random generator is another one"
-        for tensor, node in self._nodes:
-            if tensor.node is not node:
-                return f"a tensor of shape {tensor.shape} requires gradients now, or no longer"
-        for node, was_missing in self._gradients_seen:
-            if (node.grad is None) is not was_missing:
-                return "a gradient exists that did not, or is missing"
-        for leaf, was_missing in self._gradients_given:
-            if (leaves[leaf].node.grad is None) is not was_missing:
-                return "an argument has a gradient that had none, or has none"
+        reason = self._leaves.changed(leaves)
+        if reason is not None:
+            return reason
         for look in self.looks:
             if not look.agrees(self, leaves):
                 return "Python decided by a value that is another now"
@@ -165,7 +161,7 @@ class Variant:
     def call(self, leaves: Sequence[Any]) -> Any:
         steady = self._steady
         if steady is not None:
-            elsewhere = _is_replaying() or any(getattr(x, "level", 0) for x in leaves)
+            elsewhere = _is_replaying() or (leaves and any(getattr(x, "level", 0) for x in leaves))
             results = None if elsewhere else steady.repeated(leaves)
             if results is not None:
                 return self._returned(results, leaves)
