@@ -46,6 +46,7 @@ ROWS = (
     "cnn_32x32_64_128_b256",
     "lstm_charlm_h1024_t64_b128",
     "addition_rnn_h128_b128",
+    "trees_by_depth_64leaves_d64_b16",
     "mlp_tiny_8_16_3_b16",
     "tiny_chain_100ops",
     "recursive_tree_64leaves_d64",
