@@ -105,7 +105,7 @@ CUTS = tuple(
 )
 RATES = {"fp32": 170, "tf32": 512, "bf16": 512}  # multiply-adds a clock cycle of a multiprocessor; not measured
 # Numbers that a thread adds to, for values and for gradients, so that registers hold them.
-MOST = {"fp32": (90, 112), "tf32": (144, 144), "bf16": (144, 144)}
+MOST = {"fp32": (90, 112), "tf32": (90, 136), "bf16": (90, 136)}
 MANY = 100  # with which registers are left for fewer factors; in fp32 these are two numbers each
 
 
