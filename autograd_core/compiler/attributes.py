@@ -52,7 +52,8 @@ def _used_of_first_argument(code: CodeType) -> set[str] | None:
         return None
     names = set()
     for at, after in pairwise([*dis.get_instructions(code), None]):
-        if at is None or not _names(at.argval, first) or at.opcode not in dis.haslocal:
+        is_local = at is not None and (at.opcode in dis.haslocal or "FAST" in at.opname)
+        if at is None or not is_local or not _names(at.argval, first):
             continue
         loads = at.opname.rpartition("STORE_FAST_")[2].startswith("LOAD_FAST")
         last = at.argval[-1] if isinstance(at.argval, tuple) else at.argval
