@@ -117,7 +117,7 @@ def test_augmented_assignment_binds_a_new_tensor(op) -> None:
 def test_no_operator_of_numpy_is_missing() -> None:
     names = {n[2:-2] for n in dir(np.ndarray) if n.startswith("__") and not n.startswith("__array")} - set(dir(object))
     assigning = {n for n in names if n[:1] == "i" and n[1:] in names} | {"delitem"}
-    protocols = {"class_getitem", "copy", "deepcopy", "setstate", "dlpack", "dlpack_device"}
+    protocols = {"buffer", "class_getitem", "copy", "deepcopy", "setstate", "dlpack", "dlpack_device"}
     assert {n for n in names if not hasattr(ag.Tensor, f"__{n}__")} <= assigning | protocols
 
 
