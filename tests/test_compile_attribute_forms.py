@@ -82,7 +82,7 @@ class Forms(Base):
         return [[self.f for _ in range(1)] for _ in range(1)]
 
     def read_in_dict(self):
-        return {x: self.g + self.f for x in range(1)}
+        return dict.fromkeys(range(1), self.g + self.f)
 
     def read_in_generator(self):
         return sum(self.f for _ in range(2))
