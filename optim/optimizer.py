@@ -70,7 +70,8 @@ class Optimizer:
         self.state: dict[Tensor, State] = {}
         self._rates: dict[int, tuple[float, Variable]] = {}
         self._seen_options: dict[int, list[Any]] = {}
-        self._options = itemgetter(*MEMBERS[:1], *(name for name in self.defaults if name != "lr"), "lr")
+        watched = [name for name in self.defaults if name != "lr"]
+        self._options = itemgetter(*watched, "params", "params")  # two at least: of one it would give no tuple
         self._warned = False
         for group in self._as_groups(params):
             self.add_param_group(group)
@@ -377,15 +378,18 @@ class Optimizer:
 
     def compile_guard(self) -> list[Any]:
         """What a compiled step was compiled for: all options but learning rates that are numbers, which it is given."""
-        first: Iterable[Any] = next(iter(self.state.values()), {}).values()  # other tensors if all state was made anew
-        seen: list[Any] = [len(self.state), list(map(id, first))]
+        seen: list[Any] = [len(self.state)]
+        for first in self.state.values():
+            seen += map(id, first.values())  # others, if all state was made anew
+            break
         for i, group in enumerate(self.param_groups):
             lr, known = group["lr"], self._rates.get(i)
             is_number = (known is not None and known[0] is lr) or not (callable(lr) or isinstance(lr, Tensor))
             if is_number and known is not None and known[0] is not lr:
                 self._rate(i, lr)
-            options = self._options(group)
-            seen += ("a number" if is_number else id(lr), list(map(id, options[0])), *options[1:-1])
+            seen.append("a number" if is_number else id(lr))
+            seen += map(id, group["params"])
+            seen += self._options(group)
         return seen
 
     def _warn_no_gradients(self) -> None:
