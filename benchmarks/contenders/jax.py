@@ -56,7 +56,8 @@ def _training(loss: Loss, parameters: Any, batches: list[Arrays]) -> Contestant:
 
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = [parameters, zeros, zeros, jnp.zeros(())]
-    turn = cycle([(jax.tree.map(jnp.asarray, batch),) for batch in batches] or [()])
+    given: list[tuple[Any, ...]] = [(jax.tree.map(jnp.asarray, batch),) for batch in batches]
+    turn = cycle(given or [()])
 
     def step() -> Any:
         nonlocal state

@@ -74,7 +74,7 @@ def stated(
         gradients = [] if row.trains else [leaf.grad for leaf in leaves]
         return [loss.item(), *(norm(g.numpy()) for g in gradients if g is not None)]
 
-    run = step if whole is None else whole
+    run: Callable[..., Any] = step if whole is None else whole
     if batches := [{name: ag.tensor(x, device=device) for name, x in batch.items()} for batch in row.batches()]:
         run = _by_turns(run, batches)
     return _on(device, math, run), values, whole

@@ -15,6 +15,8 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from .c_types import literal
 from .source import Launch, Source
 
@@ -256,7 +258,7 @@ def _struct(name: str, problem: Attention, cut: Cut) -> str:
         fields |= {f"{n.title()}Row": place.row, f"{n.title()}Column": place.column}
     numbers = {"scale": p.scale, "keep_scale": p.keep_scale}
     lines = [f"    enum {{ {', '.join(f'{key} = {value}' for key, value in fields.items())} }};"]
-    lines += [_function("float", n, "", f"{literal(value, 'float32')}") for n, value in numbers.items()]
+    lines += [_function("float", n, "", f"{literal(value, np.dtype('float32'))}") for n, value in numbers.items()]
     lines += [_function("int", n, "int n", _first(places.get(n, nowhere), p.lead)) for n in (*MATRICES, "mask", "keep")]
     return f"struct {name} {{\n" + "\n".join(lines) + "\n};\n"
 
