@@ -51,11 +51,17 @@ def peer(model: RecurrentLanguageModel, cell: str) -> characters.Learner:
     return characters.Learner(torch, network, network, optimizer, torch.nn.utils.clip_grad_norm_)
 
 
-def train(learners: dict[str, characters.Learner], text: np.ndarray, epochs: int) -> int:
+def train(
+    learners: dict[str, characters.Learner],
+    text: np.ndarray,
+    epochs: int,
+    side_by_side: int = STREAMS,
+    rate: float = RATE,
+) -> int:
     """Every epoch begins with empty states; returns the number of characters that each learner has seen."""
-    loader = DataLoader(streams(text, STREAMS, STEPS), batch_size=STREAMS)
-    characters.train(learners, loader, epochs, RATE, lambda learner: empty(learner, STREAMS))
-    return epochs * len(loader) * STREAMS * STEPS
+    loader = DataLoader(streams(text, side_by_side, STEPS), batch_size=side_by_side)
+    characters.train(learners, loader, epochs, rate, lambda learner: empty(learner, side_by_side))
+    return epochs * len(loader) * side_by_side * STEPS
 
 
 def empty(learner: characters.Learner, count: int) -> tuple[Any, ...]:
