@@ -146,10 +146,11 @@ def is_running(process: int) -> bool:
 def test_workers_end_with_who_started_them(how: int, tmp_path: Path) -> None:
     before = blocks()
     lines = [
-        "import sys; sys.path.insert(0, sys.argv[1])",
+        "import signal, sys; sys.path.insert(0, sys.argv[1])",
         "import hogwild_work, numpy",
         "from autograd_core.optim import hogwild",
         "if __name__ == '__main__':",
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)",  # a shell's background jobs ignore it
         "    hogwild.train(hogwild_work.stay, {'w': numpy.zeros(3)}, (sys.argv[2],))",
     ]
     script = tmp_path / "script.py"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 PACKAGE = __name__.partition(".")[0]
 _STANDARD = os.path.dirname(os.__file__) + os.sep
@@ -42,5 +42,15 @@ def _builds_on_us(top: str) -> bool:
 
 
 def _is_of_ours(value: object) -> bool:
-    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    """A module, class or function of this package, or an object of one of its classes.
+
+    The object itself is not asked for anything, not even by ``isinstance``: some load a library then, or warn.
+    """
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        name = vars(value).get("__name__")
+    elif issubclass(kind, type):
+        name = vars(value).get("__module__")
+    else:
+        name = value.__module__ if kind is FunctionType else kind.__module__
     return isinstance(name, str) and is_ours(name)
