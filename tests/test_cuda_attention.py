@@ -14,7 +14,6 @@ from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
 
 from autograd_core.backends.cuda.native.attention import (
     CUTS,
-    MODES,
     SHARED,
     Attention,
     Cut,
@@ -25,6 +24,7 @@ from autograd_core.backends.cuda.native.attention import (
     placed,
     render,
 )
+from autograd_core.backends.cuda.native.modes import MODES
 
 REGISTERS = 65536  # of a multiprocessor
 

@@ -16,7 +16,6 @@ from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
 
 from autograd_core.backends.cuda.native.convolution import (
     CUTS,
-    MODES,
     Convolution,
     Cut,
     best_cut,
@@ -26,6 +25,7 @@ from autograd_core.backends.cuda.native.convolution import (
     tiles,
 )
 from autograd_core.backends.cuda.native.convolution_launches import render
+from autograd_core.backends.cuda.native.modes import MODES
 
 HALVES = ("float16", "bfloat16")
 REGISTERS = 65536  # of a multiprocessor

@@ -14,22 +14,19 @@ from typing import Any, NamedTuple
 
 from autograd_core import context
 from autograd_core.compiler.fuse import View
-from autograd_core.compiler.ir import Equation, Var
+from autograd_core.compiler.ir import Equation
 from autograd_core.compiler.space import row_major
 from autograd_core.compiler.storage import Storage
 from autograd_core.ops.attention import attention_p, attention_vjp_p
 from autograd_core.primitive import Primitive
 
-from .convolution_kernels import usable
 from .launching import Launcher
 from .native import Source
-from .native.attention import MODES, Attention, placed, render
+from .native.attention import Attention, placed, render
+from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, usable
 
 ATTENTION = (attention_p, attention_vjp_p)
 HEADS = range(16, 129)  # features that there are kernels for
-SMALLEST = 1 << 20  # multiply-adds for which a kernel is compiled, if nobody asks for it
-MOST = 1 << 30  # elements of an array: places are counted in 32 bits
-PACK = 16  # bytes that arrays begin at multiples of
 RESIDUALS = ("g", "y", "sums")  # what precedes attention's own operands in those of its adjoint
 IN_ORDER = ("y", "sums")  # operands that are read as results are left
 
@@ -99,32 +96,6 @@ def rendered(problem: Attention, name: str) -> Source:
     return render(problem, name)
 
 
-class AttentionStep(NamedTuple):
-    """Attention, or its adjoint, in a compiled function, and where its results go. problem: in any mode."""
-
-    equation: Equation
-    problem: Attention
-    operands: tuple[Var, ...]
-    writes: tuple[int, ...]
-    overwrites: frozenset[tuple[Var, Var]] = frozenset()
-
-    @property
-    def name(self) -> str:
-        return self.equation.primitive.name
-
-    @property
-    def flops(self) -> int:
-        return 2 * self.problem.products
-
-    def rendered(self, mode: str) -> Source:
-        return rendered(self.problem._replace(mode=mode), self.name)
-
-    @property
-    def workspace(self) -> int:
-        """Bytes, in whatever mode it is run."""
-        return max(self.rendered(mode).workspace for mode in MODES)
-
-
 def attends(e: Equation) -> bool:
     """Whether the equation is attention, or its adjoint, that there is a kernel for."""
     return e.primitive in ATTENTION and has_kernel(e.primitive, e.inputs, e.params)
@@ -137,11 +108,11 @@ def takes_view(e: Equation, operand: int, view: View) -> bool:
     return in_place and view.offset <= MOST and reads(name, e.inputs[operand].shape, view.strides)
 
 
-def step_of(e: Equation, storage: Storage) -> AttentionStep:
+def step_of(e: Equation, storage: Storage) -> RenderedStep:
     """The equation as a step of a compiled function."""
     problem = problem_of(e.primitive, [storage.located(v) for v in e.inputs], e.params, "fp32")
     writes = tuple(range(len(e.inputs), len(e.inputs) + len(e.outputs)))
-    return AttentionStep(e, problem, (*e.inputs, *e.outputs), writes)
+    return RenderedStep(e, problem, rendered, (*e.inputs, *e.outputs), writes)
 
 
 class AttentionKernel:

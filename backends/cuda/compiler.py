@@ -37,14 +37,15 @@ from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
 from autograd_core.primitive import Primitive
 
-from .attention_kernels import ATTENTION, AttentionStep, attends
+from .attention_kernels import ATTENTION, attends
 from .attention_kernels import step_of as attention_step
 from .attention_kernels import takes_view as attention_takes_view
-from .convolution_kernels import ConvolutionStep, step_of, usable
+from .convolution_kernels import step_of
 from .cudnn_convolutions import KINDS, CudnnStep, Library
 from .native import Source, loop_kernel, random_draw, segments
 from .runner import CapturedRunner
 from .steps import Plan
+from .tensor_core_steps import RenderedStep, usable
 
 log = logging.getLogger("autograd_core.compile")
 PRODUCTS = (matmul_p, linear_p)
@@ -92,7 +93,7 @@ class Product(NamedTuple):
         return 2 * self.operands[2].aval.size * self.operands[0].shape[-1]
 
 
-AnyStep = Generated | Product | AttentionStep | ConvolutionStep | CudnnStep | Host
+AnyStep = Generated | Product | RenderedStep | CudnnStep | Host
 
 
 def compile_graph(
@@ -186,7 +187,7 @@ def _step(unit: AnyUnit, index: int, library: Library, has_tensor_cores: bool, s
 def _workspace(step: AnyStep) -> int:
     if isinstance(step, Generated):
         return step.source.workspace
-    return step.workspace if isinstance(step, AttentionStep | ConvolutionStep | CudnnStep) else 0
+    return step.workspace if isinstance(step, RenderedStep | CudnnStep) else 0
 
 
 def _segmented(unit: SegmentedUnit) -> Generated:

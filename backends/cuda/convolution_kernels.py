@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from autograd_core import context
-from autograd_core.compiler.ir import Equation, Var
+from autograd_core.compiler.ir import Equation
 from autograd_core.ops._windows import Windows
 from autograd_core.ops.convolution import convolution_bias_p
 from autograd_core.primitive import Primitive
@@ -21,18 +21,9 @@ from autograd_core.primitive import Primitive
 from .cudnn_convolutions import KINDS, Library
 from .launching import Launcher
 from .native import Source
-from .native.convolution import MODES, Convolution, convolution
+from .native.convolution import Convolution, convolution
 from .native.convolution_launches import TYPES, render
-
-OLDEST_GPU = 8  # its compute capability's first number: the tensor cores of older ones have no TF32
-SMALLEST = 1 << 20  # multiply-adds for which a kernel is compiled, if nobody asks for it
-MOST = 1 << 30  # elements of an array: places are counted in 32 bits
-PACK = 16  # bytes that arrays begin at multiples of
-
-
-def usable(cupy: Any, index: int) -> bool:
-    """Whether the device has what the kernels need."""
-    return cupy.cuda.runtime.getDeviceProperties(index)["major"] >= OLDEST_GPU
+from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, usable
 
 
 def problem_of(
@@ -59,39 +50,13 @@ def rendered(problem: Convolution, name: str) -> Source:
     return render(problem, name)
 
 
-class ConvolutionStep(NamedTuple):
-    """A convolution of a compiled function, and where its result goes. problem: in any mode."""
-
-    equation: Equation
-    problem: Convolution
-    operands: tuple[Var, ...]
-    writes: tuple[int, ...]
-    overwrites: frozenset[tuple[Var, Var]] = frozenset()
-
-    @property
-    def name(self) -> str:
-        return self.equation.primitive.name
-
-    @property
-    def flops(self) -> int:
-        return 2 * self.problem.products
-
-    def rendered(self, mode: str) -> Source:
-        return rendered(self.problem.in_mode(mode), self.name)
-
-    @property
-    def workspace(self) -> int:
-        """Bytes, in whatever mode it is run."""
-        return max(self.rendered(mode).workspace for mode in MODES)
-
-
-def step_of(e: Equation) -> ConvolutionStep | None:
+def step_of(e: Equation) -> RenderedStep | None:
     """The equation as a step of a compiled function, if it is a convolution that there is a kernel for."""
     if e.primitive not in KINDS:
         return None
     problem = problem_of(e.primitive, e.inputs, **e.params, mode="fp32")
     operands = (*e.inputs, *e.outputs)
-    return None if problem is None else ConvolutionStep(e, problem, operands, (len(e.inputs),))
+    return None if problem is None else RenderedStep(e, problem, rendered, operands, (len(e.inputs),))
 
 
 class Convolutions:

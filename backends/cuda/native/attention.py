@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .c_types import literal
+from .modes import MODES
 from .source import Launch, Source
 
-MODES = ("fp32", "tf32", "bf16")
 FILES = ("arithmetic", "blocks", "tensor_cores", "factors", "attention")
 MATRICES = ("q", "k", "v", "g")  # operands whose rows are read by fours where they can be
 ALIGNMENT = 256
@@ -65,6 +65,9 @@ class Attention(NamedTuple):
     wanted: tuple[str, ...] = ()
     numbers: bool = False
     mode: str = "fp32"
+
+    def in_mode(self, mode: str) -> Attention:
+        return self._replace(mode=mode)
 
     @property
     def matrices(self) -> int:

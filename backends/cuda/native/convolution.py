@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from autograd_core.ops._windows import Windows
 
-MODES = ("fp32", "tf32", "bf16")
-HALF_MODES = {"float16": "fp16", "bfloat16": "bf16"}  # halves are multiplied as they are, whatever the math mode
+from .modes import HALF_MODES
+
 MULTIPROCESSORS = 132  # of a large GPU: how work is cut follows from the sizes alone, so that results do too
 WORKSPACE = 64 << 20  # most bytes of partial sums
 FEWEST = 8  # chunks of pixels that a block sums up

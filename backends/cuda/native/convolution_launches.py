@@ -6,7 +6,6 @@ from math import gcd, prod
 
 from .c_types import HALVES
 from .convolution import (
-    MODES,
     Convolution,
     Cut,
     best_cut,
@@ -19,6 +18,7 @@ from .convolution import (
     together,
     weights,
 )
+from .modes import MODES
 from .source import Launch, Source
 
 KERNELS = ("convolution_places", "convolution", "convolution_halves", "convolution_direct")

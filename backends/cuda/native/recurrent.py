@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .c_types import HALVES
+from .modes import HALF_MODES, MODES
 from .source import with_functions
 
 TYPES = {"float32": "float", **HALVES}
-HALF_MODES = {"float16": "fp16", "bfloat16": "bf16"}  # halves are multiplied as they are, whatever the math mode
-MODES = ("fp32", "tf32", "bf16")
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 REGISTERS, MOST = 65536, 240  # of a multiprocessor, and of a thread, by the estimate
 ROOMY = 222  # up to this estimate NVIDIA's compiler spills nothing; a little above it, few bytes a thread
