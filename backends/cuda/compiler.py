@@ -131,9 +131,9 @@ def compile_graph(
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
     units = joined_across(fused.units, fused.views, replaced)
     try:
-        library: Any = kernels[convolution_p]
+        convolutions: Any = kernels[convolution_p]
         with queue:
-            steps = [_step(unit, device.index, library.library, has_tensor_cores, storage) for unit in units]
+            steps = [_step(unit, device.index, convolutions.cudnn, has_tensor_cores, storage) for unit in units]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
         return None

@@ -71,7 +71,7 @@ class Convolutions:
         primitive: Primitive,
     ):
         self._cupy, self._xp, self._launcher, self._primitive = cupy, xp, launcher, primitive
-        self.library = library
+        self.cudnn = library
 
     def __call__(self, *operands: Any, windows: Windows, groups: int) -> Any:
         y = self._by_library(operands, windows, groups)
@@ -93,14 +93,14 @@ class Convolutions:
         """Whether cuDNN or a kernel of ours computes with these halves as they are; the formula does in float32."""
         index = operands[0].device.index
         with self._cupy.cuda.Device(index):
-            if self.library.plan(index, self._primitive, operands, windows, groups) is not None:
+            if self.cudnn.plan(index, self._primitive, operands, windows, groups) is not None:
                 return True
             problem = problem_of(self._primitive, operands, windows, groups, context.current().math)
             return problem is not None and problem.products >= SMALLEST and self._launcher(index) is not None
 
     def _by_library(self, operands: Sequence[Any], windows: Windows, groups: int) -> Any:
         """None where kernels of our own, or the formula, are to compute it."""
-        plan = self.library.plan(operands[0].data.device_id, self._primitive, operands, windows, groups)
+        plan = self.cudnn.plan(operands[0].data.device_id, self._primitive, operands, windows, groups)
         if plan is None:
             return None
         y = self._cupy.empty(self._shape(operands, windows, groups), operands[0].dtype)

@@ -311,7 +311,7 @@ class FrontEnd(ModuleType):
         super().__init__("cudnn")
         self.__spec__ = ModuleSpec("cudnn", None)
         self.__version__ = version
-        self.library = library
+        self.loaded = library
         self.asked = 0
         self.built: list[str] = []
         self.handles: dict[int, tuple[int, int]] = {}
@@ -331,7 +331,7 @@ class FrontEnd(ModuleType):
 
     def _called(self, name: str, *args: Any, **kwargs: Any) -> Any:
         checked("functions", name, args, kwargs)
-        require(self.library is not None, f"Unable to find symbol of {name}")
+        require(self.loaded is not None, f"Unable to find symbol of {name}")
         return getattr(self, f"_{name}")(*args, **kwargs)
 
     def _pygraph(self, *args: Any, **kwargs: Any) -> Graph:
@@ -340,7 +340,7 @@ class FrontEnd(ModuleType):
         return Graph(self, kwargs.pop("handle"), kwargs)
 
     def _backend_version(self) -> int:
-        return self.library or 0
+        return self.loaded or 0
 
     def _create_handle(self) -> int:
         made = next(self._numbers)
