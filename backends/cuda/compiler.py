@@ -33,7 +33,6 @@ from autograd_core.compiler.storage import Storage
 from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
 from autograd_core.ops.convolution import convolution_p
-from autograd_core.ops.linear_algebra import linear_p, matmul_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
 from autograd_core.primitive import Primitive
 
@@ -43,12 +42,12 @@ from .attention_kernels import takes_view as attention_takes_view
 from .convolution_kernels import step_of
 from .cudnn_convolutions import KINDS, CudnnStep, Library
 from .native import Source, loop_kernel, random_draw, segments
+from .product_steps import PRODUCTS, Product
 from .runner import CapturedRunner
 from .steps import Plan
 from .tensor_core_steps import RenderedStep, usable
 
 log = logging.getLogger("autograd_core.compile")
-PRODUCTS = (matmul_p, linear_p)
 MULTIPLE = 256  # bytes: what places in the arena, and workspaces, begin at multiples of
 FUSED = (
     power_p,
@@ -73,24 +72,6 @@ class Generated(NamedTuple):
     def name(self) -> str:
         """As in its code; a kernel of several launches has numbers behind it there."""
         return _entry_name(self)
-
-
-class Product(NamedTuple):
-    """A matrix product, and where its result goes."""
-
-    equation: Equation
-    operands: tuple[Var, ...]
-    writes: tuple[int, ...] = (2,)
-    overwrites: frozenset[tuple[Var, Var]] = frozenset()
-
-    @property
-    def name(self) -> str:
-        return self.equation.primitive.name
-
-    @property
-    def flops(self) -> int:
-        """A multiplication and an addition for every term."""
-        return 2 * self.operands[2].aval.size * self.operands[0].shape[-1]
 
 
 AnyStep = Generated | Product | RenderedStep | CudnnStep | Host
