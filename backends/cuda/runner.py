@@ -1,14 +1,9 @@
-"""A compiled graph on a GPU: arrays put in their places, and a step that is enqueued as one CUDA graph.
+"""A compiled graph on a GPU: a step that is enqueued as one CUDA graph.
 
 The first call with arrays launches one kernel after the other. When the same arrays come again the launches are
-captured, and from then on replayed: nothing is allocated, nothing waited for, and the host makes one call. A graph
-knows addresses alone, so all that it works on must stay where it is:
-
-- what lives between kernels is in the runner's arena, and what ordinary kernels allocate comes from a pool of its own;
-- variables are read where they lie, and written there if nobody else holds their arrays;
-- what each call brings along is copied to a place of the runner's;
-- results are in two arrays that take turns, with a graph for each: who is given one may hold it during the next call.
-  Whoever holds more than two is given copies.
+captured, and from then on replayed: nothing is allocated, nothing waited for, and the host makes one call. What lives
+between kernels is in the runner's arena, what ordinary kernels allocate comes from a pool of its own, and ``places.py``
+says where the rest lies.
 
 What refuses to be captured is enqueued by itself, between two graphs. Not yet run on hardware.
 """
@@ -17,8 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
-from sys import getrefcount
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -29,17 +22,15 @@ from autograd_core.backend import Device
 from autograd_core.compiler.ir import Var
 from autograd_core.compiler.report import Build, Report, counted
 from autograd_core.compiler.runner import Part
-from autograd_core.compiler.steady import ALONE
 from autograd_core.compiler.steps import Host
-from autograd_core.compiler.storage import Located
 from autograd_core.primitive import Primitive
 
 from .memory import memory_for
+from .places import Places
 from .steps import Plan, Steps
 
 log = logging.getLogger("autograd_core.compile")
 GRAPHS = 4  # kept, those that were used last
-PACK = 16  # bytes: kernels are rendered for arrays that begin at multiples of it
 REPORT_RUNS = 5
 
 
@@ -78,129 +69,38 @@ class CapturedRunner:
     ):
         self._cupy, self._queue = cupy, queue
         self.device, self.name, self.graph = device, name, plan.graph
-        self._plan, self._storage = plan, plan.storage
+        self._plan = plan
         self.lock = Lock()
         self.refused: dict[int, str] = {}
         with memory_for(cupy, device, name), queue:
             self._steps = Steps(cupy, queue, kernels, device, plan)
-        table = self._storage.table
-        self._inputs = [(base, what) for base, (kind, what) in enumerate(table) if kind == "input"]
-        self._made = {base: what.aval for base, (kind, what) in enumerate(table) if kind == "output"}
-        self._baked = [base for base, (kind, _) in enumerate(table) if kind in ("input", "output")]
-        outputs = self.graph.outputs
-        self._outputs = [(self._home(v), v) for v in outputs]
-        self._updated = {self._home(outputs[k]): i for k, i in plan.updates.items()}
-        self._slots: dict[int, list[Any]] = {base: [] for base in self._made}
-        self._own: set[int] = set()  # the identities of arrays in slots
-        self._copied: set[int] = set()  # outputs of which whoever takes them holds more than two
-        self._forgotten: frozenset[int] = frozenset()
-        self._places: dict[int, Any] = {}  # of inputs that each call brings along
-        self._seen: dict[int, Any] = {}
-        self._moving: set[int] = set()
+        self._places = Places(cupy, plan, self._steps.fixed)
         self._bindings: list[_Binding] = []  # the one used last at the end
         self.host_calls: Sequence[str] = [s.equation.primitive.name for s in plan.steps if type(s) is Host]
         self.build: Build | None = Build(perf_counter() - started, self._steps.codes, 0)
-
-    def _home(self, v: Var) -> int:
-        base = self._storage.base(self._storage.root(v))
-        assert base is not None
-        return base
 
     # ------------------------------------------------------------------------------------ a call
 
     def __call__(self, inputs: Sequence[Any]) -> list[Any]:
         with self.lock, memory_for(self._cupy, self.device, self.name), self._queue:
-            arrays = self._bound(inputs)
+            arrays = self._places.bound(inputs)
             self._run(arrays)
-            return self._handed(arrays, inputs)
+            return self._places.handed(arrays, inputs)
 
     def forget(self, outputs: Collection[int]) -> None:
         """Hold these outputs no longer than a call: their memory is free when those who were given them let go.
 
         Each call has other memory then, and is not captured.
         """
-        self._forgotten = frozenset(self._outputs[k][0] for k in outputs) & self._made.keys()
-
-    def _bound(self, inputs: Sequence[Any]) -> list[Any]:
-        """The array of every entry of the table."""
-        arrays = list(self._steps.fixed)
-        for base, i in self._updated.items():  # the variable has it, besides the list of inputs
-            mine = getrefcount(inputs[i]) <= ALONE + 1 and _lies_well(inputs[i]) and inputs[i].base is None
-            arrays[base] = inputs[i] if mine else self._empty(base)
-        for base in self._made:
-            if base not in self._updated:
-                arrays[base] = self._slot(base)
-        for base, i in self._inputs:
-            if self._is_fixed(i, inputs[i]):
-                arrays[base] = inputs[i]
-                continue
-            if i not in self._places:
-                self._places[i] = self._cupy.empty(inputs[i].shape, inputs[i].dtype)
-            self._places[i][...] = inputs[i]
-            arrays[base] = self._places[i]
-        return arrays
-
-    def _empty(self, base: int) -> Any:
-        aval = self._made[base]
-        return self._cupy.empty(aval.shape, aval.dtype)
-
-    def _slot(self, base: int) -> Any:
-        """An array for an output that nobody holds, of two that take turns."""
-        slots = self._slots[base]
-        if base in self._forgotten:
-            return self._empty(base)
-        if base in self._copied:
-            return slots[0]
-        for k in range(len(slots)):
-            if getrefcount(slots[k]) <= ALONE:
-                return slots[k]
-        if len(slots) == 2:
-            self._copied.add(base)
-            self._own.difference_update(map(id, slots))
-            slots.clear()
-        slots.append(self._empty(base))
-        if base not in self._copied:
-            self._own.add(id(slots[-1]))
-        return slots[-1]
-
-    def _is_fixed(self, i: int, array: Any) -> bool:
-        """Whether the input is read where it lies: variables, results of the last call such as gradients that are added
-        to, and what has been the same array in every call.
-        """
-        before, self._seen[i] = self._seen.get(i), ref(array)
-        if id(array) in self._own or i in self._plan.variables:
-            return _lies_well(array)
-        if before is not None and before() is not array:
-            self._moving.add(i)
-        if i in self._moving or not _lies_well(array):
-            return False
-        self._seen[i] = partial(_itself, array)  # as the CPU does, for ``report``
-        return True
-
-    def _handed(self, arrays: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-        input_of = dict(self._inputs)
-        copies: dict[int, Any] = {}
-        results = []
-        for base, v in self._outputs:
-            array = inputs[input_of[base]] if base in input_of else arrays[base]
-            if base in self._copied:
-                array = copies[base] if base in copies else copies.setdefault(base, array.copy())
-            results.append(self._part(array, self._storage.located(v)) if v in self._storage.views else array)
-        return results
-
-    def _part(self, array: Any, located: Located) -> Any:
-        """A view that holds the array."""
-        flat = self._cupy.ascontiguousarray(array).reshape(-1)[located.offset :]
-        strides = tuple(s * located.dtype.itemsize for s in located.strides)
-        return self._cupy.lib.stride_tricks.as_strided(flat, located.shape, strides)
+        self._places.forget(outputs)
 
     # ------------------------------------------------------------------------------------ running
 
     def _run(self, arrays: Sequence[Any]) -> None:
-        if self._forgotten:
+        if self._places.forgotten:
             self._steps.enqueue(arrays, self._steps.tables(arrays), range(len(self._steps)))
             return
-        baked = [arrays[base] for base in self._baked]
+        baked = [arrays[base] for base in self._places.changing]
         math = context.current().math
         found = next((b for b in self._bindings if b.fits(baked, math)), None)
         if found is None:
@@ -282,47 +182,26 @@ class CapturedRunner:
         present: arrays for inputs, where those of the last call are gone.
         """
         with self.lock, self._queue:
-            arrays = list(self._steps.fixed)
-            for base, i in self._inputs:
-                held = self._seen[i]() if i in self._seen else None
-                array = self._places.get(i) if i in self._moving else held
-                array = (present or {}).get(i) if array is None else array
-                if array is None:
-                    return None
-                arrays[base] = array if _lies_well(array) else self._packed(array)
-            for base in self._made:
-                arrays[base] = self._empty(base)
+            arrays = self._places.copies(present or {})
+            if arrays is None:
+                return None
             runs = [self._steps.profiled(arrays, self._steps.tables(arrays)) for _ in range(REPORT_RUNS)]
         times = min(runs, key=sum)
         rows = [
             self._steps.row(n, step, note, seconds)
             for n, (step, note, seconds) in enumerate(zip(self._plan.steps, self._plan.notes, times, strict=True))
         ]
-        made = Report(self.name, rows, sum(times), arena=self._storage.arena, build=self.build)
+        made = Report(self.name, rows, sum(times), arena=self._plan.storage.arena, build=self.build)
         made.math = context.current().math
         made.where = str(self.device)
         made.remarks = (self._how(),)
         return made
 
     def _how(self) -> str:
-        if self._forgotten:
+        if self._places.forgotten:
             return "enqueued op by op, since results are in new memory in each call"
         if not any(b.pieces is not None for b in self._bindings):
             return "enqueued op by op, until the same arrays come again"
         graphs = counted(self.captured, "CUDA graph") if self.captured != 1 else "one CUDA graph"
         by_itself = f"; by itself, since a graph cannot have it: {self._told(self.refused)}" if self.refused else ""
         return f"replayed as {graphs}{by_itself}"
-
-    def _packed(self, array: Any) -> Any:
-        copy = self._cupy.empty(array.shape, array.dtype)
-        copy[...] = array
-        return copy
-
-
-def _itself(array: Any) -> Any:
-    return array
-
-
-def _lies_well(array: Any) -> bool:
-    """Whether kernels can read it where it lies."""
-    return bool(array.flags.c_contiguous) and not array.data.ptr % PACK
