@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
 import autograd_core as ag
 from autograd_core import nn, optim
 from autograd_core.nn.models import GPT, EncoderDecoder, RecurrentLanguageModel
+from autograd_core.nn.models.sequences import drawn
 
 CELLS = ["lstm", "gru", "rnn"]
 RNG = np.random.default_rng(0)
@@ -145,6 +148,28 @@ def test_what_is_generated_is_seeded_and_at_temperature_zero_the_likeliest(model
         assert np.array_equal(scores_of(model, ag.asarray(sequence))[:, -1].argmax(axis=-1), likeliest[:, t])
         sequence = np.concatenate([sequence, likeliest[:, t : t + 1]], axis=1)
     assert model.generate(prompt, 0).shape == (2, 0)
+
+
+@each_language_model
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_scores_that_are_not_finite_generate_nothing(model, temperature):
+    model = copy.deepcopy(model)
+    table = model.token if isinstance(model, GPT) else model.embedding
+    with ag.no_grad():
+        table.weight.assign_(table.weight.detach().at[3].set(float("nan")))
+    prompt = ag.asarray([[1, 2], [2, 3]])
+    # what is tied with the table gives every sequence a score that is NaN
+    expected = "in sequence 0, 2 of 2" if getattr(model, "tied", False) else "in sequence 1, 1 of 2"
+    with pytest.raises(ag.DataError, match=f"generate: the scores of the next symbol are NaN {expected} sequences"):
+        model.generate(prompt, 3, temperature)
+    with pytest.raises(ag.DataError, match=f"are NaN {expected}"):
+        ag.compile(model.generate)(prompt, 3, temperature)
+
+
+def test_symbols_without_a_chance_are_not_generated_however_cold():
+    scores = ag.tensor([[-np.inf, 1e30, 3.0], [2.0, 1.0, -np.inf]])
+    assert drawn(scores, 1e-300).numpy().tolist() == [[1], [0]]
+    assert set(drawn(ag.tensor([[-np.inf, 0.0, 0.0]] * 50), 1.0).numpy().ravel()) == {1, 2}
 
 
 def test_symbols_are_drawn_with_the_probabilities_of_the_scores():

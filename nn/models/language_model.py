@@ -91,4 +91,6 @@ class RecurrentLanguageModel(Module):
             for _ in range(length):
                 made.append(drawn(scores[:, -1], temperature))
                 scores, state = self(made[-1], state)
-            return concat(made, axis=1) if made else creation.zeros((len(scores), 0), dtype="int64")
+            return (
+                concat(made, axis=1) if made else creation.zeros((len(scores), 0), dtype="int64", device=scores.device)
+            )

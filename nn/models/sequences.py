@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from autograd_core import random
-from autograd_core.errors import ArgumentError, DTypeError, ShapeError
+from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
 from autograd_core.ops import creation
+from autograd_core.ops._apply import examine
 from autograd_core.ops.reductions import cumulative_sum
+from autograd_core.ops.selection import maximum
 from autograd_core.ops.softmax import softmax
 from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor
@@ -55,9 +59,26 @@ def check_generation(length: Any, temperature: Any) -> None:
 
 def drawn(scores: Tensor, temperature: float) -> Tensor:
     """Symbols drawn with p = softmax(scores / temperature), (B, V) -> (B, 1); with temperature 0 the likeliest."""
+    largest = scores.max(axis=-1, keepdims=True)
+    examine(largest, _check_scores)
     if temperature == 0:
         return scores.argmax(axis=-1, keepdims=True)
-    cumulative = cumulative_sum(softmax(scores.astype("float64") / temperature, axis=-1), axis=-1)
+    # exp(-1000) is 0: what is further away has no chance either, and nothing overflows however cold it is
+    distances = maximum(scores.astype("float64") - largest, -1000.0 * temperature)
+    cumulative = cumulative_sum(softmax(distances / temperature, axis=-1), axis=-1)
     # compared with a part of the last sum, which rounding may leave below 1
     level = random.uniform((len(scores), 1), dtype="float64", device=scores.device) * cumulative[:, -1:]
     return (cumulative <= level).sum(axis=-1, keepdims=True)
+
+
+def _check_scores(largest: np.ndarray) -> None:
+    """DataError for sequences without a likeliest symbol, by the largest of each one's scores."""
+    largest = largest.ravel()
+    wrong = np.flatnonzero(~np.isfinite(largest))
+    if wrong.size:
+        value = {"nan": "NaN", "inf": "infinity", "-inf": "-infinity"}[str(largest[wrong[0]])]
+        raise DataError(
+            f"generate: the scores of the next symbol are {value} in sequence {wrong[0]}, {len(wrong)} of "
+            f"{len(largest)} sequences have such, so there is none to draw. Did the model diverge in training? "
+            "ag.detect_anomaly() around a step names the operation; a lower learning rate or clipping often helps"
+        )
