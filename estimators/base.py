@@ -149,7 +149,16 @@ class NeuralNet(BaseEstimator):
             else:
                 network = built(self.module, inputs, outputs)
         self.module_ = network.to(device=self.device, dtype=dtype)
-        self.optimizer_ = self.optimizer(self.module_.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        options = {"lr": self.lr, "weight_decay": self.weight_decay}
+        if self.weight_decay == 0 and not checks.takes(self.optimizer, "weight_decay"):
+            del options["weight_decay"]
+        for option, value in options.items():
+            if not checks.takes(self.optimizer, option):
+                raise ArgumentError(
+                    f"{self._name}: {option}={value!r}, but {checks.title(self.optimizer)} takes no {option}: choose "
+                    f"another optimizer, or give a function (parameters, lr=, weight_decay=) -> optimizer"
+                )
+        self.optimizer_ = self.optimizer(self.module_.parameters(), **options)
         self.history_ = History()
 
     def _train(self, X: np.ndarray, targets: np.ndarray, weights: np.ndarray | None, epochs: int, alone: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,3 +62,20 @@ def whole(owner: str, name: str, value: Any, low: int) -> None:
     """ArgumentError unless ``value`` is an integer of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise ArgumentError(f"{owner}: {name} must be an int of at least {low}, got {value!r}")
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function or class can be called with an argument of that name, as far as its signature tells."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # of some that are written in C
+        return True
+    found = parameters.get(name)
+    if found is None or found.kind is inspect.Parameter.POSITIONAL_ONLY:
+        return any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return found.kind is not inspect.Parameter.VAR_POSITIONAL
+
+
+def title(function: Callable[..., Any]) -> str:
+    """What messages call a function or class."""
+    return getattr(function, "__name__", None) or f"{function!r:.80}"

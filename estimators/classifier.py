@@ -29,7 +29,8 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
       ``hidden_sizes``, ``activation`` (a name, or what makes a module) and ``dropout``. Images begin with
       ``nn.Unflatten(1, (channels, height, width))``.
     - ``loss``: (outputs, labels) -> the mean, which takes ``reduction="none"`` if samples are weighted; None for
-      cross-entropy. ``optimizer``: a class or function (parameters, lr=, weight_decay=) -> optimizer; more arguments by
+      cross-entropy. ``optimizer``: a class or function (parameters, lr=, weight_decay=) -> optimizer, of which
+      one without ``weight_decay`` will do where that is 0; more arguments by
       ``functools.partial(optim.SGD, momentum=0.9)``. ``lr``: a number or a schedule.
     - ``batch_size``: None for all samples at once. ``epochs``: passes over the data.
     - ``early_stopping``: hold out ``validation_fraction`` of the samples (each class its share), stop when their loss

@@ -238,6 +238,24 @@ def test_bad_input(change, fit, error, message):
         NeuralNetRegressor(**SMALL | change).fit(**given)
 
 
+def test_optimizers_without_decay_of_weights(clouds):
+    X, y = clouds
+    model = NeuralNetClassifier(**SMALL | {"optimizer": optim.Rprop, "batch_size": None}).fit(X, y)
+    assert type(model.optimizer_) is optim.Rprop
+    with pytest.raises(ArgumentError, match="NeuralNetClassifier: weight_decay=0.1, but Rprop takes no weight_decay"):
+        NeuralNetClassifier(**SMALL | {"optimizer": optim.Rprop, "weight_decay": 0.1}).fit(X, y)
+    with pytest.raises(ArgumentError, match=r"lr=.*, but <lambda> takes no lr: .* give a function \(parameters, lr="):
+        NeuralNetRegressor(**SMALL | {"optimizer": lambda params: optim.SGD(params, lr=0.1)}).fit([[1.0]], [1.0])
+    given: dict = {}
+
+    def adam(params, **options):
+        given.update(options)
+        return optim.Adam(params, **options)
+
+    NeuralNetRegressor(**SMALL | {"optimizer": adam, "lr": 0.5}).fit([[1.0]], [1.0])
+    assert given == {"lr": 0.5, "weight_decay": 0.0}
+
+
 def test_bad_input_of_the_classifier(clouds):
     X, y = clouds
     model = NeuralNetClassifier(**SMALL)
