@@ -66,14 +66,10 @@ def pytest_unconfigure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With ``--dist loadfile`` the page of operations goes where the verdicts are that it is compared with."""
+    """With ``--dist loadfile``, slow files first."""
     if config.getoption("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadFileScheduling
-
-    class ByFile(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return super()._split_scope(nodeid).replace("test_ops_page.py", "test_ops.py")
+    from by_file import ByFile
 
     return ByFile(config, log)
 
