@@ -178,7 +178,9 @@ class Steady:
         return True
 
     def _part(self, writing: Sequence[Any]) -> bool:
-        """Have what others hold written elsewhere; False if tensors hold other arrays than the last call left there."""
+        """Have what others hold written elsewhere; False if tensors hold other arrays than the last call left there,
+        or if the runner cannot.
+        """
         if self._parted:  # and never moved, since there was an error
             return False
         if any(tensor.data is not array for tensor, array in self._held):
@@ -192,8 +194,9 @@ class Steady:
         for i, ((gradient, array), leaf) in enumerate(self._gradients, len(self._updated)):
             if getrefcount(array) > LOOPED + 2 or getrefcount(gradient) > LOOPED + (leaf.grad is gradient):
                 found.append(i)
+        if not self._runner.part([self._places[i] for i in found]):
+            return False
         self._parted = found
-        self._runner.part(self._places[i] for i in found)
         return True
 
     def _move(self) -> None:

@@ -123,7 +123,7 @@ def compile_graph(
     safe = {k: i for k, i in storage.safe_updates(updates, steps).items() if graph.outputs[k] not in early}
     storage.place(steps, [_workspace(step) for step in steps])
     notes = [noted_of(step, unit) for step, unit in zip(steps, units, strict=True)]
-    plan = Plan(graph, steps, notes, storage, safe, frozenset(variables))
+    plan = Plan(graph, steps, notes, storage, safe, frozenset(variables), early)
     return CapturedRunner(cupy, queue, kernels, device, name, plan, started=start)
 
 

@@ -6,11 +6,14 @@ A CUDA graph knows addresses alone, so all that a step works on stays where it i
 - what each call brings along is copied to a place of the step's;
 - results are in two arrays that take turns, since who is given one may hold it during the next call. Whoever holds
   more than two is given copies.
+
+A call that is repeated (``autograd_core.compiler.steady``) leaves results such as gradients where the last one did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from sys import getrefcount
 from typing import Any
@@ -23,6 +26,7 @@ from autograd_core.compiler.storage import Located
 from .steps import Plan
 
 PACK = 16  # bytes: kernels are rendered for arrays that begin at multiples of it
+TURNS = 8  # new arrays, one after the other, for an output that stays where it is, until it takes turns like others
 
 
 class Places:
@@ -35,11 +39,15 @@ class Places:
         self._cupy, self._plan, self._storage, self._fixed = cupy, plan, plan.storage, fixed
         table = self._storage.table
         self._inputs = [(base, what) for base, (kind, what) in enumerate(table) if kind == "input"]
+        self._base_of = {i: base for base, i in self._inputs}
         self._made = {base: what.aval for base, (kind, what) in enumerate(table) if kind == "output"}
         self.changing = [base for base, (kind, _) in enumerate(table) if kind in ("input", "output")]
         outputs = plan.graph.outputs
         self._outputs = [(self._home(v), v) for v in outputs]
+        self._passed_on = {i: base for base, i in self._inputs if any(base == b for b, _ in self._outputs)}
+        self.in_place = frozenset(plan.updates)
         self._updated = {self._home(outputs[k]): i for k, i in plan.updates.items()}
+        self._keepable = self._made.keys() - {self._storage.base(v) for v in plan.early}
         self._slots: dict[int, list[Any]] = {base: [] for base in self._made}
         self._own: set[int] = set()  # the identities of arrays in slots
         self._copied: set[int] = set()  # outputs of which whoever takes them holds more than two
@@ -47,6 +55,13 @@ class Places:
         self._places: dict[int, Any] = {}  # of inputs that each call brings along
         self._seen: dict[int, Any] = {}
         self._moving: set[int] = set()
+        self._turns: Counter[int] = Counter()  # by output that stays: new arrays, one after the other, since it is held
+        # Where all lay in the last call. Variables' arrays are not held here: who else has them is counted.
+        self._last: dict[int, Callable[[], Any]] = {}
+        self._passed: dict[int, Callable[[], Any]] = {}  # inputs that are results too, as they were given
+        self._fresh: list[int] = []  # in calls that are repeated: outputs that take turns
+        self._staying: list[int] = []  # and what lies where the last call left it
+        self._parted: dict[int, Any] = {}  # and what variables will have
 
     def _home(self, v: Var) -> int:
         base = self._storage.base(self._storage.root(v))
@@ -67,14 +82,20 @@ class Places:
             if base not in self._updated:
                 arrays[base] = self._slot(base)
         for base, i in self._inputs:
-            if self._is_fixed(i, inputs[i]):
-                arrays[base] = inputs[i]
-                continue
-            if i not in self._places:
-                self._places[i] = self._cupy.empty(inputs[i].shape, inputs[i].dtype)
-            self._places[i][...] = inputs[i]
-            arrays[base] = self._places[i]
+            arrays[base] = self._placed(i, inputs[i])
+        self._last = {base: ref(arrays[base]) for base in self.changing}
         return arrays
+
+    def _placed(self, i: int, array: Any) -> Any:
+        """Where an input is read: where it lies, or the place that it is copied to."""
+        if i in self._passed_on:
+            self._passed[self._passed_on[i]] = ref(array) if i in self._plan.variables else partial(_itself, array)
+        if self._is_fixed(i, array):
+            return array
+        if i not in self._places:
+            self._places[i] = self._cupy.empty(array.shape, array.dtype)
+        self._places[i][...] = array
+        return self._places[i]
 
     def _empty(self, base: int) -> Any:
         aval = self._made[base]
@@ -113,23 +134,98 @@ class Places:
         self._seen[i] = partial(_itself, array)  # as the CPU does, for ``report``
         return True
 
-    def handed(self, arrays: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-        """What the caller gets of a call on these arrays."""
-        input_of = dict(self._inputs)
-        copies: dict[int, Any] = {}
-        results = []
-        for base, v in self._outputs:
-            array = inputs[input_of[base]] if base in input_of else arrays[base]
-            if base in self._copied:
-                array = copies[base] if base in copies else copies.setdefault(base, array.copy())
-            results.append(self._part(array, self._storage.located(v)) if v in self._storage.views else array)
-        return results
+    def handed(self) -> list[Any]:
+        """What the caller gets of the last call, while its arrays are there."""
+        return [self.output(k) for k in range(len(self._outputs))]
+
+    def output(self, k: int) -> Any:
+        """Output k of the last call."""
+        base, v = self._outputs[k]
+        array = (self._passed if base in self._passed else self._last)[base]()
+        if base in self._copied:
+            array = array.copy()
+        return self._part(array, self._storage.located(v)) if v in self._storage.views else array
 
     def _part(self, array: Any, located: Located) -> Any:
         """A view that holds the array."""
         flat = self._cupy.ascontiguousarray(array).reshape(-1)[located.offset :]
         strides = tuple(s * located.dtype.itemsize for s in located.strides)
         return self._cupy.lib.stride_tricks.as_strided(flat, located.shape, strides)
+
+    # ------------------------------------------------------------------------------------ calls that are repeated
+
+    def keeps(self, k: int) -> bool:
+        """Whether output k is an array of its own that may be written where the last call left it: when it is written,
+        nothing that comes after can fail.
+        """
+        base, v = self._outputs[k]
+        takes_turns = base in self._copied or base in self.forgotten or self._turns[base] >= TURNS
+        return base in self._keepable and v not in self._storage.views and not takes_turns
+
+    def place(self, k: int) -> int:
+        """Equal for outputs that are the same memory, or parts of it."""
+        return self._outputs[k][0]
+
+    def input(self, i: int) -> Any:
+        """The array that the next call will read; None if it is gone."""
+        return self._last[self._base_of[i]]()
+
+    def settle(self, kept: Collection[int]) -> None:
+        """From now on outputs ``kept`` stay where they are, and what they replace is read there."""
+        places = {self.place(k) for k in kept}
+        self._fresh = [base for base in self._made if base not in places]
+        self._staying = [base for base in self.changing if base not in self._fresh]
+        for base, i in self._updated.items():
+            self._last[self._base_of[i]] = self._last[base]
+
+    def again(self, given: Iterable[tuple[int, Any]]) -> list[Any]:
+        """The arrays of one more call: those of the last, but for inputs ``given`` as (input, array)."""
+        arrays = list(self._fixed)
+        for base in self._fresh:  # first: what is in the list counts as held
+            arrays[base] = self._slot(base)
+            self._last[base] = ref(arrays[base])
+        for base in self._staying:
+            arrays[base] = self._last[base]()
+        for i, array in given:
+            base = self._base_of[i]
+            arrays[base] = self._placed(i, array)
+            self._last[base] = ref(arrays[base])
+        return arrays
+
+    def part(self, outputs: Iterable[int]) -> bool:
+        """Before ``again``: these outputs go elsewhere, since somebody holds what is there.
+
+        False, and nothing done, if that has become a habit: they had better take turns.
+        """
+        bases = [self.place(k) for k in outputs]
+        if any(self._turns[base] >= TURNS for base in bases):
+            return False
+        for base in bases:
+            if base in self._updated:  # the input stays where it is
+                array = self._parted[base] = self._empty(base)
+            else:
+                array = self._turned(base)
+            self._last[base] = ref(array)
+        return True
+
+    def _turned(self, base: int) -> Any:
+        """The other of two arrays for an output that stays, or a new one if that is held too."""
+        slots = self._slots[base]
+        for k in range(len(slots)):
+            if getrefcount(slots[k]) <= ALONE:
+                self._turns[base] = 0
+                return slots[k]
+        self._turns[base] += 1
+        self._own.difference_update(map(id, slots[:-1]))
+        slots[:] = [*slots[-1:], self._empty(base)]
+        self._own.add(id(slots[-1]))
+        return slots[-1]
+
+    def join(self, outputs: Iterable[int]) -> None:
+        """After it, when variables have these outputs: where they replace inputs, the next call reads them there."""
+        for base in (self.place(k) for k in outputs):
+            if self._parted.pop(base, None) is not None:
+                self._last[self._base_of[self._updated[base]]] = self._last[base]
 
     # ------------------------------------------------------------------------------------ for measurements
 

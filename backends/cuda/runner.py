@@ -11,7 +11,7 @@ What refuses to be captured is enqueued by itself, between two graphs. Not yet r
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -74,7 +74,9 @@ class CapturedRunner:
         self.refused: dict[int, str] = {}
         with memory_for(cupy, device, name), queue:
             self._steps = Steps(cupy, queue, kernels, device, plan)
-        self._places = Places(cupy, plan, self._steps.fixed)
+        self._places = places = Places(cupy, plan, self._steps.fixed)
+        self.in_place, self.keeps, self.place, self.input = places.in_place, places.keeps, places.place, places.input
+        self.settle, self.join = places.settle, places.join
         self._bindings: list[_Binding] = []  # the one used last at the end
         self.host_calls: Sequence[str] = [s.equation.primitive.name for s in plan.steps if type(s) is Host]
         self.build: Build | None = Build(perf_counter() - started, self._steps.codes, 0)
@@ -85,7 +87,25 @@ class CapturedRunner:
         with self.lock, memory_for(self._cupy, self.device, self.name), self._queue:
             arrays = self._places.bound(inputs)
             self._run(arrays)
-            return self._places.handed(arrays, inputs)
+            return self._places.handed()
+
+    def repeat(self, given: Sequence[tuple[int, Any]]) -> None:
+        """Run once more on the arrays of the last call, but for those ``given`` as (input, array).
+
+        The caller has the lock, has called ``settle``, and knows that nobody else holds what is kept.
+        """
+        with memory_for(self._cupy, self.device, self.name), self._queue:
+            self._run(self._places.again(given))
+
+    def part(self, outputs: Iterable[int]) -> bool:
+        """Before ``repeat``: these outputs go elsewhere, since somebody holds what is there; False if they cannot."""
+        with memory_for(self._cupy, self.device, self.name), self._queue:
+            return self._places.part(outputs)
+
+    def output(self, k: int) -> Any:
+        """Output k of the last run."""
+        with self._queue:
+            return self._places.output(k)
 
     def forget(self, outputs: Collection[int]) -> None:
         """Hold these outputs no longer than a call: their memory is free when those who were given them let go.

@@ -28,7 +28,9 @@ from .native import OPTIONS, table
 
 
 class Plan(NamedTuple):
-    """What is to run. updates: outputs that may be written over inputs. variables: inputs that are such arrays."""
+    """What is to run. updates: outputs that may be written over inputs. variables: inputs that are such arrays. early:
+    what is written before a step that can raise an error.
+    """
 
     graph: Graph
     steps: Sequence[Any]
@@ -36,6 +38,7 @@ class Plan(NamedTuple):
     storage: Storage
     updates: Mapping[int, int]
     variables: frozenset[int]
+    early: frozenset[Var]
 
 
 class Steps:

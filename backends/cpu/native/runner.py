@@ -174,13 +174,14 @@ class NativeRunner:
         """Hold these outputs no longer than a call: their memory is free when those who were given them let go."""
         self._forgotten = [base for base in self._made if any(self._outputs[k].base == base for k in outputs)]
 
-    def part(self, outputs: Iterable[int]) -> None:
-        """Before ``repeat``: these outputs are written to other memory, since somebody holds what is there."""
+    def part(self, outputs: Iterable[int]) -> bool:
+        """Before ``repeat``: these outputs are written to other memory, since somebody holds what is there: True."""
         for k in outputs:
             base = self._outputs[k].base
             if base in self._updated:  # the input stays where it is
                 self._arrays[self._base_of[self._updated[base]]] = self._held(base)
             self._renew(base)
+        return True
 
     def join(self, outputs: Iterable[int]) -> None:
         """After it, when variables have these outputs: where they replace inputs, the next run reads them there."""
