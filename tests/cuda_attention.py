@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autograd_core.backends.cuda.native.attention import Attention, Cut, Place, placed
+from autograd_core.backends.cuda.native.attention import Attention, Cut, Place, Result, placed
 from autograd_core.compiler.space import row_major
 from autograd_core.ops import attention as formulas
 
@@ -16,7 +16,9 @@ SMALL = Cut(1, 16)
 
 
 class Layer(NamedTuple):
-    """queries, keys: how many. mask: its shape, and whether it is of numbers. apart: whether operands have gaps."""
+    """queries, keys: how many. mask: its shape, and whether it is of numbers. apart: whether operands and results have
+    gaps.
+    """
 
     lead: tuple[int, ...]
     queries: int
@@ -43,6 +45,45 @@ class Case(NamedTuple):
     cut: Cut | None
     operands: list[np.ndarray]
     expected: list[np.ndarray]
+
+    def targets(self) -> list[np.ndarray]:
+        """The arrays that are written, NaN everywhere."""
+        if not self.problem.results:
+            return [np.full(x.shape, np.nan, np.float32) for x in self.expected]
+        size = max(r.place.offset + _reach(x, r.place) for x, r in self._laid()) + 1
+        alone = self.expected[len(self.problem.results) :]
+        return [np.full(size, np.nan, np.float32), *(np.full(x.shape, np.nan, np.float32) for x in alone)]
+
+    def found(self, targets: list[np.ndarray]) -> list[np.ndarray]:
+        """The results in these arrays, which hold nothing else."""
+        if not self.problem.results:
+            return targets
+        views = []
+        for x, (_, place) in self._laid():
+            steps = [4 * s for s in (*place.lead, place.row, place.column)]
+            views.append(np.lib.stride_tricks.as_strided(targets[0][place.offset :], x.shape, steps))
+        assert np.isfinite(targets[0]).sum() == sum(x.size for x, _ in self._laid())
+        return [*views, *targets[1:]]
+
+    def _laid(self) -> list[tuple[np.ndarray, Result]]:
+        return list(zip(self.expected, self.problem.results, strict=False))
+
+
+def side_by_side(shapes: list[tuple[int, ...]], behind: int) -> tuple[Result, ...]:
+    """Places in one array, one after the other: rows of the last leading axis lie beside each other, ``behind`` numbers
+    apart.
+    """
+    found, offset = [], 0
+    for *outer, heads, rows, columns in shapes:
+        row = heads * (columns + behind)
+        place = Place((*(s * rows * row for s in row_major(outer)), columns + behind), row, 1, offset + behind)
+        found.append(Result(0, place))
+        offset += prod(outer) * rows * row
+    return tuple(found)
+
+
+def _reach(x: np.ndarray, place: Place) -> int:
+    return sum((n - 1) * s for n, s in zip(x.shape, (*place.lead, place.row, place.column), strict=True))
 
 
 def place_of(x: np.ndarray) -> Place:
@@ -99,6 +140,9 @@ def cases(
     residuals = {"g": g, "y": y.astype(np.float32), "sums": sums.astype(np.float32)}
     forward = problem(layer, given, (), mode=mode, **options)
     adjoint = problem(layer, residuals | given, wanted, mode=mode, **options)
+    if layer.apart:
+        forward = forward._replace(results=side_by_side([y.shape], layer.width % 3))
+        adjoint = adjoint._replace(results=side_by_side([x.shape for x in slopes], 1 + layer.queries % 2))
     bases = {n: _base(x) for n, x in (residuals | given).items()}
     return (
         Case(forward, cut, [bases[n] for n in has], [y, sums]),
@@ -124,7 +168,7 @@ def _base(x: np.ndarray) -> np.ndarray:
 def sizes_alone(
     kind: str, lead: tuple[int, ...], length: int, size: int, *, causal: bool = False, mode: str = "fp32"
 ) -> Attention:
-    """Self-attention of heads that lie side by side, as projections leave them."""
+    """Self-attention of heads that lie side by side, as projections leave them and want them."""
     *outer, heads = lead
     strides = (*(s * length * heads * size for s in row_major(outer)), size)
     side_by_side = Place(strides, heads * size, 1)
@@ -133,4 +177,8 @@ def sizes_alone(
     places = tuple(packed if n == "y" else Place((), 0, 0) if n == "sums" else side_by_side for n in names)
     wanted = () if kind == "forward" else ("q", "k", "v")
     assert prod(lead) > 0
-    return Attention(lead, length, length, size, size, size**-0.5, causal, 1.0, names, places, wanted, False, mode)
+    problem = Attention(lead, length, length, size, size, size**-0.5, causal, 1.0, names, places, wanted, False, mode)
+    row = max(1, len(wanted)) * heads * size  # as the projections' gradients read all three
+    of_heads = (*(s * length * row for s in row_major(outer)), size)
+    results = (Result(0, Place(of_heads, row, 1, n * heads * size)) for n in range(max(1, len(wanted))))
+    return problem._replace(results=tuple(results))

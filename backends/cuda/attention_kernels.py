@@ -2,7 +2,8 @@
 
 The formula runs for what is not float32, heads of fewer than 16 features or more than 128, gradients of a mask, GPUs
 without TF32, and outside compiled functions for so little work that compiling a kernel for it would not pay. Operands
-are read where they lie: heads that lie side by side are not put apart before. Not yet run on hardware.
+are read where they lie: heads that lie side by side are not put apart before; compiled functions say where results are
+to lie (``attention_places.py``). Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, usable
 ATTENTION = (attention_p, attention_vjp_p)
 HEADS = range(16, 129)  # features that there are kernels for
 RESIDUALS = ("g", "y", "sums")  # what precedes attention's own operands in those of its adjoint
-IN_ORDER = ("y", "sums")  # operands that are read as results are left
+IN_ORDER = ("sums",)  # operands that are read as they are left
 
 
 class Layout(NamedTuple):
@@ -80,6 +81,7 @@ def problem_of(primitive: Primitive, operands: Sequence[Any], params: dict[str, 
         params.get("wanted", ()),
         "mask" in named and named["mask"].dtype.name == "float32",
         mode,
+        params.get("results", ()),
     )
 
 

@@ -39,6 +39,7 @@ from autograd_core.primitive import Primitive
 from .attention_kernels import ATTENTION, attends
 from .attention_kernels import step_of as attention_step
 from .attention_kernels import takes_view as attention_takes_view
+from .attention_places import with_places
 from .convolution_kernels import step_of
 from .cudnn_convolutions import KINDS, CudnnStep, Library
 from .native import Source, loop_kernel, random_draw, segments
@@ -107,6 +108,7 @@ def compile_graph(
         return e.primitive in PRODUCTS or (e.primitive in kernels and e.primitive not in FUSED) or _is_draw(e)
 
     graph = simplify(expand(simplify(on_host(graph)), trace=tracer, is_native=is_native))
+    graph = with_places(graph, [e for e in graph.equations if has_tensor_cores and attends(e)])
     fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=_takes_view, halves=True)
     storage = Storage(graph, fused.views, {}, multiple=MULTIPLE)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}

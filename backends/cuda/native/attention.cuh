@@ -1,7 +1,7 @@
 // Attention, y = softmax(scale q k^T + mask) v, and its gradients, without a matrix of scores in memory.
 //
-// S describes a launch: sizes, S::Warps, S::Across, S::Stages; and where the matrices of each operand begin, whose rows
-// are S::QRow, ... apart. A warp has 16 rows of scores of its own: of queries, or, for the gradients of keys and values,
+// S describes a launch: sizes, S::Warps, S::Across, S::Stages; and where the matrices of each operand and result begin,
+// whose rows are S::QRow, ... apart. A warp has 16 rows of scores of its own: of queries, or, for the gradients of keys and values,
 // of keys. It goes through the other side S::Across rows at a time, which the block copies to shared memory meanwhile.
 // Scores that tensor cores leave in a lane are where they take a factor from, so weights go from one product to the
 // next in registers.
@@ -171,8 +171,8 @@ __device__ __forceinline__ float kept(const unsigned char *keep, int query, int 
     return is_seen<S, Queries, Keys>(query, key) && keep[query * S::KeepRow + key * S::KeepColumn] ? S::keep_scale() : 0.0f;
 }
 
-// Rows of a warp to memory, times ``factor``: F numbers each, without gaps.
-template <int F>
+// Rows of a warp to memory, Apart from one another, times ``factor``: F numbers each. Wide: numbers at once.
+template <int F, int Apart, int Wide>
 __device__ __forceinline__ void
 store_rows(float *to, const float (&x)[RowsOf<F>::Eights][4], int first, int rows, const float (&factor)[2])
 {
@@ -185,12 +185,12 @@ store_rows(float *to, const float (&x)[RowsOf<F>::Eights][4], int first, int row
         for (int n = 0; n < RowsOf<F>::Eights; n++) {
             int column = 8 * n + 2 * j;
             float one = x[n][2 * half] * factor[half], two = x[n][2 * half + 1] * factor[half];
-            if (F % 2 == 0) {
-                if (F % 16 == 0 || column < F) *reinterpret_cast<float2 *>(to + row * F + column) = {one, two};
+            if (Wide == 2) {
+                if (F % 16 == 0 || column < F) *reinterpret_cast<float2 *>(to + row * Apart + column) = {one, two};
                 continue;
             }
-            if (column < F) to[row * F + column] = one;
-            if (column + 1 < F) to[row * F + column + 1] = two;
+            if (column < F) to[row * Apart + column] = one;
+            if (column + 1 < F) to[row * Apart + column + 1] = two;
         }
     }
 }
@@ -266,7 +266,7 @@ __device__ void attended(const float *q, const float *k, const float *v, const M
         if (threadIdx.x % 4 == 0 && row < S::Queries)
             sums[matrix * S::Queries + row] = logf(sum) + (top[half] == minus_infinity() ? 0.0f : top[half]);
     }
-    store_rows<S::Width>(y + matrix * (S::Queries * S::Width), out, first + 16 * warp, S::Queries, inverse);
+    store_rows<S::Width, S::ToYRow, S::ToYWide>(y + S::to_y(matrix), out, first + 16 * warp, S::Queries, inverse);
 }
 
 // ------------------------------------------------------------------------------------------------ gradients
@@ -274,12 +274,13 @@ __device__ void attended(const float *q, const float *k, const float *v, const M
 // inner[row] = sum of slopes[row] y[row], of all rows of all matrices: eight lanes a row.
 template <class S> __device__ void inner_products(const float *slopes, const float *y, float *inner)
 {
-    enum { Wide = S::GWide == 4 && S::Width % 4 == 0 ? 4 : 1 };
+    enum { Wide = S::GWide == 4 && S::YWide == 4 ? 4 : 1 };
     const int row = blockIdx.x * (blockDim.x / 8) + threadIdx.x / 8;
     const bool is_there = row < S::Matrices * S::Queries;
     float sum = 0;
     if (is_there) {
-        const float *a = slopes + S::g(row / S::Queries) + row % S::Queries * S::GRow, *b = y + row * S::Width;
+        const int matrix = row / S::Queries, query = row % S::Queries;
+        const float *a = slopes + S::g(matrix) + query * S::GRow, *b = y + S::y(matrix) + query * S::YRow;
 #pragma unroll
         for (int at = 0; at < S::Width; at += 8 * Wide) {
             int column = at + threadIdx.x % 8 * Wide;
@@ -385,10 +386,12 @@ __device__ void adjoint(int number, const float *g, const float *sums, const flo
     through<S, Floats>(from, to, shared + Own, copy, multiply, [](float *) {});
 
     const float scale[2] = {S::scale(), S::scale()}, one[2] = {1, 1};
-    if constexpr (Slopes)
-        store_rows<S::Features>(first_result + matrix * (Count * S::Features), found, first + 16 * warp, Count, scale);
+    if constexpr (Slopes && OfKeys)
+        store_rows<S::Features, S::ToKRow, S::ToKWide>(first_result + S::to_k(matrix), found, first + 16 * warp, Count, scale);
+    if constexpr (Slopes && !OfKeys)
+        store_rows<S::Features, S::ToQRow, S::ToQWide>(first_result + S::to_q(matrix), found, first + 16 * warp, Count, scale);
     if constexpr (Values)
-        store_rows<S::Width>(second_result + matrix * (Count * S::Width), values, first + 16 * warp, Count, one);
+        store_rows<S::Width, S::ToVRow, S::ToVWide>(second_result + S::to_v(matrix), values, first + 16 * warp, Count, one);
 }
 
 // All kinds in one launch, those of keys first, which have most to do; keys and values by blocks of their own if S::Apart.

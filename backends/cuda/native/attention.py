@@ -2,8 +2,8 @@
 
 The values are one launch. The gradients are two: the inner products of slopes and values, and one whose blocks sum over
 queries, for keys and values, or over keys, for queries; each computes the weights again from the logarithms of their
-sums. Which block sums what, and in which order, follows from the sizes alone. Operands are read where they lie, if the
-rows of their matrices have no gaps.
+sums. Which block sums what, and in which order, follows from the sizes alone. Operands are read where they lie, and
+results are written where they are to lie, if the rows of their matrices have no gaps.
 
 Not yet run on hardware.
 """
@@ -17,12 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from autograd_core.compiler.space import row_major
+
 from .c_types import literal
 from .modes import MODES
 from .source import Launch, Source
 
 FILES = ("arithmetic", "blocks", "tensor_cores", "factors", "attention")
-MATRICES = ("q", "k", "v", "g")  # operands whose rows are read by fours where they can be
+MATRICES = ("q", "k", "v", "g", "y")  # operands whose rows are read by fours where they can be
 ALIGNMENT = 256
 MULTIPROCESSORS = 132  # of a large GPU
 SHARED = 163 << 10  # bytes that a block may have where it may have least, at compute capability 8.0
@@ -45,11 +47,19 @@ def placed(shape: Sequence[int], strides: Sequence[int], offset: int = 0) -> Pla
     return Place(tuple(lead), row, column, offset)
 
 
+class Result(NamedTuple):
+    """Where a result goes: in which of the arrays that a launch writes, and where in that."""
+
+    array: int
+    place: Place
+
+
 class Attention(NamedTuple):
     """One of the two. lead: the axes before the matrices. names: of the operands in their order, each with its place.
 
     wanted: of q, k and v, whose gradients are computed, in the order of the results; empty for the values. numbers:
-    whether the mask is added to the scores. mode: of the products.
+    whether the mask is added to the scores. mode: of the products. results: where the values, or the gradients, go;
+    empty for arrays of their own, without gaps.
     """
 
     lead: tuple[int, ...]
@@ -65,6 +75,7 @@ class Attention(NamedTuple):
     wanted: tuple[str, ...] = ()
     numbers: bool = False
     mode: str = "fp32"
+    results: tuple[Result, ...] = ()
 
     def in_mode(self, mode: str) -> Attention:
         return self._replace(mode=mode)
@@ -72,6 +83,32 @@ class Attention(NamedTuple):
     @property
     def matrices(self) -> int:
         return prod(self.lead)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The names of the results that are stacks of matrices."""
+        return self.wanted or ("y",)
+
+    def columns(self, name: str) -> int:
+        """Of an operand's or a result's matrices."""
+        return self.features if name in "qk" else self.width
+
+    @property
+    def places_of_results(self) -> tuple[Result, ...]:
+        """By name, as ``written`` has them."""
+        if self.results:
+            return self.results
+        found = []
+        for i, name in enumerate(self.written):
+            rows, columns = self.keys if name in "kv" else self.queries, self.columns(name)
+            strides = row_major((*self.lead, rows, columns))
+            found.append(Result(i, placed((*self.lead, rows, columns), strides)))
+        return tuple(found)
+
+    @property
+    def arrays(self) -> int:
+        """That a launch writes."""
+        return 1 + max(r.array for r in self.places_of_results) + (not self.wanted)
 
     @property
     def products(self) -> int:
@@ -193,9 +230,8 @@ def render(problem: Attention, name: str, cut: Cut | None = None) -> Source:
     if not problem.wanted:
         arguments = f"{given['q']}, {given['k']}, {given['v']}, {rest}, a{count}, a{count + 1}, shared_floats()"
         entries = [(main, f"attended<{struct}>({arguments});")]
-        results = 2
     else:
-        to = {n: f"a{count + i}" for i, n in enumerate(problem.wanted)}
+        to = {n: f"a{count + r.array}" for n, r in zip(problem.wanted, problem.places_of_results, strict=True)}
         found = ", ".join(to.get(n, "nullptr") for n in "qkv")
         operands = ", ".join(given[n] for n in ("g", "sums", "q", "k", "v"))
         inner = f"inner_products<{struct}>({given['g']}, {given['y']}, (float *)workspace);"
@@ -203,7 +239,7 @@ def render(problem: Attention, name: str, cut: Cut | None = None) -> Source:
             (Launch(f"{name}_inner", -(-problem.matrices * problem.queries // 32), 256), inner),
             (main, f"adjoints<{struct}>({operands}, {rest}, (const float *)workspace, {found}, shared_floats());"),
         ]
-        results = len(problem.wanted)
+    results = problem.arrays
     declared = [f"const {_kind(n, problem)} *__restrict__ a{i}" for i, n in enumerate(problem.names)]
     declared += [f"float *__restrict__ a{count + i}" for i in range(results)]
     declared += ["char *__restrict__ workspace"] if problem.wanted else []
@@ -221,16 +257,14 @@ def _kind(name: str, problem: Attention) -> str:
 
 def _alignment(name: str, place: Place, problem: Attention) -> int:
     if name in MATRICES:
-        return 4 * _wide(place, problem.features if name in "qk" else problem.width)
-    if name == "y":
-        return 16
+        return 4 * _wide(place, problem.columns(name))
     return 1 if _kind(name, problem) != "float" else 4
 
 
-def _wide(place: Place, columns: int) -> int:
-    """Numbers that are copied at once."""
+def _wide(place: Place, columns: int, most: int = 4) -> int:
+    """Numbers that are copied, or stored, at once."""
     steps = (*place.lead, place.row, place.offset, columns)
-    return 4 if all(n % 4 == 0 for n in steps) else 1
+    return most if all(n % most == 0 for n in steps) else 1
 
 
 def _struct(name: str, problem: Attention, cut: Cut) -> str:
@@ -255,7 +289,11 @@ def _struct(name: str, problem: Attention, cut: Cut) -> str:
     nowhere = Place((0,) * len(p.lead), 0, 0)
     for n in MATRICES:
         place = places.get(n, nowhere)
-        fields |= {f"{n.upper()}Row": place.row, f"{n.upper()}Wide": _wide(place, p.features if n in "qk" else p.width)}
+        fields |= {f"{n.upper()}Row": place.row, f"{n.upper()}Wide": _wide(place, p.columns(n))}
+    targets = {n: r.place for n, r in zip(p.written, p.places_of_results, strict=True)}
+    for n in "qkvy":
+        place = targets.get(n, nowhere)
+        fields |= {f"To{n.upper()}Row": place.row, f"To{n.upper()}Wide": _wide(place, p.columns(n), 2)}
     for n in ("mask", "keep"):
         place = places.get(n, nowhere)
         fields |= {f"{n.title()}Row": place.row, f"{n.title()}Column": place.column}
@@ -263,6 +301,7 @@ def _struct(name: str, problem: Attention, cut: Cut) -> str:
     lines = [f"    enum {{ {', '.join(f'{key} = {value}' for key, value in fields.items())} }};"]
     lines += [_function("float", n, "", f"{literal(value, np.dtype('float32'))}") for n, value in numbers.items()]
     lines += [_function("int", n, "int n", _first(places.get(n, nowhere), p.lead)) for n in (*MATRICES, "mask", "keep")]
+    lines += [_function("int", f"to_{n}", "int n", _first(targets.get(n, nowhere), p.lead)) for n in "qkvy"]
     return f"struct {name} {{\n" + "\n".join(lines) + "\n};\n"
 
 
