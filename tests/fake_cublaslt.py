@@ -13,7 +13,8 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from fake_cupy.hardware import Node, machine
+from fake_cupy.hardware import machine
+from fake_cupy.runtime import get_current_stream
 from ml_dtypes import bfloat16
 
 from autograd_core.backends.cuda import cublaslt
@@ -147,11 +148,18 @@ class FakeCublasLt:
         factors = [np.frombuffer(_bytes(p, scale.itemsize), scale)[0] for p in (alpha, beta)]
         transposed = described.get(3), described.get(4)
         run = partial(self._run, layouts, transposed, scale, factors, (a, b, d))
-        captured = machine.queue.capture
-        if captured is None:
+        queue = machine.queue
+        if queue.capture is None:
             run()
-        else:
-            captured.append(Node("cublasLtMatmul", run, []))
+            return
+        require(get_current_stream().ptr == stream, "another stream than the one that is captured")
+        touched = [
+            machine.access(address, _span(layout) * DTYPES[layout["described"][0]].itemsize, writes=address == d)
+            for address, layout in zip((a, b, d), layouts, strict=True)
+        ]
+        if size:
+            touched.append(machine.access(workspace, size, writes=True))
+        queue.capture.add(queue, "cublasLtMatmul", run, touched)
 
     def _run(self, layouts: Any, transposed: Any, scale: Any, factors: Any, addresses: Any) -> None:
         kind = layouts[0]["described"][0]
@@ -167,11 +175,16 @@ def _bytes(address: int, size: int) -> Any:
     return (c_byte * size).from_address(address)
 
 
+def _span(layout: dict[Any, Any]) -> int:
+    """Elements from its first to its last."""
+    _, rows, columns, leading = layout["described"]
+    return (layout.get(5, 1) - 1) * layout.get(6, 0) + (columns - 1) * leading + rows
+
+
 def _matrices(address: int, layout: dict[Any, Any], dtype: np.dtype) -> np.ndarray:
     """The stack in memory; only what it spans is touched."""
     _, rows, columns, leading = layout["described"]
     height, step = layout.get(5, 1), layout.get(6, 0)
-    span = (height - 1) * step + (columns - 1) * leading + rows
-    flat = np.frombuffer(_bytes(address, span * dtype.itemsize), dtype)
+    flat = np.frombuffer(_bytes(address, _span(layout) * dtype.itemsize), dtype)
     strides = tuple(s * dtype.itemsize for s in (step, 1, leading))
     return np.lib.stride_tricks.as_strided(flat, (height, rows, columns), strides)

@@ -274,7 +274,15 @@ class Graph(Checked):
         engine = self._engines[0]
         if engine.workspace:
             require(workspace and not workspace % ALIGNMENT, "no workspace")
-        machine.launch(f"cudnn_{self._operation[0]}", partial(self._run, engine, dict(addresses), workspace))
+        touched = []
+        if machine.queue.capture is not None:
+            result = self._result._uid
+            sizes = {uid: prod(t._dim) * np.dtype(DTYPES[t._type.name]).itemsize for uid, t in self._uids.items()}
+            touched = [machine.access(a, sizes[uid], writes=uid == result) for uid, a in addresses.items()]
+            if engine.workspace:
+                touched.append(machine.access(workspace, engine.workspace, writes=True))
+        run = partial(self._run, engine, dict(addresses), workspace)
+        machine.launch(f"cudnn_{self._operation[0]}", run, others=touched)
 
     def _run(self, engine: Engine, addresses: dict[int, int], workspace: int) -> None:
         if engine.workspace:

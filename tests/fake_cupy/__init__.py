@@ -10,7 +10,8 @@ counts what matters for speed: ``machine.launches``, ``synchronizations``, ``cop
 refuse what CuPy refuses. Written from CuPy's documentation and behaviour; nothing here says how a GPU computes.
 """
 
-from .hardware import CUDARuntimeError, Machine, OutOfMemoryError, machine
+from .captures import CUDARuntimeError
+from .hardware import Machine, OutOfMemoryError, machine
 from .modules import installed
 
 __all__ = ["CUDARuntimeError", "Machine", "OutOfMemoryError", "installed", "machine"]

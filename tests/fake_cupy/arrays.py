@@ -10,6 +10,7 @@ import numpy as np
 
 from . import functions, runtime, ufuncs
 from .facts import CLASSES, check_arguments
+from .captures import CUDARuntimeError
 from .hardware import machine, poison
 from .runtime import Device, MemoryPointer, Stream, get_current_stream
 
@@ -349,8 +350,6 @@ computed = _computed
 
 
 def machine_error(what: str) -> Exception:
-    from .hardware import CUDARuntimeError
-
     return CUDARuntimeError("cudaErrorStreamCaptureUnsupported", f"operation not permitted ({what})")
 
 

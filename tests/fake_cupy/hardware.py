@@ -2,7 +2,8 @@
 
 Work is done at once, on the host, yet what an asynchronous device would get wrong is refused: memory touched by one
 stream while another, not waited for, has still to write it; arrays of a device that is not the current one; memory
-used by a graph after it was freed. Uninitialized memory holds no numbers that a result could hide behind.
+used by a graph after it was freed. Of graphs captures.py has the rest. Uninitialized memory holds no numbers that a
+result could hide behind.
 """
 
 from __future__ import annotations
@@ -14,16 +15,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
+
+from .captures import Access, Capture, access
 
 GRANULE = 512
-
-
-class CUDARuntimeError(RuntimeError):
-    """An error of the CUDA runtime, by its name."""
-
-    def __init__(self, name: str, explanation: str = ""):
-        super().__init__(f"{name}: {explanation}" if explanation else name)
-        self.status = name
 
 
 class OutOfMemoryError(MemoryError):
@@ -44,7 +40,7 @@ class Queue:
         self.launched = 0
         self.finished = 0
         self.seen: dict[Queue, int] = {}
-        self.capture: list[Node] | None = None
+        self.capture: Capture | None = None
         self.deferred: list[Callable[[], None]] = []
 
     def follows(self, other: Queue, ticket: int) -> bool:
@@ -109,19 +105,6 @@ def _named(queue: Queue) -> str:
     return f"{kind} of device {queue.device_id}"
 
 
-class Node:
-    """One piece of captured work: what it runs, and the memory it runs on."""
-
-    def __init__(self, name: str, run: Callable[[], None], memories: Iterable[Memory]):
-        self.name, self.run = name, run
-        self.memories = [weakref.ref(memory) for memory in memories]
-
-    def replay(self) -> None:
-        if any(memory() is None for memory in self.memories):
-            raise RuntimeError(f"a graph replays {self.name} on memory that was freed since it was captured")
-        self.run()
-
-
 class Local(threading.local):
     """What is current in a thread."""
 
@@ -155,6 +138,7 @@ class Machine:
         self.used: Counter[int] = Counter()
         self.cached: Counter[int] = Counter()
         self.queues: list[Queue] = []
+        self.memories: weakref.WeakSet[Memory] = weakref.WeakSet()
         self.legacy = {i: self.new_queue(i, legacy=True) for i in range(devices)}
         self.local.device = 0
         self.local.streams = {}
@@ -200,26 +184,47 @@ class Machine:
         self.used[device] += size
         self.cached[device] = max(0, self.cached[device] - size)
         self.allocations += 1
-        return Memory(self, device, size, self.queue)
+        made = Memory(self, device, size, self.queue)
+        self.memories.add(made)
+        return made
 
     # -------------------------------------------------------------------------------- work
 
-    def launch(self, name: str, run: Callable[[], None], reads: Iterable[Any] = (), writes: Iterable[Any] = ()) -> None:
-        """Queue work on the current stream; ``reads`` and ``writes`` are arrays of the fake."""
+    def launch(
+        self,
+        name: str,
+        run: Callable[[], None],
+        reads: Iterable[Any] = (),
+        writes: Iterable[Any] = (),
+        others: Iterable[Access] = (),
+    ) -> None:
+        """Queue work on the current stream; ``reads`` and ``writes`` are arrays of the fake, ``others`` what it touches
+        besides.
+        """
         queue, reads, writes = self.queue, list(reads), list(writes)
         for array in (*reads, *writes):
             self.check_here(array)
         self.launches[name] += 1
         self.work[queue] += 1
+        if queue.capture is not None:
+            touched = [
+                _spanned(a, writes=writes_it) for writes_it, some in ((False, reads), (True, writes)) for a in some
+            ]
+            queue.capture.add(queue, name, run, [*touched, *others])
+            return
         queue.launched += 1
         for array in reads:
             array.data.mem.touch(queue, writing=False, what=name)
         for array in writes:
             array.data.mem.touch(queue, writing=True, what=name)
-        if queue.capture is not None:
-            queue.capture.append(Node(name, run, [array.data.mem for array in (*reads, *writes)]))
-        else:
-            run()
+        for other in others:
+            other.memory().touch(queue, writing=other.writes, what=name)
+        run()
+
+    def access(self, address: int, size: int, *, writes: bool) -> Access:
+        """Of what lies at an address."""
+        found = (m for m in list(self.memories) if m.address <= address < m.address + m.size)
+        return access(next(found), address, size, writes=writes)
 
     def check_here(self, array: Any) -> None:
         if array.data.device_id != self.local.device:
@@ -236,9 +241,15 @@ class Machine:
     def synchronize(self, queue: Queue, what: str) -> None:
         """The host waits for ``queue``."""
         if queue.capture is not None:
-            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported", f"operation not permitted ({what})")
+            raise queue.capture.breaks("cudaErrorStreamCaptureUnsupported", f"operation not permitted ({what})")
         self.synchronizations[what] += 1
         queue.finish()
+
+
+def _spanned(array: Any, *, writes: bool) -> Access:
+    """All bytes from the first of its elements to the last."""
+    first, end = byte_bounds(array._host)
+    return access(array.data.mem, first, end - first if array._host.size else 0, writes=writes)
 
 
 def poison(array: np.ndarray) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import arrays, functions, runtime, ufuncs
+from .captures import CUDARuntimeError
 from .facts import NAMESPACES, VERSION
-from .hardware import CUDARuntimeError, Machine, OutOfMemoryError, machine
+from .hardware import Machine, OutOfMemoryError, machine
 
 CONSTANTS = {"inf": np.inf, "nan": np.nan, "pi": np.pi, "e": np.e, "newaxis": None, "euler_gamma": np.euler_gamma}
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from .hardware import CUDARuntimeError, Memory, Node, Queue, machine
+from .captures import Access, Capture, CUDARuntimeError, Node, in_some_order, longest
+from .hardware import Memory, Queue, machine
 
 _POINTERS = itertools.count(0x10)
+BYTES = {"bool": 1, "char": 1, "short": 2, "int": 4, "float": 4, "long": 8, "double": 8, "Half": 2, "Brain": 2}
 
 
 class Device:
@@ -102,7 +105,9 @@ class Stream:
     @property
     def done(self) -> bool:
         if self.queue.capture is not None:
-            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported", "operation not permitted (Stream.done)")
+            raise self.queue.capture.breaks(
+                "cudaErrorStreamCaptureUnsupported", "operation not permitted (Stream.done)"
+            )
         return self.queue.finished == self.queue.launched
 
     def synchronize(self) -> None:
@@ -114,20 +119,38 @@ class Stream:
         return event
 
     def wait_event(self, event: Event) -> None:
-        if event.point is not None:
-            self.queue.wait(*event.point)
+        queue, capture = self.queue, self.queue.capture
+        if event.captured is not None:
+            theirs, ends = event.captured
+            if theirs.over:
+                raise CUDARuntimeError("cudaErrorCapturedEvent", "the event was recorded in a capture that has ended")
+            if self._queue is None:
+                raise theirs.breaks("cudaErrorStreamCaptureImplicit", "the null stream cannot be captured")
+            if capture is not None and capture is not theirs:
+                capture.breaks("", "")
+                raise theirs.breaks("cudaErrorStreamCaptureMerge", "two captures would become one")
+            theirs.wait(queue, ends)
+        elif event.point is not None:
+            if capture is not None:
+                raise capture.breaks("cudaErrorStreamCaptureIsolation", "captured work cannot wait for other work")
+            queue.wait(*event.point)
 
     def begin_capture(self, mode: int | None = None) -> None:
         if self._queue is None:
             raise RuntimeError("cannot capture on the default (legacy) stream")
-        self._queue.capture = []
+        if self._queue.capture is not None:
+            raise self._queue.capture.breaks("cudaErrorIllegalState", "this stream is captured already")
+        Capture(self._queue)
 
     def end_capture(self) -> Graph:
-        nodes, self.queue.capture = self.queue.capture, None
-        if nodes is None:
+        capture = self.queue.capture
+        if capture is None:
             raise CUDARuntimeError("cudaErrorIllegalState", "this stream is not captured")
+        if capture.origin is not self.queue:
+            raise capture.breaks("cudaErrorStreamCaptureUnmatched", "the capture began on another stream")
         graph = object.__new__(Graph)
-        graph._nodes = nodes
+        graph._nodes = capture.end()
+        graph._length = longest(graph._nodes)
         return graph
 
     def is_capturing(self) -> bool:
@@ -146,24 +169,40 @@ class Event:
 
     def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False):
         self.point: tuple[Queue, int] | None = None
+        self.captured: tuple[Capture, frozenset[int]] | None = None
+        self.is_timed = not disable_timing
 
     def record(self, stream: Stream | None = None) -> None:
         queue = machine.queue if stream is None else stream.queue
-        self.point = (queue, queue.launched)
+        if queue.capture is None:
+            self.point, self.captured = (queue, queue.launched), None
+        else:
+            self.point, self.captured = None, (queue.capture, queue.capture.ends[queue])
+
+    def _looked_at(self) -> None:
+        if self.captured is not None:
+            self.captured[0].breaks("", "")
+            raise CUDARuntimeError("cudaErrorCapturedEvent", "the event was recorded in a capture")
 
     @property
     def done(self) -> bool:
+        self._looked_at()
         return self.point is None or self.point[0].finished >= self.point[1]
 
     def synchronize(self) -> None:
+        self._looked_at()
         if self.point is not None:
             machine.synchronize(self.point[0], "Event.synchronize")
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:
-    """A microsecond, in milliseconds, for each piece of work between two events that the host has waited for."""
+    """A microsecond, in milliseconds, for each piece of work between two events that the host has waited for; pieces of
+    a graph that may run at the same time do so.
+    """
     for event in (start_event, end_event):
-        if event.point is None or not event.done:
+        if not event.is_timed:
+            raise CUDARuntimeError("cudaErrorInvalidResourceHandle", "an event that keeps no time")
+        if not event.done or event.point is None:
             raise CUDARuntimeError("cudaErrorNotReady", "device not ready")
     assert start_event.point is not None
     assert end_event.point is not None
@@ -171,9 +210,10 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 
 
 class Graph:
-    """Captured work, run again on the same memory."""
+    """Captured work, run again on the same memory, each time in another order that the capture allows."""
 
     _nodes: list[Node]
+    _length: int
 
     def __init__(self, *args: Any, **kwargs: Any):
         raise NotImplementedError("a graph is made by capturing a stream")
@@ -182,10 +222,11 @@ class Graph:
         queue = machine.queue if stream is None else stream.queue
         machine.launches["graph"] += 1
         machine.work[queue] += 1
-        queue.launched += 1
-        for node in self._nodes:
-            node.replay()
-            for memory in filter(None, (reference() for reference in node.memories)):
+        queue.launched += max(1, self._length)
+        for node in in_some_order(self._nodes, seed=queue.launched):
+            memories = node.memories()
+            node.run()
+            for memory in memories:
                 memory.touch(queue, writing=True, what=node.name)
 
     def upload(self, stream: Stream | None = None) -> None:
@@ -363,7 +404,29 @@ class RawKernel:
         if body is None:
             raise NotImplementedError(f"the fake does not run CUDA C: put what {self.name!r} does into machine.bodies")
         hosts = [a._host if hasattr(a, "_host") else a for a in args]
-        machine.launch(self.name, lambda: body(tuple(grid), tuple(block), hosts), arrays, arrays)
+        reads = [a for a, only in zip(args, self._read_only(len(args)), strict=True) if only and hasattr(a, "_host")]
+        writes = [a for a in arrays if not any(a is other for other in reads)]
+        others = self._listed(reads[0]._host) if "*const segment = " in self.code and not writes else ()
+        machine.launch(self.name, lambda: body(tuple(grid), tuple(block), hosts), reads, writes, others)
+
+    def _read_only(self, count: int) -> list[bool]:
+        """Which arguments the code promises not to write."""
+        found = re.search(rf"\b{self.name}\s*\(([^)]*)\)", self.code)
+        declared = found[1].split(",") if found else []
+        return [p.strip().startswith("const ") for p in declared] if len(declared) == count else [False] * count
+
+    def _listed(self, table: np.ndarray) -> list[Access]:
+        """What a kernel over segments touches, by the table in memory that is its argument."""
+        declared = re.findall(r"^\s*(const )?([\w ]*\w) \*const a(\d+) = ", self.code, re.MULTILINE)
+        count = int(table[0])
+        rows = table[2:].reshape(count, -1)
+        found = []
+        for const, kind, i in declared:
+            is_one = re.search(rf"\ba{i}( \+ |\[)c0", self.code) is None
+            for row in rows:
+                size = BYTES[kind.split()[-1]] * (1 if is_one else int(row[1]))
+                found.append(machine.access(int(row[2 + int(i)]), size, writes=not const))
+        return found
 
 
 class RawModule:
