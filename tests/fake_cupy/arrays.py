@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from . import functions, runtime, ufuncs
-from .facts import CLASSES, check_arguments
 from .captures import CUDARuntimeError
+from .facts import CLASSES, check_arguments
 from .hardware import machine, poison
 from .runtime import Device, MemoryPointer, Stream, get_current_stream
 
