@@ -3,8 +3,8 @@
 // A thread runs until it waits, at a barrier of its block or for what the lanes of its warp show each other, or until it
 // looks whether other blocks have arrived. A block runs as far as it gets alone before the next one does, so that what
 // it reads of others without waiting is not there yet. Where nobody gets on, all would wait for ever: an error. Blocks
-// and threads take turns in ascending, descending or mixed order. Shared memory holds nonsense at the start; memory
-// fences mean nothing.
+// and threads take turns in ascending, descending or mixed order. Shared memory holds nonsense at the start. What memory
+// fences order is looked at elsewhere (cuda_races.cpp); here all is in order.
 
 #include <algorithm>
 #include <math.h>
@@ -19,7 +19,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(threads)
 #define __ldcg(place) (*(place))
-#define __threadfence()
+#define __threadfence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define __syncthreads() host::wait(host::AT_BARRIER, __LINE__)
 
 struct Index { unsigned x, y, z; };
@@ -28,13 +28,17 @@ struct alignas(16) float4 { float x, y, z, w; };
 using std::min;
 
 #include "cuda_lanes.h"
+#include "cuda_watch.h"
 
-static inline unsigned atomicAdd(unsigned *place, unsigned value) { return (*place += value) - value; }
+static inline unsigned atomicAdd(unsigned *place, unsigned value)
+{
+    return __atomic_fetch_add(place, value, __ATOMIC_RELAXED);
+}
 
 namespace host {
 
 enum State { READY, AT_BARRIER, AT_EXCHANGE, DONE };
-const int WARP = 32, STACK = 64 << 10;
+const int WARP = 32, STACK = 64 << 10, BEYOND = 4096;
 enum Error { NONE, PARTED, BLOCK_SIZE };
 
 struct Fiber {
@@ -79,6 +83,8 @@ static bool released(int first, int count, State state)
     for (int i = 0; i < count; i++)
         if (fibers[first + i].state != state || fibers[first + i].line != fibers[first].line) return false;
     for (int i = 0; i < count; i++) fibers[first + i].state = READY;
+    if (state == AT_BARRIER) WATCH(barrier(first / block_threads));
+    if (state == AT_EXCHANGE) WATCH(lanes(first / block_threads, first % block_threads));
     return true;
 }
 
@@ -94,6 +100,7 @@ static bool run_block(int block, int order)
             threadIdx = {(unsigned)(current - first), 0, 0};
             blockIdx = {(unsigned)block, 0, 0};
             looking = false;
+            WATCH(thread(block, current - first));
             swapcontext(&scheduler, &fibers[current].context);
             moved |= !looking;
         }
@@ -126,7 +133,8 @@ static int launch_grid(std::function<void()> call, int grid, int block, int byte
     fibers.assign(all, Fiber());
     shown.resize(2 * all);
     block_threads = block, shared_bytes = bytes;
-    shared.assign((size_t)grid * bytes, 0x5a);
+    shared.assign((size_t)grid * bytes + BEYOND, 0x5a);
+    WATCH(launch(grid, block, 1, shared.data(), bytes, __ehdr_start, _end));
     kernel = std::move(call);
     error = NONE;
     for (size_t i = 0; i < all; i++) {
@@ -140,6 +148,7 @@ static int launch_grid(std::function<void()> call, int grid, int block, int byte
         makecontext(&fiber.context, body, 0);
     }
     run_grid(grid, order);
+    WATCH(end());
     return error;
 }
 
@@ -174,7 +183,7 @@ static inline unsigned host_load(const unsigned *place)
 {
     host::looking = true;
     swapcontext(&host::fibers[host::current].context, &host::scheduler);
-    return *place;
+    return __atomic_load_n(place, __ATOMIC_ACQUIRE);
 }
 
 #define ENTRY_TOGETHER(name)                                                                               \

@@ -21,17 +21,23 @@
 #define __shared__ static __attribute__((section("shared_memory")))
 #define __builtin_assume(what)
 #define __syncthreads() host::wait(host::AT_BARRIER, __LINE__)
+#define __syncwarp(...) host::wait(host::AT_WARP, __LINE__)
 #define __shfl_xor_sync(mask, value, other) host::exchanged(mask, value, other, __LINE__)
 
 struct Index { unsigned x, y, z; };
 static Index threadIdx, blockIdx, blockDim = {1, 1, 1}, gridDim = {1, 1, 1};
 
-struct alignas(8) float2 { float x, y; };
+struct alignas(8) float2 {
+    float x, y;
+    float2() = default;
+    float2(float a, float b) : x(a), y(b) {}  // so that two are stored as one
+};
 struct alignas(16) float4 { float x, y, z, w; };
 static inline int min(int a, int b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
 
 #include "cuda_lanes.h"
+#include "cuda_watch.h"
 
 extern char __start_shared_memory[] __attribute__((weak));
 extern char __stop_shared_memory[] __attribute__((weak));
@@ -57,7 +63,7 @@ static inline double __dsqrt_rn(double a) { return sqrt(a); }
 
 namespace host {
 
-enum State { NEW, READY, AT_BARRIER, AT_SHUFFLE, DONE };
+enum State { NEW, READY, AT_BARRIER, AT_WARP, AT_SHUFFLE, DONE };
 enum Error { NONE, PARTED, PARTIAL_MASK, BLOCK_SIZE };
 const int WARP = 32, MOST = 1024, STACK = 64 << 10;
 
@@ -112,14 +118,20 @@ static int groups[MOST];
 static void begin_copy(void *to, const void *from, int bytes, int filled)
 {
     if ((uintptr_t)to % filled || (bytes && (uintptr_t)from % filled)) __builtin_trap();
+    WATCH(copy(to, from, bytes, filled));
     memset(to, 0x5a, filled);
     copies[current].push_back({to, from, bytes, filled, groups[current]});
 }
 
-static void end_group() { groups[current]++; }
+static void end_group()
+{
+    WATCH(end_group());
+    groups[current]++;
+}
 
 static void wait_for_copies(int but)  // all groups but the last so many
 {
+    WATCH(wait(but));
     std::vector<Copy> &mine = copies[current], left;
     for (const Copy &copy : mine) {
         if (copy.group >= groups[current] - but) {
@@ -167,8 +179,13 @@ static bool released(int first, int count, State state)
     for (int i = 0; i < count; i++)
         if (fibers[first + i].state != state || fibers[first + i].line != fibers[first].line) return false;
     for (int i = 0; i < count; i++) fibers[first + i].state = READY;
+    if (state == AT_BARRIER) WATCH(barrier(blockIdx.x));
+    if (state == AT_WARP) WATCH(warp(blockIdx.x, first));
+    if (state == AT_SHUFFLE) WATCH(lanes(blockIdx.x, first));
     return true;
 }
+
+static bool released_warp(int first) { return released(first, WARP, AT_SHUFFLE) || released(first, WARP, AT_WARP); }
 
 static bool turn(int first, int count, int order)  // whether any of these threads could go on
 {
@@ -178,6 +195,7 @@ static bool turn(int first, int count, int order)  // whether any of these threa
         const State state = fibers[current].state;
         if (state != NEW && state != READY) continue;
         threadIdx.x = current;
+        WATCH(thread(blockIdx.x, current));
         resume(state == NEW);
         moved = true;
     }
@@ -197,11 +215,11 @@ static void run_block(int threads, int order)
         if (order == 0) moved = turn(0, threads, order);
         for (int i = 0; i < warps && order; i++) {
             const int first = place(i, warps, order) * WARP;
-            while (turn(first, WARP, order) || released(first, WARP, AT_SHUFFLE)) moved = true;
+            while (turn(first, WARP, order) || released_warp(first)) moved = true;
         }
         for (int i = 0; i < threads; i++) all_done &= fibers[i].state == DONE;
         if (all_done) return;
-        for (int warp = 0; warp < threads; warp += WARP) moved |= released(warp, WARP, AT_SHUFFLE);
+        for (int warp = 0; warp < threads; warp += WARP) moved |= released_warp(warp);
         moved |= released(0, threads, AT_BARRIER);
         if (!moved) {
             error = PARTED;
@@ -214,7 +232,9 @@ static int launch(int grid, int block, int order)
 {
     if (!dynamic && dynamic_bytes) {
         dynamic = (char *)mmap(0, LARGEST + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+#ifndef WATCHED  // which tells of what is beyond, and goes on
         mprotect(dynamic + LARGEST, 4096, PROT_NONE);
+#endif
     }
     if (!stacks)
         stacks = (char *)mmap(0, (size_t)STACK * MOST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -222,12 +242,16 @@ static int launch(int grid, int block, int order)
     error = NONE;
     blockDim.x = block;
     gridDim.x = grid;
+    WATCH(launch(grid, block, 0, dynamic + LARGEST - dynamic_bytes, dynamic_bytes, __ehdr_start, _end));
+    WATCH(declared(__start_shared_memory, __stop_shared_memory));
     for (int i = 0; i < grid && !error; i++) {
         blockIdx.x = place(i, grid, order);
         if (__start_shared_memory) memset(__start_shared_memory, 0x5a, __stop_shared_memory - __start_shared_memory);
         if (dynamic_bytes) memset(dynamic + LARGEST - dynamic_bytes, 0x5a, dynamic_bytes);
+        WATCH(block(blockIdx.x));
         run_block(block, order);
     }
+    WATCH(end());
     return error;
 }
 
