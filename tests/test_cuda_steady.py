@@ -102,6 +102,6 @@ def test_a_repeated_call_is_one_graph_without_waits_and_allocations(
     machine.forget()
     for i in range(CALLS):
         run(batches[i % 2])
-    assert machine.launches == {"graph": CALLS, "setitem": CALLS}  # the batch goes to its place
+    assert machine.launches == {"graph": CALLS, "memcpy": CALLS}  # the batch goes to its place
     assert (sum(machine.synchronizations.values()), machine.allocations) == (0, 0)
     assert all(repeats)
