@@ -13,10 +13,13 @@ from autograd_core import context
 from autograd_core.aval import is_inexact
 from autograd_core.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 from autograd_core.ops import casting, complex_numbers, creation
+from autograd_core.ops._apply import examine
 from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor, Variable
 
 from . import state_dict as states
+from .counted import Changes, States
+from .options import comparable, plain, shown
 
 State = dict[str, Variable]
 Group = dict[str, Any]
@@ -34,9 +37,10 @@ class Optimizer:
         ``{"params": ..., "lr": ...}`` whose other keys override the defaults.
     defaults: the options and their values where a group says nothing; ``lr`` among them.
 
-    ``lr`` is a number, or a schedule: a function of the number of steps taken so far (a 0-d int64 tensor) that returns
-    a number or a 0-d tensor. ``param_groups[i]["lr"]`` may be changed at any time. ``state[param]`` holds the state
-    tensors; ``steps`` counts the steps.
+    ``lr`` is a number, a 0-d tensor, or a schedule: a function of the number of steps taken so far (a 0-d int64 tensor)
+    that returns a number or a 0-d tensor. ``param_groups[i]["lr"]`` may be changed at any time; a tensor's value is
+    looked at when it is given, and a variable may be assigned to. ``state[param]`` holds the state tensors; ``steps``
+    counts the steps.
 
     Raises ArgumentError for no parameters, duplicates, immutable tensors and options out of range; GradientError for
     parameters that are results of operations; DTypeError for parameters that cannot have a gradient.
@@ -67,7 +71,8 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]):
         self.defaults = dict(defaults)
         self.param_groups: list[Group] = []
-        self.state: dict[Tensor, State] = {}
+        self._changes = Changes()
+        self.state = {}
         self._rates: dict[int, tuple[float, Variable]] = {}
         self._seen_options: dict[int, list[Any]] = {}
         watched = [name for name in self.defaults if name != "lr"]
@@ -98,11 +103,14 @@ class Optimizer:
         """Raise ArgumentError for option values that make no sense; a subclass extends this."""
         for name in SWITCHES:
             if name in options and not isinstance(options[name], bool):
-                raise ArgumentError(f"{self._title}: {name} must be True or False, got {options[name]!r}")
+                raise ArgumentError(f"{self._title}: {name} must be True or False, got {shown(options[name])}")
         lr = options["lr"]
         if isinstance(lr, Tensor):
             if lr.shape != ():
                 raise ArgumentError(f"{self._title}: lr must be one number, got a tensor of shape {lr.shape}")
+            if lr.dtype.kind in "bc":
+                raise ArgumentError(f"{self._title}: lr must be a real number, got a tensor of dtype {lr.dtype}")
+            examine(lr, lambda value: self.check_range({"lr": value.item()}, "lr", low=0.0))
         elif not callable(lr):
             self.check_range(options, "lr", low=0.0)
 
@@ -110,15 +118,25 @@ class Optimizer:
         """Raise ArgumentError unless the option is a number in [low, high)."""
         value = options[name]
         if not is_real(value) or not low <= value < high:
-            raise ArgumentError(f"{self._title}: {name} must be a number in [{low:g}, {high:g}), got {value!r}")
+            raise ArgumentError(f"{self._title}: {name} must be a number in [{low:g}, {high:g}), got {shown(value)}")
 
     def check_betas(self, options: Mapping[str, Any]) -> None:
         """Raise ArgumentError unless ``betas`` are two numbers in [0, 1), as for running means."""
         betas = options["betas"]
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ArgumentError(f"{self._title}: betas must be two numbers, such as (0.9, 0.999), got {betas!r}")
+            raise ArgumentError(f"{self._title}: betas must be two numbers, such as (0.9, 0.999), got {shown(betas)}")
         for i, beta in enumerate(betas):
             self.check_range({f"betas[{i}]": beta}, f"betas[{i}]", low=0.0, high=1.0)
+
+    @property
+    def state(self) -> dict[Tensor, State]:
+        """The state of each parameter that has taken a step: tensors by name, which may be replaced between steps."""
+        return self._state
+
+    @state.setter
+    def state(self, states: Mapping[Tensor, State]) -> None:
+        self._changes.count += 1
+        self._state = States(states, self._changes)
 
     # ------------------------------------------------------------------------------ parameters
 
@@ -308,9 +326,10 @@ class Optimizer:
     def _notice_changes(self, index: int, group: Group) -> None:
         """Options may be changed between steps: check them again, and add the state that they call for."""
         for name, value in group.items():
-            if isinstance(value, (np.generic, tuple)):
+            if isinstance(value, (np.generic, np.ndarray, tuple)):
                 group[name] = plain(value)
-        options = [group[name] for name in self.defaults if name != "lr"]
+        lr = group["lr"]
+        options = [comparable(group[name]) for name in self.defaults if name != "lr" or isinstance(lr, Tensor)]
         if options == self._seen_options.get(index):
             return
         self.check_options(group)
@@ -334,7 +353,8 @@ class Optimizer:
                 self._refuse_gradient(param, grad)
             state = self.state.get(param)
             if state is None:
-                state = self.state[param] = {k: variable(v) for k, v in self.init_single(param, group).items()}
+                self.state[param] = {k: variable(v) for k, v in self.init_single(param, group).items()}
+                state = self.state[param]
             elif any(value.device is not param.device for value in state.values()):
                 raise DeviceError(
                     f"{self._title}: parameter {self.describe(param)} is on {param.device}, its optimizer state is "
@@ -378,10 +398,7 @@ class Optimizer:
 
     def compile_guard(self) -> list[Any]:
         """What a compiled step was compiled for: all options but learning rates that are numbers, which it is given."""
-        seen: list[Any] = [len(self.state)]
-        for first in self.state.values():
-            seen += map(id, first.values())  # others, if all state was made anew
-            break
+        seen: list[Any] = [self._changes.count]
         for i, group in enumerate(self.param_groups):
             lr, known = group["lr"], self._rates.get(i)
             is_number = (known is not None and known[0] is lr) or not (callable(lr) or isinstance(lr, Tensor))
@@ -455,13 +472,6 @@ def decayed(param: Tensor, grad: Tensor, group: Group) -> tuple[Tensor, Tensor]:
 def running_mean(mean: Tensor, value: Tensor, weight: float) -> Tensor:
     """weight * mean + (1 - weight) * value, from whichever of them counts for more: with weight 0 exactly value."""
     return value + (mean - value) * weight if weight < 0.5 else mean + (value - mean) * (1.0 - weight)
-
-
-def plain(value: Any) -> Any:
-    """An option as Python's own number, where it is one of NumPy's: those would widen what they are multiplied with."""
-    if isinstance(value, (tuple, list)) and any(isinstance(x, np.generic) for x in value):
-        return type(value)(plain(x) for x in value)
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def variable(value: Tensor) -> Variable:

@@ -27,7 +27,7 @@ import autograd_core as ag
 from autograd_core.errors import ArgumentError
 from autograd_core.scalars import is_real
 
-from .optimizer import plain
+from .options import plain
 
 Arguments = ParamSpec("Arguments")
 

@@ -12,6 +12,8 @@ from autograd_core.errors import ArgumentError, StateDictError
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor, Variable
 
+from .options import plain
+
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
@@ -62,6 +64,10 @@ def load(optimizer: Optimizer, state_dict: Mapping[str, Any]) -> None:
         if i in saved:
             lr.load_state_dict(saved[i])
     for group, options in zip(optimizer.param_groups, reading.options, strict=True):
+        rate = group["lr"]
+        if isinstance(rate, Variable):  # which somebody assigns to
+            rate.assign_(creation.asarray(options["lr"], dtype=rate.dtype, device=rate.device))
+            options["lr"] = rate
         group.update(options)
     for _, param in optimizer._parameters():
         new = reading.state.get(param)
@@ -149,6 +155,8 @@ class _Reading:
         for name, value in options.items():
             if isinstance(value, list):
                 options[name] = tuple(value)
+            elif name == "lr" and not isinstance(value, Tensor) and hasattr(value, "__array__"):
+                options[name] = plain(np.asarray(value))
             elif name != "lr" and not _same_kind(value, mine[name]):
                 self.problems.append(f"{where}: {name} is {value!r}, here it is {mine[name]!r}")
         if callable(mine["lr"]):

@@ -57,7 +57,11 @@ class Watch:
             if not contents.agree():
                 return f"what is in {contents.described} has changed"
         for guard, options, name in self._things:
-            if guard() != options:
+            try:
+                changed = guard() != options
+            except ValueError:  # of an option that is an array now, which nothing can be compared with
+                changed = True
+            if changed:
                 return f"the options of {name} have changed"
         return None
 
