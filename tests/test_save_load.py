@@ -331,7 +331,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         (tmp_path, "is a folder; give the name of a file in it"),
         (tmp_path / "no" / "x", "the folder .* does not exist"),
         (tmp_path / ("x" * 300), "could not be written, nothing was replaced: File name too long"),
-        ("nul\0", "is no path: embedded null byte"),
+        ("nul\0", "is no path: .*embedded null"),
     ):
         with pytest.raises(ag.CheckpointError, match=message):
             ag.save(path, {"w": ag.ones(1)})
@@ -411,7 +411,7 @@ def test_paths_that_are_no_files_are_named(tmp_path: Path) -> None:
         (tmp_path, "is a folder; give the name of a safetensors file in it"),
         (tmp_path / "missing", "cannot be read: No such file or directory"),
         (tmp_path / "pipe", "is no regular file, but a pipe"),
-        ("nul\0", "cannot be read: embedded null byte"),
+        ("nul\0", "cannot be read: .*embedded null"),
     ):
         with pytest.raises(ag.CheckpointError, match=message):
             ag.load(path)
