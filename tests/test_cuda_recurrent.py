@@ -63,9 +63,16 @@ def library() -> ctypes.CDLL:
     return cuda_grid.compiled([recurrent.render(*case) for case in CASES])
 
 
-def launch(rendered: Persistent, arrays: dict[str, np.ndarray | None], order: int) -> dict[str, np.ndarray]:
-    """What the arrays hold after one launch on copies of them, none of which may be left by a byte."""
+def launch(
+    rendered: Persistent, arrays: dict[str, np.ndarray | None], order: int, shared: tuple[str, str]
+) -> dict[str, np.ndarray]:
+    """What the arrays hold after one launch on copies of them, none of which may be left by a byte.
+
+    shared: a result and an operand, which are one array in one of the orders.
+    """
     held = {n: None if arrays[n] is None else fenced(np.asarray(arrays[n])) for n in rendered.arguments}
+    if order == 1:
+        held[shared[0]] = held[shared[1]]
     held["arrivals"] = fenced(np.zeros(rendered.arrivals, np.uint8))
     cuda_grid.run(library(), rendered, list(held.values()), order)
     return {n: a for n, a in held.items() if a is not None}
@@ -121,14 +128,20 @@ def test_forward_launches_compute_the_formulas(case: Any, some: bool, order: int
     p = operands(problem, lengths_of(problem, some))
     results = forward(problem, p)
     states = np.full((problem.steps, problem.batch, problem.hidden), np.nan, problem.dtype)
-    given = {"weight": p["weight_hh"], "lengths": None, "bias": p.get("bias_hh"), **p, "states": states}
-    if problem.kind == "rnn":
-        given["states"], expected = p["x"], {"states": results[0]}
-    else:
+    given = {
+        "weight": p["weight_hh"],
+        "lengths": None,
+        "bias": p.get("bias_hh"),
+        **p,
+        "input": p["x"],
+        "states": states,
+    }
+    expected = {"states": results[0]}
+    if problem.kind != "rnn":
         last = "cells" if problem.kind == "lstm" else "inner"
-        given |= {"gates": p["x"], last: np.full_like(states, np.nan)}
-        expected = {"states": results[0], "gates": results[-2], last: results[-1]}
-    found = launch(recurrent.render(problem, cut), given, order)
+        given |= {"gates": np.full_like(p["x"], np.nan), last: np.full_like(states, np.nan)}
+        expected |= {"gates": results[-2], last: results[-1]}
+    found = launch(recurrent.render(problem, cut), given, order, recurrent.SHARED[problem.kind, "forward"])
     for what, values in expected.items():
         mine = found[what].astype(np.float64)
         np.testing.assert_allclose(mine, values, rtol=0, atol=error(problem), err_msg=what)
@@ -161,7 +174,7 @@ def test_adjoint_launches_compute_the_formulas(case: Any, some: bool, order: int
     }
     given |= {n: a.astype(problem.dtype) for n, a in zip(("gates", "cells" if "c0" in p else "inner"), saved)}
     given |= {n: np.full(a.shape, np.nan, problem.dtype) for n, a in zip(written, expected, strict=True)}
-    found = launch(recurrent.render(problem, cut), given, order)
+    found = launch(recurrent.render(problem, cut), given, order, recurrent.SHARED[problem.kind, "adjoint"])
     for what, values in zip(written, expected, strict=True):
         limit = 4 * error(problem) * np.max(np.abs(values))
         np.testing.assert_allclose(found[what].astype(np.float64), values, rtol=0, atol=limit, err_msg=what)

@@ -110,8 +110,10 @@ def takes_view(e: Equation, operand: int, view: View) -> bool:
     return in_place and view.offset <= MOST and reads(name, e.inputs[operand].shape, view.strides)
 
 
-def step_of(e: Equation, storage: Storage) -> RenderedStep:
-    """The equation as a step of a compiled function."""
+def step_of(e: Equation, storage: Storage) -> RenderedStep | None:
+    """The equation as a step of a compiled function, if there is a kernel for it."""
+    if not attends(e):
+        return None
     problem = problem_of(e.primitive, [storage.located(v) for v in e.inputs], e.params, "fp32")
     writes = tuple(range(len(e.inputs), len(e.inputs) + len(e.outputs)))
     return RenderedStep(e, problem, rendered, (*e.inputs, *e.outputs), writes)

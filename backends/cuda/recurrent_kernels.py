@@ -6,7 +6,7 @@ tiles, matrices larger than all registers) the formulas run, one product a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from autograd_core.ops.recurrent import gru_p, gru_vjp_p, lstm_p, lstm_vjp_p, rn
 from autograd_core.primitive import Primitive
 
 from .native import recurrent
+from .native.modes import MODES
 from .native.recurrent import TYPES, Persistent, Recurrence, written
 
 OPTIONS = ("--std=c++17", "-default-device")
@@ -34,17 +35,32 @@ BEFORE = {
 }
 
 
+def names_of(kind: str, way: str, has: tuple[str, ...]) -> tuple[str, ...]:
+    return has if way == "forward" else (*BEFORE[kind], *has)
+
+
+def problem_of(
+    kind: str, way: str, p: Mapping[str, Any], reverse: bool, nonlinearity: str = "tanh"
+) -> Recurrence | None:
+    """What there is to compute of these arrays, or avals, by name; None where only the formulas know how."""
+    length, batch, _ = p["x"].shape
+    dtype = p["x"].dtype.name
+    if dtype not in TYPES or "weight_hr" in p or not length or not batch:
+        return None
+    return Recurrence(kind, way, length, batch, p["h0"].shape[-1], reverse, nonlinearity == "relu", dtype=dtype)
+
+
 class Launches:
     """Launches by problem, for one device; each is compiled once."""
 
     def __init__(self, cupy: Any, index: int):
         self._cupy = cupy
         properties = cupy.cuda.runtime.getDeviceProperties(index)
-        room = properties["multiProcessorCount"], properties["sharedMemPerBlockOptin"]
+        self._room = properties["multiProcessorCount"], properties["sharedMemPerBlockOptin"]
 
         @lru_cache(256)
         def found(problem: Recurrence) -> tuple[Persistent, Any] | None:
-            cut = recurrent.best_cut(problem, *room)
+            cut = recurrent.best_cut(problem, *self._room)
             return None if cut is None else self._loaded(recurrent.render(problem, cut))
 
         self.found = found
@@ -56,29 +72,45 @@ class Launches:
         function.max_dynamic_shared_size_bytes = launch.shared
         return launch, function
 
-    def run(self, problem: Recurrence, arrays: dict[str, Any]) -> None:
-        """Enqueue the launch that was found, on arrays by its names for them; those that there are not are null."""
+    def fits(self, problem: Recurrence) -> bool:
+        """Whether there is a launch, in each math mode."""
+        return all(recurrent.best_cut(problem.in_mode(mode), *self._room) is not None for mode in MODES)
+
+    def workspace(self, problem: Recurrence) -> int:
+        """Bytes that a launch counts blocks in, in whatever mode."""
+        found = (recurrent.best_cut(problem.in_mode(mode), *self._room) for mode in MODES)
+        return max(recurrent.arrivals(problem, cut) for cut in found if cut is not None)
+
+    def run(self, problem: Recurrence, arrays: Mapping[str, Any], workspace: Any = None) -> None:
+        """Enqueue the launch that was found, on arrays by its names for them; those that there are not are null.
+
+        workspace: where blocks are counted, if it is not to be allocated.
+        """
         found = self.found(problem)
         assert found is not None
         launch, function = found
         given = (arrays.get(name) for name in launch.arguments)
-        arrivals = self._cupy.zeros(launch.arrivals, "uint8")
+        arrivals = self._cupy.empty(launch.arrivals, "uint8") if workspace is None else workspace
+        arrivals.fill(0)  # within a captured graph too
         arguments = (*(0 if x is None else x for x in given), arrivals)
         function((launch.grid,), (launch.block,), arguments, shared_mem=launch.shared)
 
 
 class Recurrent:
-    """The kernel of one primitive: the launch where there is one, else the formula with ``xp``."""
+    """The kernel of one primitive: the launch where there is one, else the formula with ``xp``.
+
+    launches: of a device, by its index.
+    """
 
     def __init__(self, cupy: Any, xp: Any, launches: Callable[[int], Launches], kind: str, way: str):
-        self._cupy, self._xp, self._launches = cupy, xp, launches
+        self._cupy, self._xp, self.launches = cupy, xp, launches
         self._kind, self._way = kind, way
         self._formula = PRIMITIVES[kind, way].forward
 
     def __call__(self, *operands: Any, has: tuple[str, ...], **options: Any) -> tuple[Any, ...]:
         p = self._named(operands, has)
         problem = self._problem(p, **options)
-        launches = self._launches(operands[0].data.device_id)
+        launches = self.launches(operands[0].data.device_id)
         if problem is None or launches.found(problem) is None:
             return self._formula(self._xp, *operands, has=has, **options)
         arrays = self._arrays(p)
@@ -92,20 +124,15 @@ class Recurrent:
     def reads_halves(self, *operands: Any, has: tuple[str, ...], **options: Any) -> bool:
         """Whether there is a launch for these operands of half precision; the formula computes in float32."""
         problem = self._problem(self._named(operands, has), **options)
-        return problem is not None and self._launches(operands[0].device.index).found(problem) is not None
+        return problem is not None and self.launches(operands[0].device.index).found(problem) is not None
 
     def _named(self, operands: Any, has: tuple[str, ...]) -> dict[str, Any]:
-        names = has if self._way == "forward" else (*BEFORE[self._kind], *has)
-        return dict(zip(names, operands, strict=True))
+        return dict(zip(names_of(self._kind, self._way, has), operands, strict=True))
 
     def _problem(self, p: dict[str, Any], reverse: bool, nonlinearity: str = "tanh") -> Recurrence | None:
         """None where only the formulas know how."""
-        length, batch, _ = p["x"].shape
-        dtype = p["x"].dtype.name
-        if dtype not in TYPES or "weight_hr" in p or not length or not batch:
-            return None
-        relu, mode = nonlinearity == "relu", "fp32" if p["x"].dtype.itemsize == 2 else context.current().math
-        return Recurrence(self._kind, self._way, length, batch, p["h0"].shape[-1], reverse, relu, mode, dtype)
+        found = problem_of(self._kind, self._way, p, reverse, nonlinearity)
+        return None if found is None else found.in_mode(context.current().math)
 
     def _arrays(self, p: dict[str, Any]) -> dict[str, Any]:
         """Operands as a launch takes them, by its names for them."""
@@ -126,9 +153,9 @@ class Recurrent:
             gates += bias
         gates = gates.reshape(length, batch, -1)
         if self._kind == "rnn":
-            return {"states": gates}
+            return {"input": gates, "states": gates}
         states, saved = (self._cupy.empty((length, batch, hidden), gates.dtype) for _ in range(2))
-        return {"gates": gates, "states": states, BEFORE[self._kind][-1]: saved}
+        return {"input": gates, "gates": gates, "states": states, BEFORE[self._kind][-1]: saved}
 
     def _results(self, arrays: dict[str, Any]) -> dict[str, Any]:
         """Room for what an adjoint leaves."""

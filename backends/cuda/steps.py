@@ -95,7 +95,11 @@ class Steps:
                     self._call_kernel(step, arrays, {} if operands is None else operands)
                 elif hasattr(step, "rendered"):
                     self._launcher(step.rendered(context.current().math), self._arguments(n, arrays))
-                elif hasattr(step, "plans"):
+                elif hasattr(step, "begins"):
+                    begins = [self._pointer(v, arrays).ptr for v in step.operands]
+                    workspace = arrays[0].data.ptr + (self._storage.scratch[n] or 0)
+                    step.enqueue(begins, workspace, self._queue.stream.ptr)
+                elif hasattr(step, "enqueue"):
                     step.enqueue(self._arguments(n, arrays), self._queue.stream.ptr)
                 elif hasattr(step, "equation"):
                     a, b, y = (self._array(v, arrays) for v in step.operands)

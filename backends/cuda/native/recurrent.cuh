@@ -68,10 +68,10 @@ __device__ __forceinline__ void load_adjoint(Resident<S> &matrix, const T *weigh
 
 // ------------------------------------------------------------------------------------------------ LSTM
 
-// gates: in, the input's part; out, the gates' values i, f, g, o.
+// input: its part of the gates. gates: their values i, f, g, o; may be the same array.
 template <class S, class T>
-__device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const int *lengths, T *gates,
-                             T *states, T *cells, unsigned *arrivals, float *parts)
+__device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const int *lengths, const T *input,
+                             T *gates, T *states, T *cells, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
@@ -87,7 +87,7 @@ __device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const in
         float z[Part<S>::Cells][4];
         part.each([&](int cell, int, int, int unit, int n) {
 #pragma unroll
-            for (int k = 0; k < 4; k++) z[cell][k] = gates[(t * S::Batch + n) * (4 * S::Hidden) + k * S::Hidden + unit];
+            for (int k = 0; k < 4; k++) z[cell][k] = input[(t * S::Batch + n) * (4 * S::Hidden) + k * S::Hidden + unit];
         });
         if (s) part.group.wait(s);
         matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
@@ -115,7 +115,7 @@ __device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const in
     }
 }
 
-// slopes: the cotangents of the gates before their nonlinearities.
+// slopes: the cotangents of the gates before their nonlinearities; may be the same array as ``gates``.
 template <class S, class T>
 __device__ void lstm_adjoint(const T *weight, const T *gy, const T *gh, const T *gc, const T *gates,
                              const T *cells, const T *c0, const int *lengths, T *slopes, T *dh0,
@@ -164,9 +164,10 @@ __device__ void lstm_adjoint(const T *weight, const T *gy, const T *gh, const T 
 
 // ------------------------------------------------------------------------------------------------ GRU
 
-// gates: in, the input's part; out, the values of r, z, n. inner: the hidden part of n. bias may be null.
+// input: its part of the gates. gates: the values of r, z, n; may be the same array. inner: the hidden part of n. bias
+// may be null.
 template <class S, class T>
-__device__ void gru_forward(const T *weight, const T *bias, const T *h0, const int *lengths, T *gates,
+__device__ void gru_forward(const T *weight, const T *bias, const T *h0, const int *lengths, const T *input, T *gates,
                             T *states, T *inner, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
@@ -184,7 +185,7 @@ __device__ void gru_forward(const T *weight, const T *bias, const T *h0, const i
         float x[Part<S>::Cells][3];
         part.each([&](int cell, int, int, int unit, int n) {
 #pragma unroll
-            for (int k = 0; k < 3; k++) x[cell][k] = gates[(t * S::Batch + n) * (3 * S::Hidden) + k * S::Hidden + unit];
+            for (int k = 0; k < 3; k++) x[cell][k] = input[(t * S::Batch + n) * (3 * S::Hidden) + k * S::Hidden + unit];
         });
         if (s) part.group.wait(s);
         matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
@@ -249,10 +250,10 @@ __device__ void gru_adjoint(const T *weight, const T *gy, const T *gh, const T *
 
 // ------------------------------------------------------------------------------------------------ RNN
 
-// states: in, the input's part; out, the states.
+// input: its part of the sums; may be the same array as ``states``.
 template <class S, class T>
-__device__ void rnn_forward(const T *weight, const T *h0, const int *lengths, T *states, unsigned *arrivals,
-                            float *parts)
+__device__ void rnn_forward(const T *weight, const T *h0, const int *lengths, const T *input, T *states,
+                            unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
@@ -264,7 +265,7 @@ __device__ void rnn_forward(const T *weight, const T *h0, const int *lengths, T 
         int t = part.step(s);
         float z[Part<S>::Cells];
         part.each([&](int cell, int, int, int unit, int n) {
-            z[cell] = states[(t * S::Batch + n) * S::Hidden + unit];
+            z[cell] = input[(t * S::Batch + n) * S::Hidden + unit];
         });
         if (s) part.group.wait(s);
         matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);

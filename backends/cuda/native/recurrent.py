@@ -26,14 +26,25 @@ ROOMY = 222  # up to this estimate NVIDIA's compiler spills nothing; a little ab
 OTHERS = 48  # registers for addresses and what is on the way, beside matrix, sums and cells
 LINE = 128  # bytes: each group's count of arrivals has a line of its own
 # Arguments of each entry: name, and whether it is written. All are pointers to the layer's dtype, but for int32
-# ``lengths``.
+# ``lengths``. input: what x is of the gates.
 ARGUMENTS = {
-    ("lstm", "forward"): "weight h0 c0 lengths gates* states* cells*",
+    ("lstm", "forward"): "weight h0 c0 lengths input gates* states* cells*",
     ("lstm", "adjoint"): "weight gy gh gc gates cells c0 lengths slopes* dh0* dc0*",
-    ("gru", "forward"): "weight bias h0 lengths gates* states* inner*",
+    ("gru", "forward"): "weight bias h0 lengths input gates* states* inner*",
     ("gru", "adjoint"): "weight gy gh states gates inner h0 lengths d_input* d_hidden* dh0*",
-    ("rnn", "forward"): "weight h0 lengths states*",
+    ("rnn", "forward"): "weight h0 lengths input states*",
     ("rnn", "adjoint"): "weight gy gh states lengths slopes* dh0*",
+}
+
+
+# (written, read) arguments that may be one array: a thread reads an element before it writes it, and no other reads it.
+SHARED = {
+    ("lstm", "forward"): ("gates", "input"),
+    ("lstm", "adjoint"): ("slopes", "gates"),
+    ("gru", "forward"): ("gates", "input"),
+    ("gru", "adjoint"): ("d_input", "gates"),
+    ("rnn", "forward"): ("states", "input"),
+    ("rnn", "adjoint"): ("slopes", "states"),
 }
 
 
@@ -57,6 +68,9 @@ class Recurrence(NamedTuple):
     relu: bool = False
     mode: str = "fp32"
     dtype: str = "float32"
+
+    def in_mode(self, mode: str) -> Recurrence:
+        return self if self.dtype in HALF_MODES else self._replace(mode=mode)
 
     @property
     def products(self) -> str:
@@ -134,6 +148,11 @@ def grid(problem: Recurrence, cut: Cut) -> int:
     return problem.hidden // cut.units * -(-problem.batch // cut.rows)
 
 
+def arrivals(problem: Recurrence, cut: Cut) -> int:
+    """Bytes in which the blocks that wait for one another are counted."""
+    return -(-problem.batch // cut.rows) * LINE
+
+
 def cycles(problem: Recurrence, cut: Cut) -> float:
     """An estimate of a step's clock cycles on one multiprocessor, of the size of what Hopper's can do; not measured."""
     rows, across = sums(problem, cut.units), cut.rows
@@ -177,9 +196,8 @@ def render(problem: Recurrence, cut: Cut) -> Persistent:
         f'extern "C" __global__ void __launch_bounds__({32 * cut.warps}) {entry}({declared})\n'
         f"{{\n    {function}<Launch_{entry}>({', '.join((*names, 'arrivals'))}, shared_floats());\n}}\n"
     )
-    groups = -(-problem.batch // cut.rows)
     shared = shared_bytes(problem, cut)
-    return Persistent(text, entry, names, grid(problem, cut), 32 * cut.warps, shared, groups * LINE)
+    return Persistent(text, entry, names, grid(problem, cut), 32 * cut.warps, shared, arrivals(problem, cut))
 
 
 def _declared(argument: str, held: str) -> str:
