@@ -1,13 +1,14 @@
 """cuBLASLt's functions over host memory, by NumPy, strict about what the real ones only assume.
 
 Descriptors that were never created or are destroyed twice, attributes of a wrong type, layouts that do not fit each
-other, addresses off their promised alignment, missing workspace and the default stream are errors here.
+other, addresses off their promised alignment, results over what is still read, epilogues that the documentation
+excludes, missing workspace and the default stream are errors here.
 """
 
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_byte, c_int32, c_int64, c_uint64
+from ctypes import c_byte, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 from functools import partial
 from itertools import count
 from typing import Any
@@ -23,12 +24,16 @@ NAMES = {number: name for name, number in cublaslt.DATA_TYPES.items()}
 DTYPES = {number: np.dtype(bfloat16 if name == "bfloat16" else name) for number, name in NAMES.items()}
 SCALES = {68: {0, 4}, 70: {1, 5}, 75: {0, 4}, 77: {0, 4}}  # the types that sums of each kind are scaled by
 ATTRIBUTES = {
-    "product": {3: c_int32, 4: c_int32},
-    "layout": {5: c_int32, 6: c_int64},
+    "product": {3: c_int32, 4: c_int32, 7: c_uint32, 8: c_void_p, 10: c_int64, 26: c_int32},
+    "layout": {1: c_int32, 5: c_int32, 6: c_int64},
     "preference": {1: c_uint64, 3: c_int32, **dict.fromkeys(range(5, 9), c_int32)},
 }
 INVALID, UNSUPPORTED = 7, 15
 LONG, WORKSPACE = 64, 4096  # sums of more terms need so many bytes of workspace
+WORKSPACE_ALIGNMENT = 256
+NOTHING, RELU, BIAS = 1, 2, 4
+EPILOGUES = {NOTHING, RELU, BIAS, RELU | BIAS}  # those that this knows, of sixteen
+ROW_BY_ROW = 1
 
 
 class Refused(Exception):
@@ -119,35 +124,64 @@ class FakeCublasLt:
         require(k == other_k and result == (m, n), f"sizes {sizes} do not fit")
         require(len({x.get(5, 1) for x in layouts}) == 1, "stacks of different heights")
         require(len(kinds) == 1, f"dtypes {kinds}", UNSUPPORTED)
+        self._check_epilogue(described, layouts[2])
+        require(not any(x.get(1) for x in layouts), "column by column is all that this knows", UNSUPPORTED)
         return described, layouts, k
+
+    def _check_epilogue(self, described: dict[Any, Any], d: dict[Any, Any]) -> None:
+        """By the table of types of cublasLtMatmul's documentation, and its sixth note."""
+        epilogue, kind = described.get(7, NOTHING), d["described"][0]
+        require(epilogue in EPILOGUES, f"epilogue {epilogue}", UNSUPPORTED)
+        require(epilogue == NOTHING or DTYPES[kind].kind != "c", "an epilogue of complex numbers", UNSUPPORTED)
+        require(epilogue != RELU | BIAS or d.get(1) != ROW_BY_ROW, "bias and ReLU where D lies row by row", UNSUPPORTED)
+        if epilogue & BIAS:
+            require(described.get(8), "no bias")
+            require(described.get(26, -1) in (-1, kind), f"a bias of type {described.get(26)} for {kind}", UNSUPPORTED)
 
     def _choose(self, handle: Any, product: Any, a: Any, b: Any, c: Any, d: Any, preference: Any, *rest: Any) -> None:
         wanted, best, found = rest
         require(wanted == 1 and c is d, "one algorithm, in place, is all that this knows")
         self._of(handle, "handle")
-        _, _, k = self._problem(product, a, b, d)
+        described, _, k = self._problem(product, a, b, d)
         asked = self._of(preference, "preference")
         require(not asked[3] & 1, "sums added in place have no fixed order")
         needs = WORKSPACE if k > LONG and asked[1] >= WORKSPACE else 0
         best._obj.workspace = needs
-        best._obj.algorithm.words[0] = asked[5]  # the alignment that it counts on
+        require(asked[5] == asked[6] == asked[7] == asked[8], "one alignment is all that this knows")
+        bias = described.get(8) or 0
+        # what it counts on: the alignments of matrices and bias, and what is done with the sums
+        best._obj.algorithm.words[:3] = asked[5], bias & -bias, described.get(7, NOTHING)
         found._obj.value = 1
 
     def _multiply(self, handle: Any, product: Any, *rest: Any) -> None:
         alpha, a, a_layout, b, b_layout, beta, c, c_layout, d, d_layout, algorithm, workspace, size, stream = rest
         self._of(handle, "handle")
         described, layouts, _ = self._problem(product, a_layout, b_layout, d_layout)
-        require(c == d and c_layout is d_layout, "not in place")
+        require(c_layout is d_layout, "C and D lie apart, and not alike")
         require(stream, "the default stream is not ours")
-        alignment = algorithm._obj.words[0]
-        require(not any(p % alignment for p in (a, b, d)), f"addresses are not multiples of {alignment}")
+        alignment, bias_alignment, epilogue = algorithm._obj.words[:3]
+        require(not any(p % alignment for p in (a, b, c, d)), f"addresses are not multiples of {alignment}")
+        require(epilogue == described.get(7, NOTHING), "the algorithm was chosen for another epilogue")
+        bias = described.get(8) if epilogue & BIAS else None
+        require(bias is None or not bias % bias_alignment, f"the bias is at no multiple of {bias_alignment}")
+        spans = [
+            (p, p + _span(layout) * DTYPES[layout["described"][0]].itemsize)
+            for p, layout in zip((a, b, c), (*layouts[:2], layouts[2]), strict=True)
+        ]
+        length = layouts[2]["described"][1]
+        itemsize = DTYPES[layouts[2]["described"][0]].itemsize
+        if bias is not None:
+            spans.append((bias, bias + length * itemsize))
+        end = d + _span(layouts[2]) * itemsize
+        for n, (begin, until) in enumerate(spans):
+            require(until <= d or begin >= end or (n == 2 and c == d), "D is written over what is still read")
         if size:
-            require(size == WORKSPACE and workspace and not workspace % 16, "no workspace")
+            require(size == WORKSPACE and workspace and not workspace % WORKSPACE_ALIGNMENT, "no workspace")
             ctypes.memset(workspace, 0xA5, size)  # it must be ours to write
         scale = DTYPES[described["described"][1]]
         factors = [np.frombuffer(_bytes(p, scale.itemsize), scale)[0] for p in (alpha, beta)]
         transposed = described.get(3), described.get(4)
-        run = partial(self._run, layouts, transposed, scale, factors, (a, b, d))
+        run = partial(self._run, layouts, transposed, scale, factors, (a, b, d), c, (epilogue, bias))
         queue = machine.queue
         if queue.capture is None:
             run()
@@ -157,17 +191,31 @@ class FakeCublasLt:
             machine.access(address, _span(layout) * DTYPES[layout["described"][0]].itemsize, writes=address == d)
             for address, layout in zip((a, b, d), layouts, strict=True)
         ]
+        touched += [
+            machine.access(begin, until - begin, writes=False) for begin, until in spans[3 - bool(factors[1]) :]
+        ]
         if size:
             touched.append(machine.access(workspace, size, writes=True))
         queue.capture.add(queue, "cublasLtMatmul", run, touched)
 
-    def _run(self, layouts: Any, transposed: Any, scale: Any, factors: Any, addresses: Any) -> None:
+    def _run(
+        self, layouts: Any, transposed: Any, scale: Any, factors: Any, addresses: Any, c: int, epilogue: Any
+    ) -> None:
         kind = layouts[0]["described"][0]
         x, y, out = (_matrices(p, layout, DTYPES[kind]) for p, layout in zip(addresses, layouts, strict=True))
         x = x.mT if transposed[0] else x
         y = y.mT if transposed[1] else y
         result = factors[0] * (x.astype(scale) @ y.astype(scale))
-        out[...] = result + factors[1] * out.astype(scale) if factors[1] else result
+        if factors[1]:
+            result = result + factors[1] * _matrices(c, layouts[2], DTYPES[kind]).astype(scale)
+        done, bias = epilogue
+        if done & BIAS:
+            dtype = DTYPES[kind]
+            vector = np.frombuffer(_bytes(bias, result.shape[-2] * dtype.itemsize), dtype)
+            result = result + vector.astype(scale)[:, None]
+        if done & RELU:
+            result = np.where(result > 0, result, np.zeros((), scale))  # 0 of NaN, as there
+        out[...] = result
         self.multiplied += 1
 
 

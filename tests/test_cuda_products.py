@@ -47,6 +47,13 @@ class Xp:
         return np.ascontiguousarray(x).view(HostArray)
 
 
+def workspace(size: int) -> HostArray:
+    """Memory at a multiple of 256 bytes."""
+    whole = Xp.empty((size + 255,), np.uint8)
+    begin = -whole.ctypes.data % 256
+    return whole[begin : begin + size]
+
+
 @pytest.fixture
 def library() -> FakeCublasLt:
     return FakeCublasLt()
@@ -54,7 +61,7 @@ def library() -> FakeCublasLt:
 
 @pytest.fixture
 def products(library: FakeCublasLt) -> Products:
-    return Products(CublasLt(library), lambda n: Xp.empty((n,), np.uint8), 4096)
+    return Products(CublasLt(library), workspace, 4096)
 
 
 def draw(*shape: int, dtype: Any = np.float32, seed: int = 0) -> HostArray:
@@ -129,7 +136,7 @@ def _problems(choose: Any) -> tuple[HostArray, HostArray]:
 @given(_problems())
 def test_products_of_any_strides_and_stacks(problem: tuple[HostArray, HostArray]) -> None:
     library = FakeCublasLt()
-    products = Products(CublasLt(library), lambda n: Xp.empty((n,), np.uint8), 4096)
+    products = Products(CublasLt(library), workspace, 4096)
     a, b = problem
     expected = np.matmul(np.array(a), np.array(b))
     y = products.multiply(Xp, a, b, stream=STREAM)
@@ -181,13 +188,13 @@ def test_sums_can_be_added_to_what_is_there(library: FakeCublasLt) -> None:
         CublasLt(library), "float32", cublaslt.COMPUTE_32F, Layout(5, 4, 5), Layout(4, 3, 4), Layout(5, 3, 5),
         alignment=4,
     )  # fmt: skip
-    product.run(b.data.ptr, a.data.ptr, d.data.ptr, workspace=0, stream=STREAM, accumulate=True)
+    product.run(b.data.ptr, a.data.ptr, d.data.ptr, workspace=0, stream=STREAM, added=d.data.ptr)
     np.testing.assert_allclose(d, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("mode", "compute"), [("fp32", 68), ("tf32", 77), ("bf16", 75)])
 def test_the_math_mode_is_what_sums_are_made_in(library: FakeCublasLt, mode: str, compute: int) -> None:
-    products = Products(CublasLt(library), lambda n: Xp.empty((n,), np.uint8), 4096)
+    products = Products(CublasLt(library), workspace, 4096)
     products.multiply(Xp, draw(2, 2), draw(2, 2), stream=STREAM, mode=mode)
     assert [x["described"][0] for x in library.living.values() if x["kind"] == "product"] == [compute]
     products.multiply(Xp, draw(2, 2, dtype="float64"), draw(2, 2, dtype="float64"), stream=STREAM, mode=mode)
@@ -195,7 +202,7 @@ def test_the_math_mode_is_what_sums_are_made_in(library: FakeCublasLt, mode: str
 
 
 def test_everything_that_was_created_ends_with_its_owner(library: FakeCublasLt) -> None:
-    products = Products(CublasLt(library), lambda n: Xp.empty((n,), np.uint8), 4096)
+    products = Products(CublasLt(library), workspace, 4096)
     products.multiply(Xp, draw(2, 2), draw(2, 2), stream=STREAM)
     kinds = sorted(x["kind"] for x in library.living.values())
     assert kinds == ["handle", "layout", "layout", "layout", "product"]

@@ -98,12 +98,12 @@ def _joined(
     kernel = over_elements(elementwise, position, sizes)
     if kernel is None:
         return None
-    kernel, used = _used_operands(kernel)
+    kernel, used = used_operands(kernel)
     operands = tuple(unit.operands[i] for i in used)
     fused = FusedUnit(opaque.equation, kernel, operands, used.index(position), unit.origins)
     if sums is None:
         return fused, None
-    rest, used = _used_operands(sums)
+    rest, used = used_operands(sums)
     return fused, LoopUnit(rest, tuple(unit.operands[i] for i in used), unit.origins)
 
 
@@ -130,7 +130,7 @@ def _without_sums(kernel: LoopKernel) -> tuple[LoopKernel, LoopKernel | None] | 
     )
 
 
-def _used_operands(kernel: LoopKernel) -> tuple[LoopKernel, list[int]]:
+def used_operands(kernel: LoopKernel) -> tuple[LoopKernel, list[int]]:
     """The kernel with the operands alone that it touches, and which of the old ones they are."""
     touched = {s.access.operand for s in kernel.body if isinstance(s, Load | Store | Accumulate)}
     used = sorted(touched)

@@ -6,7 +6,7 @@ input), one that the runner hands out (an output), a constant, or a place in the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,9 +89,13 @@ class Storage:
         for v in apart:
             self._base(v, "host", v)
 
-    def place(self, steps: Sequence[Step], workspaces: Sequence[int]) -> None:
-        """Give every value in the arena its place, and every step its workspace of so many bytes."""
-        units = [self._unit(step, self._whole(size)) for step, size in zip(steps, workspaces, strict=True)]
+    def place(self, steps: Sequence[Step], workspaces: Sequence[int], over: Collection[tuple[Var, Var]] = ()) -> None:
+        """Give every value in the arena its place, and every step its workspace of so many bytes.
+
+        over: (result, operand) pairs of steps that may write the one over the other; it is, where the operand is not
+        needed any more.
+        """
+        units = [self._unit(step, self._whole(size), over) for step, size in zip(steps, workspaces, strict=True)]
         values = {v for u in units for v in (*u.reads, *u.writes)}
         elsewhere = {v for v in values if v in self._bases}
         sizes: dict[Any, int] = {v: self._whole(byte_count(v)) for v in values if isinstance(v, Var)}
@@ -101,10 +105,11 @@ class Storage:
     def _whole(self, size: int) -> int:
         return -(-size // self._multiple) * self._multiple
 
-    def _unit(self, step: Step, workspace: int) -> Unit:
+    def _unit(self, step: Step, workspace: int, over: Collection[tuple[Var, Var]]) -> Unit:
         if isinstance(step, Host):
             return Unit(self._roots(step.equation.inputs), tuple(step.equation.outputs))
-        return Unit(self._roots(read(step)), self._roots(written(step)), workspace)
+        in_place = tuple(pair for pair in step.overwrites if pair in over)
+        return Unit(self._roots(read(step)), self._roots(written(step)), workspace, in_place)
 
     def _roots(self, values: Iterable[Var]) -> tuple[Var, ...]:
         """Whose memory holds these. Without elements there is nothing to hold, and no kernel that writes it."""

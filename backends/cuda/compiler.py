@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from math import prod
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ from autograd_core.compiler.storage import Storage
 from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
 from autograd_core.ops.convolution import convolution_p
+from autograd_core.ops.linear_algebra import matmul_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
 from autograd_core.primitive import Primitive
 
@@ -43,7 +45,9 @@ from .attention_places import with_places
 from .convolution_kernels import step_of
 from .cudnn_convolutions import KINDS, CudnnStep, Library
 from .native import Source, loop_kernel, random_draw, segments
-from .product_steps import PRODUCTS, Product
+from .product_fusion import ProductUnit, with_products
+from .product_steps import PRODUCTS, PlannedProduct, Product
+from .product_steps import step_of as product_step
 from .runner import CapturedRunner
 from .steps import Plan
 from .tensor_core_steps import RenderedStep, usable
@@ -75,7 +79,7 @@ class Generated(NamedTuple):
         return _entry_name(self)
 
 
-AnyStep = Generated | Product | RenderedStep | CudnnStep | Host
+AnyStep = Generated | Product | PlannedProduct | RenderedStep | CudnnStep | Host
 
 
 def compile_graph(
@@ -112,18 +116,24 @@ def compile_graph(
     fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=_takes_view, halves=True)
     storage = Storage(graph, fused.views, {}, multiple=MULTIPLE)
     replaced = {graph.outputs[k]: graph.inputs[i] for k, i in updates.items()}
-    units = joined_across(fused.units, fused.views, replaced)
     try:
         convolutions: Any = kernels[convolution_p]
+        multiply: Any = kernels[matmul_p]
         with queue:
-            steps = [_step(unit, device.index, convolutions.cudnn, has_tensor_cores, storage) for unit in units]
+            planned = partial(product_step, storage=storage, products=multiply.products(device.index))
+            taken = with_products(fused, graph, lambda chain: all(planned(*u.asked) is not None for u in chain))
+            units = joined_across(taken, fused.views, replaced)
+            steps = [
+                _step(unit, device.index, convolutions.cudnn, has_tensor_cores, storage, planned) for unit in units
+            ]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
         return None
     storage.find_homes()
     early = _early(steps, storage)
     safe = {k: i for k, i in storage.safe_updates(updates, steps).items() if graph.outputs[k] not in early}
-    storage.place(steps, [_workspace(step) for step in steps])
+    added = {pair for step in steps if isinstance(step, PlannedProduct) for pair in step.overwrites}
+    storage.place(steps, [_workspace(step) for step in steps], added)
     notes = [noted_of(step, unit) for step, unit in zip(steps, units, strict=True)]
     plan = Plan(graph, steps, notes, storage, safe, frozenset(variables), early)
     return CapturedRunner(cupy, queue, kernels, device, name, plan, started=start)
@@ -147,8 +157,17 @@ def _is_draw(e: Equation) -> bool:
     return random_draw(e, "draw") is not None
 
 
-def _step(unit: AnyUnit, index: int, library: Library, has_tensor_cores: bool, storage: Storage) -> AnyStep:
-    """library: computes the convolutions that it can, kernels of ours the others, where there are tensor cores."""
+def _step(
+    unit: AnyUnit | ProductUnit,
+    index: int,
+    library: Library,
+    has_tensor_cores: bool,
+    storage: Storage,
+    planned: Callable[..., PlannedProduct | None],
+) -> AnyStep:
+    """library: computes the convolutions that it can, kernels of ours the others, where there are tensor cores.
+    planned: products as steps, where cuBLASLt computes them.
+    """
     if isinstance(unit, LoopUnit):
         kernel, operands = unit.kernel, unit.operands
         source = loop_kernel(kernel, _name(kernel))
@@ -157,8 +176,12 @@ def _step(unit: AnyUnit, index: int, library: Library, has_tensor_cores: bool, s
     if isinstance(unit, SegmentedUnit):
         return _segmented(unit)
     e = unit.equation
+    if isinstance(unit, ProductUnit):
+        product = planned(*unit.asked)
+        assert product is not None
+        return product
     if e.primitive in PRODUCTS:
-        return Product(e, (*e.inputs, e.outputs[0]))
+        return planned(e) or Product(e, (*e.inputs, e.outputs[0]))
     draw = random_draw(e, e.primitive.name)
     if draw is not None:
         return Generated(draw, (*e.inputs, e.outputs[0]), (len(e.inputs),))
@@ -170,7 +193,7 @@ def _step(unit: AnyUnit, index: int, library: Library, has_tensor_cores: bool, s
 def _workspace(step: AnyStep) -> int:
     if isinstance(step, Generated):
         return step.source.workspace
-    return step.workspace if isinstance(step, RenderedStep | CudnnStep) else 0
+    return step.workspace if isinstance(step, RenderedStep | CudnnStep | PlannedProduct) else 0
 
 
 def _segmented(unit: SegmentedUnit) -> Generated:

@@ -16,10 +16,12 @@ from ctypes import (
     c_int32,
     c_int64,
     c_size_t,
+    c_uint32,
     c_uint64,
     c_void_p,
     sizeof,
 )
+from threading import Lock
 from typing import Any, NamedTuple
 from weakref import finalize
 
@@ -43,11 +45,14 @@ NOT_SUPPORTED = 15
 # Numbers of NVIDIA's headers: cudaDataType, cublasComputeType_t, and the attributes that are set here.
 DATA_TYPES = {"float32": 0, "float64": 1, "float16": 2, "complex64": 4, "complex128": 5, "bfloat16": 14}
 COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_16BF, COMPUTE_32F_FAST_TF32 = 68, 70, 75, 77
-TRANSPOSE_A, TRANSPOSE_B = 3, 4
+TRANSPOSE_A, TRANSPOSE_B, EPILOGUE, BIAS_POINTER, BIAS_DATA_TYPE = 3, 4, 7, 8, 26
 BATCH_COUNT, BATCH_STRIDE = 5, 6
 WORKSPACE_BYTES, REDUCTION_SCHEMES, ALIGNMENT_A = 1, 3, 5
 # Partial sums meet in workspace, in a fixed order: the same bits each time. Adding them in place is left out.
 DETERMINISTIC_REDUCTIONS = 2 | 4
+# What follows the sums, before they are rounded: bits of cublasLtEpilogue_t, where 1 alone is nothing.
+NOTHING, RELU, BIAS = 1, 2, 4
+BIAS_ALIGNMENT = 16  # bytes: kernels for aligned matrices read the bias so too, and no preference tells them not to
 
 
 class CublasLtError(RuntimeError):
@@ -129,8 +134,9 @@ class Multiplication:
     """D = A B + beta C for given layouts: descriptors and the algorithm that cuBLASLt's heuristic prefers.
 
     The operands may be transposed: then ``a``'s layout is of A's transpose. dtype: of all four; compute: what the sums
-    are made in. workspace: the bytes that it may use; ``needs`` says how many it does. alignment: bytes that all
-    pointers are multiples of.
+    are made in. epilogue: what follows the sums; ``BIAS`` adds a vector of that dtype, as long as D has rows, to every
+    column. workspace: the bytes that it may use; ``needs`` says how many it does. alignment: bytes that the pointers of
+    the matrices are multiples of; that of the bias is one of ``BIAS_ALIGNMENT``.
     """
 
     def __init__(
@@ -143,6 +149,7 @@ class Multiplication:
         d: Layout,
         *,
         transposed: tuple[bool, bool] = (False, False),
+        epilogue: int = NOTHING,
         workspace: int = 0,
         alignment: int = 16,
     ):
@@ -154,10 +161,20 @@ class Multiplication:
             "cublasLtMatmulDescCreate", self, compute, DATA_TYPES[self._scale.name], end="cublasLtMatmulDescDestroy"
         )
         for attribute, value in zip((TRANSPOSE_A, TRANSPOSE_B), transposed, strict=True):
-            self._set("cublasLtMatmulDescSetAttribute", self._description, attribute, c_int32(value))
+            self._describe(attribute, c_int32(value))
+        self._has_bias = bool(epilogue & BIAS)
+        self._lock = Lock()  # the bias's address is part of the description, which others may use at the same time
+        if epilogue != NOTHING:
+            self._describe(EPILOGUE, c_uint32(epilogue))
+        if self._has_bias:
+            self._describe(BIAS_DATA_TYPE, c_int32(kind))
+            self._describe(BIAS_POINTER, c_void_p(BIAS_ALIGNMENT))  # looked at by the heuristic for its alignment
         self._layouts = [self._layout(kind, layout) for layout in (a, b, d)]
         self._algorithm, self.needs = self._chosen(workspace, alignment)
         self._one, self._zero = np.ones((), self._scale), np.zeros((), self._scale)
+
+    def _describe(self, attribute: int, value: Any) -> None:
+        self._set("cublasLtMatmulDescSetAttribute", self._description, attribute, value)
 
     def _set(self, function: str, target: c_void_p, attribute: int, value: Any) -> None:
         self._library.call(function, target, attribute, byref(value), sizeof(value))
@@ -197,12 +214,18 @@ class Multiplication:
             raise CublasLtError("cublasLtMatmulAlgoGetHeuristic", NOT_SUPPORTED)
         return best.algorithm, best.workspace
 
-    def run(self, a: int, b: int, d: int, *, workspace: int, stream: int, accumulate: bool = False) -> None:
-        """Enqueue D = A B, or D += A B. All are addresses on the device; ``workspace`` has ``needs`` bytes."""
-        beta = self._one if accumulate else self._zero
+    def run(
+        self, a: int, b: int, d: int, *, workspace: int, stream: int, added: int | None = None, bias: int | None = None
+    ) -> None:
+        """Enqueue D = A B, or D = A B + C, where C, at ``added``, is D itself or apart from it and lies as D does.
+
+        All are addresses on the device; ``workspace`` has ``needs`` bytes.
+        """
+        if (bias is not None) != self._has_bias or (bias or 0) % BIAS_ALIGNMENT:
+            raise ValueError(f"a bias at a multiple of {BIAS_ALIGNMENT} belongs to the epilogue BIAS; it is at {bias}")
+        beta = self._zero if added is None else self._one
         layout_a, layout_b, layout_d = self._layouts
-        self._library.call(
-            "cublasLtMatmul",
+        arguments = (
             self._library.handle,
             self._description,
             self._one.ctypes.data,
@@ -211,7 +234,7 @@ class Multiplication:
             b,
             layout_b,
             beta.ctypes.data,
-            d,
+            d if added is None else added,
             layout_d,
             d,
             layout_d,
@@ -220,6 +243,12 @@ class Multiplication:
             self.needs,
             stream,
         )
+        if bias is None:
+            self._library.call("cublasLtMatmul", *arguments)
+            return
+        with self._lock:
+            self._describe(BIAS_POINTER, c_void_p(bias))
+            self._library.call("cublasLtMatmul", *arguments)
 
 
 def load() -> CublasLt:

@@ -56,4 +56,5 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
 
     xp.matmul = matmul
     matmul.reads_halves = linear.reads_halves = reads_halves  # type: ignore[attr-defined]
+    matmul.products = products  # type: ignore[attr-defined]
     return {matmul_p: matmul, linear_p: linear}

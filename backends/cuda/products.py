@@ -6,7 +6,7 @@ computed is D^T = B^T A^T: nothing is copied and nothing transposed, for operand
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import cublaslt
-from .cublaslt import DATA_TYPES, CublasLt, Layout, Multiplication
+from .cublaslt import DATA_TYPES, NOTHING, CublasLt, Layout, Multiplication
 
 PLANS = 1024  # kept, those that were used last
+ALIGNMENTS = (256, 16, 8, 4, 2)  # bytes that addresses may be multiples of, as far as it matters to cuBLASLt
 COMPUTE = {  # what the sums of each math mode are made in; the other dtypes have one way
     "fp32": cublaslt.COMPUTE_32F,
     "tf32": cublaslt.COMPUTE_32F_FAST_TF32,
@@ -62,6 +63,41 @@ def _even_step(sizes: list[int], strides: list[int]) -> int | None:
     return step if step >= 0 else None
 
 
+class Problem(NamedTuple):
+    """A product as cuBLASLt sees it: right times left is the result's transpose."""
+
+    dtype: str
+    left: Operand
+    right: Operand
+    target: Layout
+    epilogue: int = NOTHING
+
+
+Lie = tuple[tuple[int, ...], tuple[int, ...]]  # shape, and strides in elements
+
+
+def problem_of(dtype: str, a: Lie, b: Lie, y: Lie, epilogue: int = NOTHING) -> Problem | None:
+    """y[..., i, j] = sum_k a[..., i, k] b[..., k, j] of arrays that lie so; None if one must be copied first, or there
+    is nothing to sum. y's matrices lie row by row.
+    """
+    batch = np.broadcast_shapes(a[0][:-2], b[0][:-2])
+    if dtype not in DATA_TYPES or min(len(a[0]), len(b[0])) < 2 or not a[0][-1]:
+        return None
+    left, right = (transpose_of(*_repeated(x, batch)) for x in (a, b))
+    target = transpose_of(*y)
+    if left is None or right is None or target is None or target.transposed:
+        return None
+    return Problem(dtype, left, right, target.layout, epilogue)
+
+
+def _repeated(x: Lie, batch: tuple[int, ...]) -> Lie:
+    """The array with these leading axes, along which it is met again and again where it lacks them."""
+    shape, strides = x
+    own = [0 if n == 1 else s for n, s in zip(shape[:-2], strides[:-2], strict=True)]
+    missing = len(batch) - len(own)
+    return (*batch, *shape[-2:]), (*[0] * missing, *own, *strides[-2:])
+
+
 class Products:
     """Matrix products on one device. allocate: makes an array of so many bytes there; its workspace, on first use."""
 
@@ -70,16 +106,40 @@ class Products:
         self._workspace: Any = None
 
         @lru_cache(PLANS)
-        def plan(
-            dtype: str, compute: int, a: Operand, b: Operand, d: Layout, workspace: int, alignment: int
-        ) -> Multiplication:
-            transposed = a.transposed, b.transposed
+        def plan(problem: Problem, compute: int, workspace: int, alignment: int) -> Multiplication:
+            dtype, left, right, target, epilogue = problem
             return Multiplication(
-                library, dtype, compute, a.layout, b.layout, d,
-                transposed=transposed, workspace=workspace, alignment=alignment,
+                library, dtype, compute, right.layout, left.layout, target,
+                transposed=(right.transposed, left.transposed), epilogue=epilogue, workspace=workspace,
+                alignment=alignment,
             )  # fmt: skip
 
         self._plan = plan
+
+    def workspace(self, problem: Problem, alignment: int) -> int:
+        """Bytes that the product is best given, in whatever math mode. CublasLtError if it is refused in one."""
+        computes = dict.fromkeys(_compute(problem.dtype, mode) for mode in COMPUTE)
+        return max(self._plan(problem, c, self._workspace_bytes, alignment).needs for c in computes)
+
+    def run(
+        self,
+        problem: Problem,
+        addresses: tuple[int, int, int],
+        *,
+        mode: str,
+        workspace: tuple[int, int],
+        stream: int,
+        bias: int | None = None,
+        added: int | None = None,
+    ) -> None:
+        """addresses: of both operands and the result. workspace: its address and bytes."""
+        plan = self._planned(problem, addresses if added is None else (*addresses, added), mode, workspace[1])
+        a, b, y = addresses
+        plan.run(b, a, y, workspace=workspace[0] if plan.needs else 0, stream=stream, bias=bias, added=added)
+
+    def _planned(self, problem: Problem, addresses: Sequence[int], mode: str, workspace: int) -> Multiplication:
+        alignment = next(n for n in ALIGNMENTS if not any(p % n for p in addresses))
+        return self._plan(problem, _compute(problem.dtype, mode), workspace, alignment)
 
     def multiply(self, xp: Any, a: Any, b: Any, *, stream: int, mode: str = "fp32", out: Any = None) -> Any:
         """y[..., i, j] = sum_k a[..., i, k] b[..., k, j], for a: (..., n, k) and b: (..., k, m) of one dtype.
@@ -103,20 +163,23 @@ class Products:
             return y
         left, a = _operand(xp, a)
         right, b = _operand(xp, b)
-        compute = cublaslt.COMPUTE_64F if dtype in ("float64", "complex128") else cublaslt.COMPUTE_32F
-        if dtype in ("float32", "complex64"):
-            compute = COMPUTE[mode]
         target = transpose_of(y.shape, _steps(y))
         if target is None or target.transposed:
             raise ValueError(f"out of shape {y.shape} and strides {y.strides} does not hold its matrices row by row")
-        addresses = (b.data.ptr, a.data.ptr, y.data.ptr)
-        alignment = next(n for n in (256, 16, a.itemsize) if not any(p % n for p in addresses))
-        plan = self._plan(dtype, compute, right, left, target.layout, self._workspace_bytes, alignment)
-        if plan.needs and self._workspace is None:
+        problem = Problem(dtype, left, right, target.layout)
+        addresses = (a.data.ptr, b.data.ptr, y.data.ptr)
+        if self._planned(problem, addresses, mode, self._workspace_bytes).needs and self._workspace is None:
             self._workspace = self._allocate(self._workspace_bytes)
-        workspace = self._workspace.data.ptr if plan.needs else 0
-        plan.run(*addresses, workspace=workspace, stream=stream)
+        workspace = 0 if self._workspace is None else self._workspace.data.ptr
+        self.run(problem, addresses, mode=mode, workspace=(workspace, self._workspace_bytes), stream=stream)
         return y
+
+
+def _compute(dtype: str, mode: str) -> int:
+    """What the sums of this dtype are made in."""
+    if dtype in ("float32", "complex64"):
+        return COMPUTE[mode]
+    return cublaslt.COMPUTE_64F if dtype in ("float64", "complex128") else cublaslt.COMPUTE_32F
 
 
 def _operand(xp: Any, x: Any) -> tuple[Operand, Any]:

@@ -65,14 +65,17 @@ class Queue:
 class Memory:
     """One allocation on a device; returns to its pool when nothing refers to it any more.
 
-    buffer: the host's memory that stands for it; address: where that is, for stand-ins of C libraries.
+    buffer: the host's memory that stands for it, at a multiple of GRANULE; address: where that is, for stand-ins of C
+    libraries.
     """
 
     def __init__(self, machine: Machine, device_id: int, nbytes: int, queue: Queue):
         self.device_id = device_id
         self.size = nbytes
         self.queue = queue
-        self.buffer = np.empty(nbytes, np.uint8)
+        whole = np.empty(nbytes + GRANULE, np.uint8)
+        begin = -whole.ctypes.data % GRANULE
+        self.buffer = whole[begin : begin + nbytes]
         self.address: int = self.buffer.ctypes.data
         self.written: tuple[Queue, int] | None = None
         self.read: dict[Queue, int] = {}
