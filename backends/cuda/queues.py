@@ -6,6 +6,7 @@ an array comes from other code, ``after_current`` puts the work in order, on the
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import local
@@ -24,6 +25,7 @@ class Queue:
         self.waits = 0
         self._cuda = cupy.cuda
         self._captured = local()
+        self._spare: deque[Any] = deque()  # streams for captures, each of which finds what pools keep for it
         with self.device:
             self._stream = cupy.cuda.Stream(non_blocking=True)
 
@@ -33,19 +35,38 @@ class Queue:
         return getattr(self._captured, "stream", None) or self._stream
 
     @contextmanager
-    def captured(self) -> Iterator[Any]:
-        """This thread's work goes to another stream inside, to be captured there; that of others goes on meanwhile."""
+    def captured(self, branches: int = 1) -> Iterator[list[Any]]:
+        """So many other streams, to be captured together; this thread's work goes to the first inside, and to others in
+        ``along``. That of other threads goes on meanwhile.
+        """
         with self.device:
-            stream = self._cuda.Stream(non_blocking=True)
-            stream.wait_event(self._stream.record())
-        self._captured.stream = stream
+            streams = [self._beside() for _ in range(branches)]
+            streams[0].wait_event(self._stream.record())
+        self._captured.stream = streams[0]
         try:
             with self:
-                yield stream
+                yield streams
         finally:
             self._captured.stream = None
             with self.device:
-                self._stream.wait_event(stream.record())
+                self._stream.wait_event(streams[0].record())
+            self._spare.extendleft(reversed(streams))  # the first is the first again
+
+    def _beside(self) -> Any:
+        try:
+            return self._spare.popleft()
+        except IndexError:
+            return self._cuda.Stream(non_blocking=True)
+
+    @contextmanager
+    def along(self, stream: Any) -> Iterator[None]:
+        """This thread's work goes to that stream of a capture inside."""
+        before, self._captured.stream = self._captured.stream, stream
+        try:
+            with stream:
+                yield
+        finally:
+            self._captured.stream = before
 
     def __enter__(self) -> Queue:
         self.device.__enter__()

@@ -10,7 +10,6 @@ What refuses to be captured is enqueued by itself, between two graphs. Not yet r
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import Lock
 from time import perf_counter
@@ -25,24 +24,25 @@ from autograd_core.compiler.runner import Part
 from autograd_core.compiler.steps import Host
 from autograd_core.primitive import Primitive
 
+from .graphs import Graphs, NotCaptured, Piece
 from .memory import memory_for
 from .places import Places
 from .steps import Plan, Steps
+from .trials import CHAIN, Trial, Variant, pinned
 
-log = logging.getLogger("autograd_core.compile")
 GRAPHS = 4  # kept, those that were used last
 REPORT_RUNS = 5
 
 
 class _Binding:
-    """Arrays that a step has run on. tables: of segments, by step. pieces: graphs, and numbers of steps between them;
-    None as long as nothing is captured. operands: of these steps.
+    """Arrays that a step has run on. tables: of segments, by step. pieces: what it is replayed as, by variant; none as
+    long as nothing is captured. operands: of steps between graphs.
     """
 
     def __init__(self, arrays: Sequence[Any], math: str, tables: dict[int, Any]):
         self.held_by_others = [ref(a) for a in arrays]
         self.math, self.tables = math, tables
-        self.pieces: list[Any] | None = None
+        self.pieces: dict[Variant, list[Piece]] = {}
         self.operands: dict[Var, Any] = {}
 
     def fits(self, arrays: Sequence[Any], math: str) -> bool:
@@ -52,8 +52,7 @@ class _Binding:
 class CapturedRunner:
     """Runs one graph. Inputs are arrays of the avals that the graph states; outputs are arrays nobody else holds.
 
-    host_calls: the primitives that the device's ordinary kernels compute. refused: why steps cannot be captured, by
-    number.
+    host_calls: the primitives that the device's ordinary kernels compute.
     """
 
     def __init__(
@@ -71,9 +70,10 @@ class CapturedRunner:
         self.device, self.name, self.graph = device, name, plan.graph
         self._plan = plan
         self.lock = Lock()
-        self.refused: dict[int, str] = {}
         with memory_for(cupy, device, name), queue:
             self._steps = Steps(cupy, queue, kernels, device, plan)
+        self._graphs = Graphs(cupy, queue, self._steps, plan, name)
+        self._trials: dict[str, Trial] = {}  # by math mode
         self._places = places = Places(cupy, plan, self._steps.fixed)
         self.in_place, self.keeps, self.place, self.input = places.in_place, places.keeps, places.place, places.input
         self.settle, self.join = places.settle, places.join
@@ -130,63 +130,44 @@ class CapturedRunner:
             return
         self._bindings.remove(found)
         self._bindings.append(found)
-        if found.pieces is None:
-            found.pieces = self._captured(arrays, found.tables)
-        for piece in found.pieces:
-            if type(piece) is int:
-                self._steps.enqueue(arrays, found.tables, [piece], found.operands)
-            else:
-                piece.launch(self._queue.stream)
+        trial = self._trials.get(math) or self._trial(arrays, math)
+        while missing := [v for v in trial.variants if v not in found.pieces]:
+            self._capture(missing[0], found, arrays, trial)
+        variant = trial.turn()
+        if len(found.pieces) > len(trial.variants):
+            found.pieces = {v: found.pieces[v] for v in trial.variants}
+        with trial.measured(variant, self._queue.stream):
+            for piece in found.pieces[variant]:
+                if piece.graph is None:
+                    self._steps.enqueue(arrays, found.tables, piece.steps, found.operands)
+                else:
+                    piece.graph.launch(self._queue.stream)
 
-    def _captured(self, arrays: Sequence[Any], tables: Mapping[int, Any]) -> list[Any]:
-        """CUDA graphs with the numbers of the steps between them, which refuse."""
-        pieces: list[Any] = []
-        known, begin, count = set(self.refused), 0, len(self._steps)
-        while begin < count:
-            end = min((n for n in self.refused if n >= begin), default=count)
-            if end == begin:
-                pieces.append(begin)
-                begin += 1
-                continue
-            graph = self._graph(range(begin, end), arrays, tables)
-            if graph is not None:  # else once more, up to the step that has refused
-                pieces.append(graph)
-                begin = end
-        new = {n: reason for n, reason in self.refused.items() if n not in known}
-        if new:
-            log.warning("%s: enqueued by itself, since a CUDA graph cannot have it: %s", self.name, self._told(new))
-        return pieces
+    def _trial(self, arrays: Sequence[Any], math: str) -> Trial:
+        asked, cuda = pinned(), self._cupy.cuda
+        variants = self._graphs.variants(arrays, math) if asked is None else [asked]
+        return self._trials.setdefault(math, Trial(self.name, variants, cuda.Event, cuda.get_elapsed_time))
 
-    def _graph(self, steps: Sequence[int], arrays: Sequence[Any], tables: Mapping[int, Any]) -> Any:
-        """These steps as one CUDA graph; None, and why in ``refused``, if one of them cannot be captured."""
-        refused: dict[int, str] = {}
-        with self._queue.captured() as stream:
-            stream.begin_capture()
-            try:
-                self._steps.enqueue(arrays, tables, steps)
-            except Exception as error:  # if it was not the capture, it comes again when the step runs for good
-                refused[self._steps.at] = str(error)
-            try:
-                graph = stream.end_capture()
-            except RuntimeError as error:  # CUDA ends what was refused with an error of its own
-                refused = refused or dict.fromkeys(steps, str(error))
-        if not refused:
-            graph.upload(self._queue.stream)
-            return graph
-        self.refused |= refused
-        return None
-
-    def _told(self, refused: Mapping[int, str]) -> str:
-        names = self._steps.names
-        return "; ".join(dict.fromkeys(f"{names[n]} ({reason})" for n, reason in refused.items()))
+    def _capture(self, variant: Variant, binding: _Binding, arrays: Sequence[Any], trial: Trial) -> None:
+        """One that cannot be captured is dropped."""
+        if variant == CHAIN or not self._graphs.spans:
+            chained = self._graphs.chained(arrays, binding.tables)
+            if variant == CHAIN:
+                binding.pieces[CHAIN] = chained
+                return
+        try:
+            pieces = self._graphs.branched(variant.branches, arrays, binding.tables, binding.math)
+            binding.pieces[variant] = pieces
+        except NotCaptured as error:
+            trial.drop(variant, str(error))
 
     # ------------------------------------------------------------------------------------ looking at it
 
     @property
     def captured(self) -> int:
         """How many CUDA graphs a call is, 0 as long as nothing is captured."""
-        pieces = [b.pieces for b in self._bindings if b.pieces is not None]
-        return max((sum(type(p) is not int for p in some) for some in pieces), default=0)
+        all_ = [pieces for b in self._bindings for pieces in b.pieces.values()]
+        return max((sum(p.graph is not None for p in some) for some in all_), default=0)
 
     def parts(self) -> list[Part]:
         """Each step's name, and what it computes."""
@@ -220,8 +201,11 @@ class CapturedRunner:
     def _how(self) -> str:
         if self._places.forgotten:
             return "enqueued op by op, since results are in new memory in each call"
-        if not any(b.pieces is not None for b in self._bindings):
+        trial = self._trials.get(context.current().math)
+        if trial is None or not self.captured:
             return "enqueued op by op, until the same arrays come again"
         graphs = counted(self.captured, "CUDA graph") if self.captured != 1 else "one CUDA graph"
-        by_itself = f"; by itself, since a graph cannot have it: {self._told(self.refused)}" if self.refused else ""
-        return f"replayed as {graphs}{by_itself}"
+        refused = self._graphs.told(self._graphs.refused)
+        by_itself = f"; by itself, since a graph cannot have it: {refused}" if refused else ""
+        how = "" if trial.variants == [CHAIN] and len(trial.times) == 1 else f" of kernels in {trial}"
+        return f"replayed as {graphs}{how}{by_itself}"

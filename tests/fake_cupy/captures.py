@@ -26,6 +26,10 @@ class CUDARuntimeError(RuntimeError):
         self.status = name
 
 
+class Unordered(AssertionError):
+    """A race, which CUDA does not see: no error that code under test may take for one of CUDA's."""
+
+
 class Access(NamedTuple):
     """Bytes of one allocation, from ``begin`` to ``end`` of it."""
 
@@ -122,7 +126,7 @@ def _numbers(bits: int) -> list[int]:
 
 
 def _check_order(nodes: Sequence[Node], before: Sequence[int]) -> None:
-    """RuntimeError for two pieces that touch the same bytes, one of them writing, in no order."""
+    """Unordered for two pieces that touch the same bytes, one of them writing, in no order."""
     if all(bits == (1 << n) - 1 for n, bits in enumerate(before)):
         return
     ordered = np.zeros((len(nodes), len(nodes)), bool)
@@ -140,7 +144,7 @@ def _check_order(nodes: Sequence[Node], before: Sequence[int]) -> None:
         wrong = np.argwhere(together & ~ordered[np.ix_(owner, owner)])
         if len(wrong):
             (n, a), (m, b) = (some[i] for i in wrong[0])
-            raise RuntimeError(
+            raise Unordered(
                 f"{nodes[n].name} (piece {n}) and {nodes[m].name} (piece {m}) of a graph come in no order, and one "
                 f"writes bytes {max(a.begin, b.begin)} to {min(a.end, b.end)} of memory that the other uses"
             )

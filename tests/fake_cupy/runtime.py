@@ -414,18 +414,18 @@ class RawKernel:
         if body is None:
             raise NotImplementedError(f"the fake does not run CUDA C: put what {self.name!r} does into machine.bodies")
         hosts = [a._host if hasattr(a, "_host") else a for a in args]
-        reads = [a for a, only in zip(args, self._read_only(len(args)), strict=True) if only and hasattr(a, "_host")]
+        reads = [a for a, only in zip(args, self.read_only(len(args)), strict=True) if only and hasattr(a, "_host")]
         writes = [a for a in arrays if not any(a is other for other in reads)]
-        others = self._listed(reads[0]._host) if "*const segment = " in self.code and not writes else ()
+        others = self.listed(reads[0]._host) if "*const segment = " in self.code and not writes else ()
         machine.launch(self.name, lambda: body(tuple(grid), tuple(block), hosts), reads, writes, others)
 
-    def _read_only(self, count: int) -> list[bool]:
+    def read_only(self, count: int) -> list[bool]:
         """Which arguments the code promises not to write."""
         found = re.search(rf"\b{self.name}\s*\(([^)]*)\)", self.code)
         declared = found[1].split(",") if found else []
         return [p.strip().startswith("const ") for p in declared] if len(declared) == count else [False] * count
 
-    def _listed(self, table: np.ndarray) -> list[Access]:
+    def listed(self, table: np.ndarray) -> list[Access]:
         """What a kernel over segments touches, by the table in memory that is its argument."""
         declared = re.findall(r"^\s*(const )?([\w ]*\w) \*const a(\d+) = ", self.code, re.MULTILINE)
         count = int(table[0])
