@@ -35,8 +35,11 @@ def fake_devices() -> Iterator[fake_cupy.Machine]:
 
 
 def _sort_runs(grid: tuple, block: tuple, arguments: list[Any]) -> None:
-    indices, keys, n, length = arguments
+    indices, keys, n, length, bytes_, from_back = arguments
     assert n <= grid[0] * 4 * block[0]
+    assert abs(bytes_) == indices.itemsize
+    if from_back:
+        indices = np.where(indices < 0, indices.astype(np.int64) + length, indices)
     places = np.where((indices >= 0) & (indices < length), indices, 0xFFFFFFFF).astype(np.uint64)
     keys[:] = places << np.uint64(32) | np.arange(n, dtype=np.uint64)
     for run in range(0, n, 1024):
@@ -61,8 +64,21 @@ def _sum_by_index(grid: tuple, block: tuple, arguments: list[Any]) -> None:
     assert sums.size == size <= grid[0] * block[0]
     taken = values.reshape(-1, n, inner)[:, (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)]
     found = sums.reshape(-1, length, inner)
+    wide = np.float32 if values.itemsize == 2 else values.dtype
     for row, (start, end) in enumerate(pairwise(starts)):
-        found[:, row] = taken[:, start:end].sum(axis=1)
+        found[:, row] = taken[:, start:end].sum(axis=1, dtype=wide)
+
+
+def _pick(pack: int) -> Any:
+    def body(grid: tuple, block: tuple, arguments: list[Any]) -> None:
+        x, indices, y, bytes_, outer, count, length, inner = arguments
+        assert abs(bytes_) == indices.itemsize
+        assert y.size * y.itemsize == outer * count * inner * pack
+        assert not any(a.ctypes.data % pack for a in (x, y))
+        rows = x.view(np.uint8).reshape(outer, length, inner * pack)
+        y.view(np.uint8).reshape(outer, count, inner * pack)[...] = rows[:, indices.astype(np.int64) % length]
+
+    return body
 
 
 def _windows(numbers: list[int]) -> Windows:
@@ -103,8 +119,8 @@ SUMS_BY_INDEX = {
     "sort_runs": _sort_runs,
     "merge_runs": _merge_runs,
     "find_starts": _find_starts,
-    "sum_by_index_float": _sum_by_index,
-    "sum_by_index_double": _sum_by_index,
+    **{f"sum_by_index_{kind}": _sum_by_index for kind in ("float", "double", "half", "brain")},
+    **{f"pick_{pack}": _pick(pack) for pack in (1, 2, 4, 8, 16)},
 }
 
 

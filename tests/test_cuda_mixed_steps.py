@@ -1,5 +1,5 @@
-"""Training steps in half precision on CUDA devices, over the fake CuPy: one graph, no waits, no allocations, and few
-steps that are no kernels of ours. What kernels compute is not looked at here. Not yet run on hardware.
+"""Training steps in half precision on CUDA devices, over the fake CuPy: one graph, no waits, no allocations, and no
+kernel calls. What kernels compute is not looked at here. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -54,12 +54,11 @@ def transformer() -> nn.Module:
     return Tagger(nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True), (16, 16))
 
 
-EMBEDDING = {"take", "add_at"}
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
-    "perceptron": (perceptron, (4, 12), set()),
-    "convolutional": (convolutional, (4, 3, 8, 8), set()),
-    "recurrent": (recurrent, (3, 4), EMBEDDING | {"lstm", "lstm_vjp"}),
-    "transformer": (transformer, (2, 6), EMBEDDING),
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "perceptron": (perceptron, (4, 12)),
+    "convolutional": (convolutional, (4, 3, 8, 8)),
+    "recurrent": (recurrent, (3, 4)),
+    "transformer": (transformer, (2, 6)),
 }
 
 
@@ -105,7 +104,7 @@ def test_a_step_is_one_graph_of_kernels(name: str, dtype: str, monkeypatch: pyte
         """In place of a kernel: what is asked here is what is launched."""
 
     monkeypatch.setattr(product_kernels, "load", lambda: CublasLt(FakeCublasLt()))
-    make, shape, calls = NETWORKS[name]
+    make, shape = NETWORKS[name]
     with np.errstate(all="ignore"), fake_devices() as machine, ag.default_device("cuda"):
         machine.bodies.clear()
         machine.host_code = lambda kernel, settings: nothing
@@ -120,4 +119,4 @@ def test_a_step_is_one_graph_of_kernels(name: str, dtype: str, monkeypatch: pyte
     (how,) = report.remarks
     assert how.startswith("replayed as one CUDA graph")
     assert "by itself" not in how
-    assert {row.name.removeprefix("kernel call: ") for row in report.rows if not row.native} == calls, report
+    assert all(row.native for row in report.rows), report  # no kernel call

@@ -3,9 +3,9 @@
     simplify -> expand -> schedule (loop kernels, opaque equations, views) -> storage -> steps -> CapturedRunner
 
 A loop kernel becomes CUDA C, and so do random draws and elementwise kernels over many arrays. Matrix products are
-cuBLASLt's, convolutions cuDNN's or kernels of ours, attention a kernel of ours; all are written where their results are
-to lie. What is left the device's ordinary kernels compute: a ``kernel call``, enqueued like the rest, whose result is
-copied to its place. Not yet run on hardware.
+cuBLASLt's, convolutions cuDNN's or kernels of ours, attention and recurrent layers kernels of ours; all are written
+where their results are to lie. What is left the device's ordinary kernels compute: a ``kernel call``, enqueued like the
+rest, whose result is copied to its place. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ from autograd_core.compiler.simplify import simplify
 from autograd_core.compiler.space import row_major
 from autograd_core.compiler.steps import Host, noted_of, overwrites_of_segments, written
 from autograd_core.compiler.storage import Storage
+from autograd_core.ops._elements import take_p
 from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
 from autograd_core.ops.convolution import convolution_p
 from autograd_core.ops.linear_algebra import matmul_p
 from autograd_core.ops.pooling import avg_pool_p, avg_spread_p, max_pool_p
+from autograd_core.ops.recurrent import lstm_p
 from autograd_core.primitive import Primitive
 
 from .attention_kernels import ATTENTION, attends
@@ -43,11 +45,17 @@ from .attention_kernels import step_of as attention_step
 from .attention_kernels import takes_view as attention_takes_view
 from .attention_places import with_places
 from .convolution_kernels import step_of
-from .cudnn_convolutions import KINDS, CudnnStep, Library
+from .cudnn_convolutions import KINDS, CudnnStep
+from .indexing_steps import PRIMITIVES as INDEXING
+from .indexing_steps import IndexingStep
+from .indexing_steps import takes_view as indexing_takes_view
 from .native import Source, loop_kernel, random_draw, segments
 from .product_fusion import ProductUnit, with_products
 from .product_steps import PRODUCTS, PlannedProduct, Product
 from .product_steps import step_of as product_step
+from .recurrent_steps import STEPS as RECURRENT
+from .recurrent_steps import RecurrentStep, with_launches
+from .recurrent_steps import step_of as recurrent_step
 from .runner import CapturedRunner
 from .steps import Plan
 from .tensor_core_steps import RenderedStep, usable
@@ -79,7 +87,7 @@ class Generated(NamedTuple):
         return _entry_name(self)
 
 
-AnyStep = Generated | Product | PlannedProduct | RenderedStep | CudnnStep | Host
+AnyStep = Generated | Product | PlannedProduct | RenderedStep | CudnnStep | RecurrentStep | IndexingStep | Host
 
 
 def compile_graph(
@@ -109,9 +117,13 @@ def compile_graph(
     def is_native(e: Equation) -> bool:
         if e.primitive in ATTENTION:  # its composed form is better than a kernel call
             return has_tensor_cores and attends(e)
-        return e.primitive in PRODUCTS or (e.primitive in kernels and e.primitive not in FUSED) or _is_draw(e)
+        has_kernel = e.primitive in kernels and e.primitive not in FUSED
+        return has_kernel or e.primitive in PRODUCTS or e.primitive in RECURRENT or _is_draw(e)
 
-    graph = simplify(expand(simplify(on_host(graph)), trace=tracer, is_native=is_native))
+    layers: Any = kernels[lstm_p]
+    launches = layers.launches(device.index)
+    graph = with_launches(simplify(on_host(graph)), launches, tracer)
+    graph = simplify(expand(graph, trace=tracer, is_native=is_native))
     graph = with_places(graph, [e for e in graph.equations if has_tensor_cores and attends(e)])
     fused = schedule(graph, trace=tracer, is_native=is_native, takes_view=_takes_view, halves=True)
     storage = Storage(graph, fused.views, {}, multiple=MULTIPLE)
@@ -123,16 +135,19 @@ def compile_graph(
             planned = partial(product_step, storage=storage, products=multiply.products(device.index))
             taken = with_products(fused, graph, lambda chain: all(planned(*u.asked) is not None for u in chain))
             units = joined_across(taken, fused.views, replaced)
-            steps = [
-                _step(unit, device.index, convolutions.cudnn, has_tensor_cores, storage, planned) for unit in units
-            ]
+            on_tensor_cores = (partial(attention_step, storage=storage), step_of) if has_tensor_cores else ()
+            library = partial(convolutions.cudnn.step, device.index)  # computes the convolutions that it can
+            indexing: Any = kernels[take_p]
+            indexed = partial(indexing.step, storage=storage, looked={})
+            makers = (library, *on_tensor_cores, partial(recurrent_step, launches=launches), indexed)
+            steps = [_step(unit, planned, makers) for unit in units]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
         return None
     storage.find_homes()
     early = _early(steps, storage)
     safe = {k: i for k, i in storage.safe_updates(updates, steps).items() if graph.outputs[k] not in early}
-    added = {pair for step in steps if isinstance(step, PlannedProduct) for pair in step.overwrites}
+    added = {pair for step in steps if isinstance(step, PlannedProduct | RecurrentStep) for pair in step.overwrites}
     storage.place(steps, [_workspace(step) for step in steps], added)
     notes = [noted_of(step, unit) for step, unit in zip(steps, units, strict=True)]
     plan = Plan(graph, steps, notes, storage, safe, frozenset(variables), early)
@@ -147,7 +162,9 @@ def _takes_view(e: Equation, operand: int, view: View) -> bool:
     """Kernels of ours are told where an array begins, and go through it in order."""
     if e.primitive in ATTENTION:
         return attention_takes_view(e, operand, view)
-    if e.primitive not in KINDS:
+    if e.primitive in INDEXING:
+        return indexing_takes_view(e, operand, view)
+    if e.primitive not in KINDS and e.primitive not in RECURRENT:
         return not _is_draw(e)
     shape = e.inputs[operand].shape
     return view.offset == 0 and prod(shape) == view.base.aval.size and view.strides == row_major(shape)
@@ -159,14 +176,11 @@ def _is_draw(e: Equation) -> bool:
 
 def _step(
     unit: AnyUnit | ProductUnit,
-    index: int,
-    library: Library,
-    has_tensor_cores: bool,
-    storage: Storage,
     planned: Callable[..., PlannedProduct | None],
+    makers: Sequence[Callable[[Equation], AnyStep | None]],
 ) -> AnyStep:
-    """library: computes the convolutions that it can, kernels of ours the others, where there are tensor cores.
-    planned: products as steps, where cuBLASLt computes them.
+    """planned: products as steps, where cuBLASLt computes them. makers: of other equations as steps, the first that can
+    does.
     """
     if isinstance(unit, LoopUnit):
         kernel, operands = unit.kernel, unit.operands
@@ -185,15 +199,13 @@ def _step(
     draw = random_draw(e, e.primitive.name)
     if draw is not None:
         return Generated(draw, (*e.inputs, e.outputs[0]), (len(e.inputs),))
-    if has_tensor_cores and attends(e):
-        return attention_step(e, storage)
-    return library.step(index, e) or (step_of(e) if has_tensor_cores else None) or Host(e)
+    return next((step for step in (make(e) for make in makers) if step is not None), Host(e))
 
 
 def _workspace(step: AnyStep) -> int:
     if isinstance(step, Generated):
         return step.source.workspace
-    return step.workspace if isinstance(step, RenderedStep | CudnnStep | PlannedProduct) else 0
+    return 0 if isinstance(step, Product | Host) else step.workspace
 
 
 def _segmented(unit: SegmentedUnit) -> Generated:
@@ -226,5 +238,9 @@ def _entry_name(step: Generated) -> str:
 
 def _early(steps: Sequence[Any], storage: Storage) -> frozenset[Var]:
     """What is written before, or by, a step that can raise an error: who sees it would see half a step."""
-    last = max((n for n, step in enumerate(steps) if isinstance(step, Host)), default=-1)
+    last = max((n for n, step in enumerate(steps) if isinstance(step, Host) or _checks(step)), default=-1)
     return frozenset(storage.root(v) for step in steps[: last + 1] for v in written(step))
+
+
+def _checks(step: Any) -> bool:
+    return isinstance(step, IndexingStep) and step.checks

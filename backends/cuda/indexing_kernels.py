@@ -8,6 +8,7 @@ that, in the backward pass for example. While a stream is captured nothing can b
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any
 from weakref import ref
@@ -16,6 +17,7 @@ from autograd_core.errors import IndexingError
 from autograd_core.ops._elements import add_at_p, joint_positions_p, positions_along_p, put_p, take_p
 from autograd_core.primitive import Primitive
 
+from .indexing_steps import step_of
 from .queues import Queue
 
 
@@ -31,11 +33,12 @@ class Indices:
         """``indices`` as int64, counted from the front; IndexingError for one out of range."""
         known = self._fitting.get(id(indices))
         if known is None or known[0]() is not indices or known[1] > length:
-            self._look(indices, length)
+            self.look(indices, length)
         wide = indices.astype("int64", copy=False)
         return wide if wide.dtype.kind == "u" else self._cupy.where(wide < 0, wide + length, wide)
 
-    def _look(self, indices: Any, length: int) -> None:
+    def look(self, indices: Any, length: int) -> None:
+        """IndexingError for one out of range, unless the stream is captured."""
         queue = self._queue(indices.data.device_id)
         if not indices.size or queue.stream.is_capturing():
             return
@@ -105,6 +108,7 @@ def kernels(cupy: Any, queue: Callable[[int], Queue], xp: Any) -> dict[Primitive
                 total = total + steps.reshape(-1, *[1] * (len(shape) - i - 1))
         return known.fit(total, prod(shape))
 
+    take.step = partial(step_of, by_index=xp.add.sums, known=known)  # type: ignore[attr-defined]
     return {
         take_p: take,
         add_at_p: add_at,

@@ -108,6 +108,11 @@ class RecurrentStep(NamedTuple):
         return self.equation.primitive.name
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What there is but once: the blocks of two launches would wait for each other's places."""
+        return ("all blocks",)
+
+    @property
     def problem(self) -> Recurrence:
         return self.equation.params["problem"]
 

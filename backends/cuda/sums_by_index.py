@@ -1,7 +1,8 @@
-"""Sums by index in an order that is known: the same bits every time, which atomic additions do not give.
+"""Elements picked by index, and sums by index in an order that is known: the same bits every time, which atomic
+additions do not give.
 
-Indices are sorted, equal ones in the order they came in, and each sum is made by one thread, one addend after another.
-Nothing is asked of the device, so that sums can be captured in a CUDA graph. Not yet run on hardware.
+For sums indices are sorted, equal ones in the order they came in, and each sum is made by one thread, one addend after
+another. Nothing is asked of the device, so that all of it can be captured in a CUDA graph. Not yet run on hardware.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from .native.source import OPTIONS, functions
 
-CODE = functions("sums_by_index")
+CODE = "\n".join(functions(name) for name in ("half", "indices", "sums_by_index"))
 THREADS, RUN = 256, 1024  # of a block, and keys that it sorts
 MOST_BLOCKS = 1 << 16
+WORD = 8  # bytes of a key, and of a position
+NAMES = {"float32": "float", "float64": "double", "float16": "half", "bfloat16": "brain"}
+PACKS = (16, 8, 4, 2, 1)  # bytes that are copied at once
 
 
 class SumsByIndex:
@@ -34,30 +40,57 @@ class SumsByIndex:
         cupy, dtype = self._cupy, values.dtype
         if not values.size:
             return cupy.zeros(outer * length * inner, dtype)
-        keys, starts = self._sorted(cupy.ascontiguousarray(indices), length)
+        sums = cupy.empty(outer * length * inner, dtype)
+        workspace = cupy.empty(self.workspace(indices.size, length), "uint8")
         addends = cupy.ascontiguousarray(values).reshape(-1)
-        if dtype.kind == "c":
-            addends, inner = addends.view(addends.real.dtype), 2 * inner
-        sums = cupy.empty(outer * length * inner, addends.dtype)
-        name = "sum_by_index_double" if addends.dtype.itemsize == 8 else "sum_by_index_float"
-        self._launch(name, sums.size, addends, keys, starts, sums, indices.size, length, inner, sums.size)
-        return sums.view(dtype)
+        self.into(sums, addends, cupy.ascontiguousarray(indices), length, inner, workspace)
+        return sums
 
-    def _sorted(self, indices: Any, length: int) -> tuple[Any, Any]:
-        """Keys in order, and where those of each place begin."""
-        cupy, n = self._cupy, indices.size
-        keys = cupy.empty(n, "uint64")
-        self._launch("sort_runs", -(-n // RUN) * THREADS, indices, keys, n, length)
-        other, run = (cupy.empty(n, "uint64") if n > RUN else None), RUN
+    @staticmethod
+    def workspace(n: int, length: int) -> int:
+        """Bytes that sums of n addends by ``length`` places take."""
+        return WORD * ((2 * n if n > RUN else n) + length + 1)
+
+    def into(
+        self, sums: Any, values: Any, indices: Any, length: int, inner: int, workspace: Any, *, from_back: bool = False
+    ) -> None:
+        """The same into an array that is there. All are flat, without gaps.
+
+        indices: of any whole dtype; from_back: those below 0 count from the back.
+        """
+        if sums.dtype.kind == "c":
+            real = sums.real.dtype
+            sums, values, inner = sums.view(real), values.view(real), 2 * inner
+        n, words = indices.size, workspace.view("uint64")
+        keys, other, starts = words[:n], words[n : 2 * n], words[-length - 1 :].view("int64")
+        bytes_ = signed_bytes(indices.dtype)
+        self._launch("sort_runs", -(-n // RUN) * THREADS, indices, keys, n, length, bytes_, int(from_back))
+        run = RUN
         while run < n:
             self._launch("merge_runs", n, keys, other, n, run)
             keys, other, run = other, keys, 2 * run
-        starts = cupy.empty(length + 1, "int64")
         self._launch("find_starts", length + 1, keys, starts, n, length)
-        return keys, starts
+        name = f"sum_by_index_{NAMES[sums.dtype.name]}"
+        self._launch(name, sums.size, values, keys, starts, sums, n, length, inner, sums.size)
+
+    def pick(self, x: Any, indices: Any, y: Any, outer: int, length: int, inner: int, pack: int) -> None:
+        """y[o, k, i] = x[o, indices[k], i]. All are flat, without gaps; indices below 0 count from the back.
+
+        pack: bytes that arrays begin at multiples of, and rows are as long as.
+        """
+        units = inner * x.dtype.itemsize // pack
+        sizes = signed_bytes(indices.dtype), outer, indices.size, length, units
+        self._launch(f"pick_{pack}", outer * indices.size * units, x, indices, y, *sizes)
 
     def _launch(self, name: str, threads: int, *arguments: Any) -> None:
-        """Threads of ``sum_by_index`` take several turns, if there is more to do; those of others take one."""
+        """Threads of ``sum_by_index`` and ``pick`` take several turns, if there is more to do; those of others take
+        one.
+        """
         blocks = -(-threads // THREADS)
-        blocks = min(blocks, MOST_BLOCKS) if name.startswith("sum") else blocks
+        blocks = min(blocks, MOST_BLOCKS) if name.startswith(("sum", "pick")) else blocks
         self._module.get_function(name)((blocks,), (THREADS,), arguments)
+
+
+def signed_bytes(dtype: np.dtype) -> int:
+    """Bytes of an index, less than 0 if it has no sign. Those of 64 bits without one are read as if they had one."""
+    return -dtype.itemsize if dtype.kind == "u" and dtype.itemsize < WORD else dtype.itemsize

@@ -6,16 +6,17 @@ typedef unsigned long long Key;  // a place, and below it the addend's number: n
 const int RUN = 1024, THREADS = 256;
 
 // Sorts as many at a time as a block holds: Batcher, Sorting Networks and Their Applications, 1968. Places out of range
-// come last.
+// come last. bytes: of an index, as for ``index_at``. from_back: whether indices below 0 count from the back.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    sort_runs(const long long *indices, Key *keys, long long n, long long length)
+    sort_runs(const void *indices, Key *keys, long long n, long long length, long long bytes, long long from_back)
 {
     __shared__ Key run[RUN];
     const long long first = (long long)blockIdx.x * RUN;
     for (int i = threadIdx.x; i < RUN; i += THREADS) {
         run[i] = ~0ull;
         if (first + i < n) {
-            const long long index = indices[first + i];
+            long long index = index_at(indices, int(bytes), first + i);
+            if (from_back && index < 0) index += length;
             run[i] = (index >= 0 && index < length ? (Key)index : 0xffffffffull) << 32 | (Key)(first + i);
         }
     }
@@ -68,7 +69,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (place <= length) starts[place] = how_many_are_less(keys, n, (Key)place << 32);
 }
 
-template <typename T>
+// Sum: what is added in.
+template <typename T, typename Sum>
 __device__ void sum_by_index(const T *values, const Key *keys, const long long *starts, T *sums, long long n,
                              long long length, long long inner, long long size)
 {
@@ -76,17 +78,19 @@ __device__ void sum_by_index(const T *values, const Key *keys, const long long *
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += step) {
         const long long column = i % inner, row = i / inner % length, outer = i / (inner * length);
         const T *from = values + outer * n * inner + column;
-        T sum = 0;
-        for (long long k = starts[row]; k < starts[row + 1]; ++k) sum += from[(long long)(unsigned)keys[k] * inner];
-        sums[i] = sum;
+        Sum sum = 0;
+        for (long long k = starts[row]; k < starts[row + 1]; ++k) sum += Sum(from[(long long)(unsigned)keys[k] * inner]);
+        sums[i] = T(sum);
     }
 }
 
-#define SUM_BY_INDEX(T)                                                                                            \
-    extern "C" __global__ void sum_by_index_##T(const T *values, const Key *keys, const long long *starts, T *sums, \
-                                                long long n, long long length, long long inner, long long size)    \
-    {                                                                                                              \
-        sum_by_index<T>(values, keys, starts, sums, n, length, inner, size);                                       \
+#define SUM_BY_INDEX(name, T, Sum)                                                                                   \
+    extern "C" __global__ void sum_by_index_##name(const T *values, const Key *keys, const long long *starts, T *sums, \
+                                                   long long n, long long length, long long inner, long long size)   \
+    {                                                                                                                \
+        sum_by_index<T, Sum>(values, keys, starts, sums, n, length, inner, size);                                    \
     }
-SUM_BY_INDEX(float)
-SUM_BY_INDEX(double)
+SUM_BY_INDEX(float, float, float)
+SUM_BY_INDEX(double, double, double)
+SUM_BY_INDEX(half, Half, float)
+SUM_BY_INDEX(brain, Brain, float)
