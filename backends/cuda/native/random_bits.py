@@ -61,7 +61,7 @@ def random_draw(equation: Equation, name: str, *, sizes: Sizes = DEFAULT) -> Sou
             with w.loop("k", draw.width // pack, unroll=draw.width // pack):
                 step = f" + {pack} * k" if draw.width > pack else ""
                 with w.block(f"if (at{step} < {size})" if step and size % draw.width else ""):
-                    rest = f", int({size} - at{step})" if size % draw.width else ""
+                    rest = f", int({size} - (at{step}))" if size % draw.width else ""
                     w.line(f"store<{pack}>({out} + at{step}, y[k]{rest});")
     grid = min(sizes.blocks, ceil(blocks / sizes.threads))
     alignment = (*(np.dtype(v.dtype).itemsize for v in equation.inputs), pack * dtype.itemsize)
