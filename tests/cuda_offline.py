@@ -51,6 +51,26 @@ def needs_nvrtc() -> None:
         pytest.skip(nvrtc())
 
 
+# What CuPy 14 adds to the options of a RawModule (cupy/cuda/compiler.py): subnormal numbers of float32 are 0 there.
+CUPY = ("-ftz=true", "--device-as-default-execution-space")
+
+
+@cache
+def ptx(text: str, options: tuple[str, ...] = OPTIONS, architecture: str = "compute_90") -> str:
+    """What NVRTC makes of the text before it assembles it."""
+    library = nvrtc()
+    status, program = library.nvrtcCreateProgram(text.encode(), b"kernels.cu", 0, [], [])
+    assert not status, status
+    every = [f"--gpu-architecture={architecture}", *options]
+    try:
+        (status,) = library.nvrtcCompileProgram(program, len(every), [o.encode() for o in every])
+        log = _read(library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog, program)
+        assert not status, f"{log[:3000]}\n{text[-6000:]}"
+        return _read(library.nvrtcGetPTXSize, library.nvrtcGetPTX, program)
+    finally:
+        library.nvrtcDestroyProgram(program)
+
+
 def compiled(text: str, architecture: str) -> dict[str, Kernel]:
     """The kernels of the text, by name; AssertionError with the compiler's words where it refuses."""
     library = nvrtc()
