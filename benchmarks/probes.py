@@ -1,4 +1,4 @@
-"""What a GPU does: copies, products by math mode, launches, recurrent layers in one launch, convolutions, attention.
+"""What a GPU does: copies, products and what they take over, launches, recurrent layers, convolutions, attention.
 
 Every figure stands beside what it is compared with, from the same run. Not yet run on hardware.
 """
@@ -22,6 +22,7 @@ from autograd_core.primitive import Primitive, bind
 
 from .attention_cuts import attention
 from .measure import interleaved, machine, table, write_json
+from .product_epilogues import epilogues
 from .usable import DEVICE, facts, need_device, tried
 
 Rows = dict[str, dict[str, float]]
@@ -202,6 +203,7 @@ def shown(title: str, rows: dict[str, dict[str, float]]) -> str:
 PROBES: dict[str, Callable[[bool], Rows]] = {
     "copy": copies,
     "products": products,
+    "epilogues": epilogues,
     "launch": launches,
     "recurrent": recurrent,
     "convolutions": convolutions,

@@ -184,6 +184,7 @@ class FakeCublasLt:
         run = partial(self._run, layouts, transposed, scale, factors, (a, b, d), c, (epilogue, bias))
         queue = machine.queue
         if queue.capture is None:
+            queue.launched += 1
             run()
             return
         require(get_current_stream().ptr == stream, "another stream than the one that is captured")

@@ -131,11 +131,15 @@ def test_what_the_parts_found(checked: tuple[dict[str, Any], str, int]) -> None:
 
     assert "median" not in found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]
     assert len(found["numbers"]["rows"][TINY]["contenders"]["cuda eager"]["values"]) == 3
-    assert list(found["probes"]["probes"]) == ["copy", "products", "launch", "recurrent", "convolutions", "attention"]
+    probes = ["copy", "products", "epilogues", "launch", "recurrent", "convolutions", "attention"]
+    assert list(found["probes"]["probes"]) == probes
     for rows in found["probes"]["probes"].values():
         for figures in rows.values():
             assert figures["seconds"] > 0
             assert all(math.isfinite(number) for number in figures.values())
+    relu = found["probes"]["probes"]["epilogues"]
+    assert [relu[f"small, relu, float32 fp32, {how}"]["steps"] for how in ("taken over", "apart")] == [1, 2]
+    assert [relu[f"small, relu, float32 fp32, {how}"]["NaN"] for how in ("taken over", "apart")] == [0, 1]
     convolutions = list(found["probes"]["probes"]["convolutions"])
     assert convolutions[:2] == ["small, forward, fp32, own", "small, forward, fp32, cudnn"]
 
