@@ -60,8 +60,8 @@ class Places:
         self._last: dict[int, Callable[[], Any]] = {}
         self._passed: dict[int, Callable[[], Any]] = {}  # inputs that are results too, as they were given
         self._fresh: list[int] = []  # in calls that are repeated: outputs that take turns
-        self._staying: list[int] = []  # and what lies where the last call left it
         self._parted: dict[int, Any] = {}  # and what variables will have
+        self.version = 0  # as long as it is the same, only what ``again`` tells of lies elsewhere than before
 
     def _home(self, v: Var) -> int:
         base = self._storage.base(self._storage.root(v))
@@ -84,6 +84,7 @@ class Places:
         for base, i in self._inputs:
             arrays[base] = self._placed(i, inputs[i])
         self._last = {base: ref(arrays[base]) for base in self.changing}
+        self.version += 1
         return arrays
 
     def _placed(self, i: int, array: Any) -> Any:
@@ -178,22 +179,26 @@ class Places:
         """From now on outputs ``kept`` stay where they are, and what they replace is read there."""
         places = {self.place(k) for k in kept}
         self._fresh = [base for base in self._made if base not in places]
-        self._staying = [base for base in self.changing if base not in self._fresh]
+        self.version += 1
         for base, i in self._updated.items():
             self._last[self._base_of[i]] = self._last[base]
 
-    def again(self, given: Iterable[tuple[int, Any]]) -> list[Any]:
-        """The arrays of one more call: those of the last, but for inputs ``given`` as (input, array)."""
-        arrays = list(self._fixed)
-        for base in self._fresh:  # first: what is in the list counts as held
-            arrays[base] = self._slot(base)
-            self._last[base] = ref(arrays[base])
-        for base in self._staying:
-            arrays[base] = self._last[base]()
+    def again(self, given: Iterable[tuple[int, Any]]) -> dict[int, Any]:
+        """One more call, with inputs ``given`` as (input, array): by entry, the arrays that may lie elsewhere."""
+        changed: dict[int, Any] = {}
+        for base in self._fresh:
+            changed[base] = self._slot(base)
         for i, array in given:
-            base = self._base_of[i]
-            arrays[base] = self._placed(i, array)
-            self._last[base] = ref(arrays[base])
+            changed[self._base_of[i]] = self._placed(i, array)
+        for base, array in changed.items():
+            self._last[base] = ref(array)
+        return changed
+
+    def arrays(self) -> list[Any]:
+        """All of the last call."""
+        arrays = list(self._fixed)
+        for base, array in self._last.items():
+            arrays[base] = array()
         return arrays
 
     def part(self, outputs: Iterable[int]) -> bool:
@@ -210,6 +215,7 @@ class Places:
             else:
                 array = self._turned(base)
             self._last[base] = ref(array)
+        self.version += 1
         return True
 
     def _turned(self, base: int) -> Any:
@@ -230,6 +236,7 @@ class Places:
         for base in (self.place(k) for k in outputs):
             if self._parted.pop(base, None) is not None:
                 self._last[self._base_of[self._updated[base]]] = self._last[base]
+        self.version += 1
 
     # ------------------------------------------------------------------------------------ for measurements
 
