@@ -12,14 +12,18 @@ import cuda_convolutions
 import numpy as np
 from cuda_races import Number, Report, Run, Watched
 
+from autograd_core.aval import Aval
 from autograd_core.backends.cuda import native
 from autograd_core.backends.cuda import pooling_kernels as pools
 from autograd_core.backends.cuda import sums_by_index as sums
-from autograd_core.backends.cuda.native import Source, attention, loop_kernel, recurrent
+from autograd_core.backends.cuda.native import Source, attention, loop_kernel, random_draw, recurrent
 from autograd_core.backends.cuda.native.convolution_launches import render as convolved
 from autograd_core.backends.cuda.native.recurrent import Cut, Recurrence
+from autograd_core.backends.cuda.native.segments import segments, table
 from autograd_core.backends.cuda.native.source import Sizes
-from autograd_core.compiler.loops import Load, LoopKernel
+from autograd_core.compiler.ir import Equation, Var
+from autograd_core.compiler.loops import Load, LoopKernel, Store
+from autograd_core.primitive import Primitive
 
 NATIVE = Path(native.__file__).parent
 R = np.random.default_rng(7)
@@ -98,6 +102,34 @@ def ones(kernel: LoopKernel) -> list[np.ndarray]:
     return [np.ones(n, dtype) for n, dtype in zip(reach, kernel.operands, strict=True)]
 
 
+def updates(kernel: LoopKernel, lengths: Sequence[int], sizes: Sizes, *, anywhere: bool = False) -> Job:
+    """One launch over many arrays, as an optimizer's update of all parameters."""
+    source = segments(kernel, lengths, f"kernel{next(_NAMES)}", sizes=sizes)
+    steps = {s.access.operand: s.access.strides[0] for s in kernel.body if isinstance(s, Load | Store)}
+    arrays = tuple(np.ones(n if steps[i] else 1, dtype) for n in lengths for i, dtype in enumerate(kernel.operands))
+    run = Run(
+        tuple(tuple(launch) for launch in source.launches),
+        ((len(arrays),),) * len(source.launches),
+        arrays,
+        (True,) * len(arrays),
+        tuple(f"a{i % len(steps)} of segment {i // len(steps)}" for i in range(len(arrays))),
+        8 if anywhere else 0,
+        lambda addresses: table(kernel, lengths, addresses, sizes=sizes),
+    )
+    return Job(f"segments {lengths}", source.text, run, files_of(source.unit))
+
+
+def draw(primitive: Primitive, inputs: Sequence[np.ndarray], sizes: Sizes, **params: Any) -> Job:
+    """Random numbers."""
+    avals = [Aval(a.shape, a.dtype) for a in inputs]
+    result = primitive.output_aval(*avals, **params)
+    equation = Equation(primitive, [Var(a) for a in avals], params, [Var(result)])
+    source = random_draw(equation, f"draw{next(_NAMES)}", sizes=sizes)
+    assert source is not None
+    arrays = [*inputs, np.zeros(result.shape, result.dtype)]
+    return job_of(f"{primitive.name} {params}", source, arrays, [True] * len(inputs) + [False])
+
+
 # ------------------------------------------------------------------------------------------------ by tensor cores
 
 
@@ -122,13 +154,13 @@ def attentions(layer: Any, cut: Any = None, **options: Any) -> list[Job]:
 # ------------------------------------------------------------------------------------------------ recurrent layers
 
 
-def recurrence(problem: Recurrence, cut: Cut, *, some: bool = False, shared: bool = True) -> Job:
-    """some: whether sequences have lengths. shared: whether what may be written over is."""
+def recurrence(problem: Recurrence, cut: Cut, *, bare: bool = True, shared: bool = True) -> Job:
+    """bare: whether what may be null is. shared: whether what may be written over is."""
     rendered = recurrent.render(problem, cut)
     t, b, h, k = problem.steps, problem.batch, problem.hidden, problem.gates
     shapes = {"weight": (k * h, h), "bias": (k * h,), "lengths": (b,)}
     shapes |= dict.fromkeys(("h0", "c0", "gh", "gc", "dh0", "dc0"), (b, h))
-    shapes |= dict.fromkeys(("states", "cells", "inner", "gy"), (t, b, h))
+    shapes |= dict.fromkeys(("states", "cells", "inner", "previous", "gy"), (t, b, h))
     shapes |= dict.fromkeys(("input", "gates", "slopes", "d_input", "d_hidden"), (t, b, k * h))
     arrays, known = [], []
     for name in rendered.arguments:
@@ -139,13 +171,13 @@ def recurrence(problem: Recurrence, cut: Cut, *, some: bool = False, shared: boo
         known.append(name not in recurrent.written(problem.kind, problem.way))
     arrays.append(np.zeros(rendered.arrivals // 4, np.uint32))
     names = (*rendered.arguments, "arrivals")
-    arguments = [None if n == "lengths" and not some else i for i, n in enumerate(names)]
+    arguments = [None if bare and n in ("lengths", "bias", "previous") else i for i, n in enumerate(names)]
     if shared:
         to, of = (names.index(name) for name in recurrent.SHARED[problem.kind, problem.way])
         arguments[to] = of
     launch = (rendered.entry, rendered.grid, rendered.block, rendered.shared)
     run = Run((launch,), (tuple(arguments),), tuple(arrays), (*known, True), names)
-    return Job(f"{problem} {cut} {some} {shared}", rendered.text, run, files_of(rendered.unit), together=True)
+    return Job(f"{problem} {cut} {bare} {shared}", rendered.text, run, files_of(rendered.unit), together=True)
 
 
 # ------------------------------------------------------------------------------------------------ by index, and windows

@@ -18,7 +18,7 @@ static void access(const char *at, int bytes, bool writes, void **frame)
     const Stamp s = now(site_of(frame));
     if (!each_item(*array, at, bytes, s, writes, [&](size_t i) { touch(*array, i, s, writes); })) return;
     const Space space = array->data >= arena && array->data < arena + arena_used ? GLOBAL : SHARED;
-    ask(warp_of(current), current % 32, s.site, space, at, bytes);
+    ask(warp_of(current), current % 32, s.site, space, at, bytes, writes);
 }
 
 // ------------------------------------------------------------------------------------------------ copies
@@ -33,14 +33,15 @@ static void begin(void *to, const void *from, int bytes, int filled, void **fram
             touch(*source, i, s, false);
             cell_of(*source, i)->flights++;
         });
-        ask(warp_of(current), current % 32, s.site, GLOBAL, (char *)from, bytes);
+        ask(warp_of(current), current % 32, s.site, GLOBAL, (char *)from, bytes, false);
     }
-    if (target)
+    if (target) {
+        ask(warp_of(current), current % 32, s.site, SHARED, (char *)to, filled, true);
         is_well &= each_item(*target, (char *)to, filled, s, true, [&](size_t i) {
             touch(*target, i, s, true);
             cell_of(*target, i)->flight = s;
         });
-    else
+    } else
         found({OUTSIDE, 2, 0, s.site, 0, s.thread - 1, -1, 0});
     if (is_well && target)
         all_threads[current].copies.push_back({(char *)to, (char *)from, bytes, filled, all_threads[current].groups, s.site});
@@ -97,6 +98,7 @@ void watch_launch(int count, int size, int at_once, char *shared, size_t bytes, 
     warps.assign((size_t)count * size / 32, 0);
     requests.clear(), requests.resize(warps.size());
     open_requests.assign(warps.size(), {});
+    recent.assign(all_threads.size(), {});
     released.clear();
     for (Array &array : arrays) forget_accesses(array);
     dynamic = Array();
@@ -214,10 +216,10 @@ int watch_site(unsigned site, size_t *to)  // the calls, from the inside, as pla
     return sites[site].depth;
 }
 
-int watch_traffic(unsigned site, Traffic *to)
+int watch_traffic(unsigned site, int space, Traffic *to)
 {
-    if (site >= traffic.size()) return 0;
-    *to = traffic[site];
+    if (key(site, space) >= traffic.size()) return 0;
+    *to = traffic[key(site, space)];
     return 1;
 }
 

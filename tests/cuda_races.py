@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,7 +115,7 @@ def needs_watch() -> None:
 def _watch() -> ctypes.CDLL | None:
     """cuda_races.cpp, for all that is loaded after it."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["g++", *COMMON, "-O2", "-shared", str(FOLDER / "cuda_races.cpp"), "-o", f"{folder}/watch.so"]
+        command = ["g++", *COMMON, "-O1", "-shared", str(FOLDER / "cuda_races.cpp"), "-o", f"{folder}/watch.so"]
         try:
             for tool in ("addr2line", "nm"):
                 subprocess.run([tool, "--version"], capture_output=True, check=True)
@@ -131,7 +132,8 @@ def _watch() -> ctypes.CDLL | None:
 class Run(NamedTuple):
     """One launch after the other. arguments: for each launch; an index into the arrays, a number, or None.
 
-    known: which arrays hold values that may be read. offset: bytes from a boundary of a page to the arrays.
+    known: which arrays hold values that may be read. offset: bytes from a boundary of a page to the arrays. table: what
+    gives one more array, of the addresses of the others.
     """
 
     launches: tuple[tuple[str, int, int, int], ...]  # entry, grid, block, shared
@@ -140,6 +142,7 @@ class Run(NamedTuple):
     known: tuple[bool, ...]
     names: tuple[str, ...]
     offset: int = 0
+    table: Callable[[list[int]], np.ndarray] | None = None
 
 
 @dataclass
@@ -200,13 +203,9 @@ class Watched:
         watch, library = self._watch, self._library
         assert watch is not None
         watch.watch_forget()
-        held = []
-        for array, known in zip(run.arrays, run.known, strict=True):
-            place = watch.watch_array(array.nbytes, max(1, array.itemsize), known, run.offset)
-            assert place is not None, "no room for so many arrays"
-            memory = (ctypes.c_char * array.nbytes).from_address(place)
-            held.append(np.frombuffer(memory, array.dtype, array.size).reshape(array.shape))
-            held[-1][...] = array
+        held = [self._placed(a, known, run.offset) for a, known in zip(run.arrays, run.known, strict=True)]
+        if run.table is not None:
+            held.append(self._placed(run.table([a.ctypes.data for a in held]), True, 0))
         report, code = Report(), 0
         for (entry, grid, block, shared), arguments in zip(run.launches, run.arguments, strict=True):
             places = [
@@ -223,6 +222,16 @@ class Watched:
         report.findings = self._findings(run)
         report.traffic = self._traffic() if traffic else []
         return [a.copy() for a in held], report
+
+    def _placed(self, array: np.ndarray, known: bool, offset: int) -> np.ndarray:
+        """A copy that is watched."""
+        assert self._watch is not None
+        place = self._watch.watch_array(array.nbytes, max(1, array.itemsize), known, offset)
+        assert place is not None, "no room for so many arrays"
+        memory = (ctypes.c_char * array.nbytes).from_address(place)
+        copy = np.frombuffer(memory, array.dtype, array.size).reshape(array.shape)
+        copy[...] = array
+        return copy
 
     def _declare(self, entry: str) -> None:
         """What the entry has of the declared shared memory, and what functions have that it may call."""
@@ -255,6 +264,8 @@ class Watched:
     def _place(self, f: _Seen, run: Run) -> str:
         if f.array >= 0 and abs(f.offset) > 1 << 30:
             return "far from all arrays"
+        if f.array == len(run.arrays):
+            return f"byte {f.offset} of the table"
         if f.array >= 0:
             return f"{run.names[f.array]}[{f.offset / run.arrays[f.array].itemsize:g}] of {run.arrays[f.array].size}"
         if f.array == -1:
@@ -267,9 +278,9 @@ class Watched:
     def _traffic(self) -> list[Traffic]:
         """By how much they exceed the least, in all."""
         found = []
-        for site in range(1, self._watch.watch_sites()):
+        for site, space in product(range(1, self._watch.watch_sites()), range(2)):
             one = _Counted()
-            if self._watch.watch_traffic(site, ctypes.byref(one)) and one.requests:
+            if self._watch.watch_traffic(site, space, ctypes.byref(one)) and one.requests:
                 found.append((site, one))
         self._resolve([site for site, _ in found])
         rows = [

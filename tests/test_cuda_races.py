@@ -18,12 +18,14 @@ from cuda_race_cases import (
     Job,
     attentions,
     convolutions,
+    draw,
     files_of,
     loops,
     ones,
     pooling,
     recurrence,
     sums_by_index,
+    updates,
     watched,
 )
 from cuda_races import Finding, Run, Traffic, needs_watch
@@ -33,7 +35,8 @@ from autograd_core.backends.cuda.native import Sizes
 from autograd_core.backends.cuda.native.modes import MODES
 from autograd_core.backends.cuda.native.recurrent import Cut, Recurrence
 from autograd_core.backends.cuda.native.source import with_functions
-from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Store
+from autograd_core.compiler.loops import Access, Accumulate, Load, LoopKernel, Map, Store
+from autograd_core.ops.random import random_bernoulli_p, random_bits_p, random_integers_p, random_normal_p
 
 F4 = np.dtype("f4")
 HALVES = ("float16", "bfloat16")
@@ -291,6 +294,19 @@ def test_loop_kernels() -> None:
     check(jobs)
 
 
+def test_updates_of_many_arrays_and_random_draws() -> None:
+    body = (Load(at(0, 1), F4), Load(at(1, 0), F4), Map("exp", (1,), F4), Map("mul", (0, 2), F4), Store(at(0, 1), 3))
+    kernel = LoopKernel((), (1,), body, (F4, F4), (0,))
+    jobs = [updates(kernel, (1, 0, 7, 256, 3, 257, 1000), SMALL, anywhere=anywhere) for anywhere in (False, True)]
+    key = [np.array([3, 5], np.uint64)]
+    for size in (5, 9, 1023):
+        jobs += [draw(random_normal_p, key, SMALL, shape=(size,), dtype=np.dtype(t)) for t in ("f4", "f8")]
+        jobs += [draw(random_bits_p, key, SMALL, shape=(size,))]
+        jobs += [draw(random_bernoulli_p, [*key, np.full((), 0.3, F4)], SMALL, shape=(size,))]
+        jobs += [draw(random_integers_p, key, SMALL, shape=(size,), low=-5, high=2**40)]
+    check(jobs)
+
+
 def test_kernels_of_the_op_table(pytestconfig: pytest.Config) -> None:
     if not pytestconfig.getoption("--every-case"):
         pytest.skip("minutes; with --every-case")
@@ -345,7 +361,7 @@ SMALLEST = Cut(16, 8, 2)
 
 
 def test_recurrent_layers(pytestconfig: pytest.Config) -> None:
-    jobs = [recurrence(Recurrence("lstm", "forward", 3, 11, 32), SMALLEST, some=True)]
+    jobs = [recurrence(Recurrence("lstm", "forward", 3, 11, 32), SMALLEST, bare=False)]
     jobs += [recurrence(Recurrence("gru", "adjoint", 3, 11, 32, dtype="float16"), SMALLEST, shared=False)]
     check(jobs)
     if not pytestconfig.getoption("--every-case"):
@@ -355,7 +371,7 @@ def test_recurrent_layers(pytestconfig: pytest.Config) -> None:
             for options in (*({"mode": m} for m in MODES), *({"dtype": d} for d in HALVES)):
                 problem = Recurrence(kind, way, 3, 11, 64, reverse=True, **options)
                 check(
-                    [recurrence(problem, SMALLEST, some=s, shared=w) for s in (False, True) for w in (False, True)],
+                    [recurrence(problem, SMALLEST, bare=s, shared=w) for s in (False, True) for w in (False, True)],
                     order=5,
                 )
 
