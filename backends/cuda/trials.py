@@ -12,7 +12,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ class Variant(NamedTuple):
 
 
 CHAIN = Variant()
+UNMEASURED = nullcontext()
 TRIED = (CHAIN, Variant(branches=2), Variant(branches=4))
 
 
@@ -106,12 +107,13 @@ class Trial:
             self._spare.clear()
             log.info("%s: captured as %s", self._name, self)
 
-    @contextmanager
-    def measured(self, variant: Variant, stream: Any) -> Iterator[None]:
+    def measured(self, variant: Variant, stream: Any) -> AbstractContextManager[None]:
         """A call of the variant that is enqueued inside."""
-        if self.chosen is not None or self._begun[variant] >= CALLS:
-            yield
-            return
+        is_over = self.chosen is not None or self._begun[variant] >= CALLS
+        return UNMEASURED if is_over else self._between_events(variant, stream)
+
+    @contextmanager
+    def _between_events(self, variant: Variant, stream: Any) -> Iterator[None]:
         begin, end = (self._spare.pop() if self._spare else self._event() for _ in range(2))
         stream.record(begin)
         yield
