@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autograd_core.compiler.loops import Access, Constant, Index, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compiler.loops import Access, Accumulate, Constant, Index, Load, LoopKernel, Map, Reduce, Store
 
 F4, F8, I4, I8, BOOL = (np.dtype(name) for name in ("f4", "f8", "i4", "i8", "?"))
 
@@ -50,6 +50,30 @@ def batch_statistics(n: int, channels: int, area: int) -> LoopKernel:
         Store(at(4, 1, 0, 0), 10),
     )
     return LoopKernel((channels,), (n, area), body, (F4,) * 5, (2, 3, 4))
+
+
+def layer_norm_gradient(rows: int, columns: int) -> LoopKernel:
+    """Normalized values times a weight: the gradient of the values, and the weight's and the bias's over all rows."""
+    body = (
+        Load(at(0, columns, 1), F4),  # the cotangent
+        Load(at(1, columns, 1), F4),  # the normalized values
+        Load(at(2, 0, 1), F4),
+        Map("mul", (0, 2), F4),
+        Map("mul", (3, 1), F4),
+        Reduce("sum", 3, F4),
+        Reduce("sum", 4, F4),
+        Constant(1 / columns, F4),
+        Map("mul", (5, 7), F4),
+        Map("mul", (6, 7), F4),
+        Map("mul", (1, 9), F4),
+        Map("sub", (3, 8), F4),
+        Map("sub", (11, 10), F4),
+        Store(at(3, columns, 1), 12),
+        Map("mul", (0, 1), F4),
+        Accumulate("sum", 14, at(4, 0, 1), False),
+        Accumulate("sum", 0, at(5, 0, 1), False),
+    )
+    return LoopKernel((rows,), (columns,), body, (F4,) * 6, (3, 4, 5))
 
 
 def masked(rows: int, columns: int, random: np.random.Generator) -> tuple[LoopKernel, list[np.ndarray]]:

@@ -29,7 +29,7 @@ from cuda_race_cases import (
     watched,
 )
 from cuda_races import Finding, Run, Traffic, needs_watch
-from loop_examples import batch_statistics, softmax
+from loop_examples import batch_statistics, layer_norm_gradient, softmax
 
 from autograd_core.backends.cuda.native import Sizes
 from autograd_core.backends.cuda.native.modes import MODES
@@ -292,6 +292,15 @@ def test_loop_kernels() -> None:
     kernels += [sums(50, 8), sums(3000, 21)]
     jobs = [loops(f"{k}", k, ones(k), SMALL, anywhere=bool(n % 2)) for n, k in enumerate(kernels)]
     check(jobs)
+
+
+def test_rows_are_read_whole_and_sums_of_columns_meet_different_banks() -> None:
+    """A layer norm's gradient, of a warp a row and of a block a row."""
+    for columns in (512, 768):
+        kernel = layer_norm_gradient(40, columns)
+        ((_, report),) = watched([loops("gradient", kernel, ones(kernel), Sizes())], traffic=True)
+        assert not report.findings, str(report)
+        assert max(t.ratio for t in report.traffic) <= 1, "\n".join(map(str, report.traffic))
 
 
 def test_updates_of_many_arrays_and_random_draws() -> None:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from cuda_offline import ARCHITECTURES, Kernel, compiled, needs_nvrtc
 from cuda_programs import Job, kernels_of, of_the_op_table
-from loop_examples import softmax
+from loop_examples import layer_norm_gradient, softmax
 
 from autograd_core.aval import Aval, as_dtype
 from autograd_core.backends.cuda.native import Sizes, Source, loop_kernel, random_draw
 from autograd_core.backends.cuda.native.source import with_functions
 from autograd_core.compiler.ir import Equation, Var
-from autograd_core.compiler.loops import Access, Accumulate, Constant, Load, LoopKernel, Map, Reduce, Store
+from autograd_core.compiler.loops import Access, Accumulate, Constant, Load, LoopKernel, Map, Store
 from autograd_core.nn import functional as F
 from autograd_core.ops.random import random_bernoulli_p, random_integers_p, random_normal_p, random_uniform_p
 from autograd_core.primitive import Primitive
@@ -52,30 +52,6 @@ def gelu(n: int) -> LoopKernel:
         Store(at(2, 1), 8),
     )
     return LoopKernel((), (n,), body, (F4,) * 3, (2,))
-
-
-def layer_norm_gradient(rows: int, columns: int) -> LoopKernel:
-    """Normalized values times a weight: the gradient of the values, and the weight's and the bias's over all rows."""
-    body = (
-        Load(at(0, columns, 1), F4),  # the cotangent
-        Load(at(1, columns, 1), F4),  # the normalized values
-        Load(at(2, 0, 1), F4),
-        Map("mul", (0, 2), F4),
-        Map("mul", (3, 1), F4),
-        Reduce("sum", 3, F4),
-        Reduce("sum", 4, F4),
-        Constant(1 / columns, F4),
-        Map("mul", (5, 7), F4),
-        Map("mul", (6, 7), F4),
-        Map("mul", (1, 9), F4),
-        Map("sub", (3, 8), F4),
-        Map("sub", (11, 10), F4),
-        Store(at(3, columns, 1), 12),
-        Map("mul", (0, 1), F4),
-        Accumulate("sum", 14, at(4, 0, 1), False),
-        Accumulate("sum", 0, at(5, 0, 1), False),
-    )
-    return LoopKernel((rows,), (columns,), body, (F4,) * 6, (3, 4, 5))
 
 
 def transposed(rows: int, columns: int) -> LoopKernel:

@@ -243,30 +243,52 @@ class _Rows:
 
     def _finish_columns(self, per_point: Sequence[int]) -> None:
         """The partial results of a block: those of its teams one after the other, or its only team's."""
-        w, found, plan_ = self.w, self.form, self.plan
-        if not plan_.columns:
+        if not self.plan.columns:
             return
         for p in per_point:
-            kind, points, team = c_type(found.dtype(p)), found.points, plan_.team
-            if team.rows > 1:
-                w.line(f"__shared__ {kind} columns{p}[{points}];")
-                with w.loop("i", team.rows):
-                    w.line("__syncthreads();")
-                    with w.block("if (team == i)"), self._own_points():
-                        so_far = self.lanes.combined(p, f"columns{p}[at]", f"column{p}[k][v]")
-                        w.line(f"columns{p}[at] = i ? {so_far} : column{p}[k][v];")
-                w.line("__syncthreads();")
-                with w.block(f"for (int i = threadIdx.x; i < {points}; i += {team.threads})"):
-                    w.line(f"partial{p}[({self.head.index})blockIdx.x * {points} + i] = columns{p}[i];")
+            if self.plan.team.rows > 1:
+                self._teams_columns(p)
             else:
-                with self._own_points():
-                    w.line(f"partial{p}[({self.head.index})blockIdx.x * {points} + at] = column{p}[k][v];")
+                self._one_teams_columns(p)
 
-    def _own_points(self) -> ExitStack:
-        w, plan_ = self.w, self.plan
-        inside = ExitStack()
-        inside.enter_context(w.loop("k", plan_.rounds, unroll=plan_.rounds))
-        inside.enter_context(w.loop("v", plan_.width, unroll=plan_.width))
-        w.line(f"const int at = (k * {plan_.team.lanes} + lane) * {plan_.width} + v;")
-        inside.enter_context(w.block(f"if (at < {self.form.points})"))
-        return inside
+    def _teams_columns(self, p: int) -> None:
+        """A thread adds a pack at a time, so that lanes meet different banks."""
+        w, found, plan_ = self.w, self.form, self.plan
+        kind, points, width = c_type(found.dtype(p)), found.points, plan_.width
+        packs = -(-points // width)
+        w.line(f"__shared__ Pack<{kind}, {width}> columns{p}[{packs}];")
+        with w.loop("i", plan_.team.rows):
+            w.line("__syncthreads();")
+            with w.block("if (team == i)"), w.loop("k", plan_.rounds, unroll=plan_.rounds):
+                w.line(f"const int at = k * {plan_.team.lanes} + lane;")
+                with w.block(f"if (at < {packs})"):
+                    w.line(f"Pack<{kind}, {width}> sums;")
+                    with w.loop("v", width, unroll=width):
+                        w.line(f"sums.at[v] = column{p}[k][v];")
+                    with w.block("if (i)"):
+                        w.line(f"const Pack<{kind}, {width}> before = columns{p}[at];")
+                        with w.loop("v", width, unroll=width):
+                            w.line(f"sums.at[v] = {self.lanes.combined(p, 'before.at[v]', 'sums.at[v]')};")
+                    w.line(f"columns{p}[at] = sums;")
+        w.line("__syncthreads();")
+        with w.block(f"for (int i = threadIdx.x; i < {points}; i += {plan_.team.threads})"):
+            w.line(f"{self._partial(p)} + i] = columns{p}[i / {width}].at[i % {width}];")
+
+    def _one_teams_columns(self, p: int) -> None:
+        w, plan_, points = self.w, self.plan, self.form.points
+        kind, width = c_type(self.form.dtype(p)), plan_.width
+        with w.loop("k", plan_.rounds, unroll=plan_.rounds):
+            w.line(f"const int at = (k * {plan_.team.lanes} + lane) * {width};")
+            if points % width == 0:
+                with w.block(f"if (at < {points})"):
+                    w.line(f"Pack<{kind}, {width}> sums;")
+                    with w.loop("v", width, unroll=width):
+                        w.line(f"sums.at[v] = column{p}[k][v];")
+                    w.line(f"store<{width}>(&{self._partial(p)} + at], sums);")
+                return
+            with w.loop("v", width, unroll=width), w.block(f"if (at + v < {points})"):
+                w.line(f"{self._partial(p)} + at + v] = column{p}[k][v];")
+
+    def _partial(self, p: int) -> str:
+        """The beginning of a place among the block's partial results."""
+        return f"partial{p}[({self.head.index})blockIdx.x * {self.form.points}"
