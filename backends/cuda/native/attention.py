@@ -21,7 +21,7 @@ from autograd_core.compiler.space import row_major
 
 from .c_types import literal
 from .modes import MODES
-from .source import Launch, Source
+from .source import WAIT, Launch, Source
 
 FILES = ("arithmetic", "blocks", "tensor_cores", "factors", "attention")
 MATRICES = ("q", "k", "v", "g", "y")  # operands whose rows are read by fours where they can be
@@ -245,7 +245,7 @@ def render(problem: Attention, name: str, cut: Cut | None = None) -> Source:
     declared += ["char *__restrict__ workspace"] if problem.wanted else []
     for launch, body in entries:
         head = f'extern "C" __global__ void __launch_bounds__({launch.block}, 1) {launch.entry}({", ".join(declared)})'
-        text += f"{head}\n{{\n    {body}\n}}\n"
+        text += f"{head}\n{{\n    {WAIT}\n    {body}\n}}\n"
     alignment = [_alignment(n, p, problem) for n, p in zip(problem.names, problem.places, strict=True)] + [8] * results
     workspace = -(-4 * problem.matrices * problem.queries // ALIGNMENT) * ALIGNMENT if problem.wanted else 0
     return Source(text, tuple(launch for launch, _ in entries), tuple(alignment), workspace, files=FILES)

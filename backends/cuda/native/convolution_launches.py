@@ -19,7 +19,7 @@ from .convolution import (
     weights,
 )
 from .modes import MODES
-from .source import Launch, Source
+from .source import WAIT, Launch, Source
 
 KERNELS = ("convolution_places", "convolution", "convolution_halves", "convolution_direct")
 FILES = ("arithmetic", "half", "blocks", "tensor_cores", "factors", *KERNELS)
@@ -207,6 +207,6 @@ def _source(
     for launch, body in entries:
         bounds = f"{launch.block}, {blocks}" if launch.shared else f"{launch.block}"
         head = f'extern "C" __global__ void __launch_bounds__({bounds}) {launch.entry}({", ".join(declared)})'
-        text += f"{head}\n{{\n    {body}\n}}\n"
+        text += f"{head}\n{{\n    {WAIT}\n    {body}\n}}\n"
     alignment = tuple((2 if problem.halves else 4) * n for n in operands)
     return Source(text, tuple(launch for launch, _ in entries), alignment, workspace, files=FILES)

@@ -18,7 +18,7 @@ from autograd_core.ops.random import (
 )
 
 from .c_types import c_type, literal
-from .source import Launch, Sizes, Source
+from .source import WAIT, Launch, Sizes, Source
 from .writer import Writer
 
 DEFAULT = Sizes()
@@ -51,6 +51,7 @@ def random_draw(equation: Equation, name: str, *, sizes: Sizes = DEFAULT) -> Sou
     w = Writer()
     header = f'extern "C" __global__ void __launch_bounds__({sizes.threads}) {name}'
     with w.block(f"{header}({', '.join([*inputs, f'{kind} *__restrict__ {out}'])})"):
+        w.line(WAIT)
         turn = f"i = ({index})blockIdx.x * {sizes.threads} + threadIdx.x; i < {blocks}"
         with w.block(f"for ({index} {turn}; i += ({index})gridDim.x * {sizes.threads})"):
             w.line(f"const {index} at = {draw.width} * i;")

@@ -16,7 +16,7 @@ from . import once
 from .c_types import memory_type
 from .form import Form, form, live
 from .lanes import MOST, Lanes
-from .source import Launch, Sizes, Source
+from .source import WAIT, Launch, Sizes, Source
 from .writer import Writer
 
 DEFAULT = Sizes()
@@ -35,6 +35,7 @@ def segments(kernel: LoopKernel, lengths: Sequence[int], name: str, *, sizes: Si
     needed = live(found)
     constant, inside = ([p for p in needed if found.inside(p) == wanted] for wanted in (False, True))
     with w.block(f'extern "C" __global__ void __launch_bounds__({sizes.threads}) {name}(const long long *a)'):
+        w.line(WAIT)
         once.declare(w, found, constant, inside)
         with w.block("for (long long block = blockIdx.x; block < a[1]; block += gridDim.x)"):
             _find(w, found)

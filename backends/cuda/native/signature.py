@@ -13,6 +13,7 @@ from autograd_core.compiler.loops import Load
 
 from .c_types import c_type, computed, memory_type
 from .form import Form
+from .source import WAIT
 from .writer import Writer
 
 ALIGNMENT = 256
@@ -46,6 +47,7 @@ class Head:
         arguments = [*self._operands(), *(["char *__restrict__ workspace"] if self.workspace.size else [])]
         header = f'extern "C" __global__ void __launch_bounds__({threads}) {name}({", ".join(arguments)})'
         with w.block(header):
+            w.line(WAIT)
             for region in regions:
                 dtype, offset = self.workspace.regions[region]
                 w.line(f"{c_type(dtype)} *const {region} = ({c_type(dtype)} *)(workspace + {offset});")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 # What NVRTC is told beside the architecture: no fast-math, so functions are exact to their stated error and NaN stays.
 OPTIONS = ("--std=c++17",)
+ORDER, WAIT = "predecessors", "after_predecessors();"  # the file that every entry calls, and what each begins with
 LOOPS = ("arithmetic", "half", "blocks", "philox")  # files of functions that loop kernels call
 
 
@@ -43,6 +44,7 @@ class Source(NamedTuple):
     workspace if it has any bytes. alignment: what each operand's pointer must be a multiple of, in bytes; for one
     that is not, render again with that operand among ``misaligned``. shared: (written, read) operands that may be one
     array. ``workspace`` bytes hold anything before and after, aligned to 256. files: of functions that it calls.
+    Every entry begins with ``WAIT``, before it touches memory.
     """
 
     text: str
@@ -65,4 +67,4 @@ def functions(name: str) -> str:
 
 
 def with_functions(text: str, files: tuple[str, ...] = LOOPS) -> str:
-    return "\n".join([*(functions(name) for name in files), text])
+    return "\n".join([*(functions(name) for name in (ORDER, *files)), text])
