@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autograd_core.aval import is_inexact
+from autograd_core.compiler import changes
 from autograd_core.errors import DTypeError
 from autograd_core.graph import Leaf
 from autograd_core.ops import creation
@@ -26,6 +27,8 @@ class _Owned(Variable):
         if dtype is not None and not is_inexact(self.dtype):
             dtype = None
         value = self.detach().to(device=device, dtype=dtype)
+        if value.device is not self.device or value.dtype != self.dtype:
+            changes.note()
         gradient = self.grad
         self.data, self.device, self.dtype = value.data, value.device, value.dtype
         if gradient is not None:

@@ -37,7 +37,7 @@ def load(owner: str, variables: Mapping[str, Variable], given: Any, strict: bool
         lines = "".join(f"\n  {problem}" for problem in problems)
         raise StateDictError(f"{owner}: the state dict does not fit, and nothing was loaded.{hint}{lines}")
     moved = {
-        name: creation.asarray(value, device=variables[name].device, copy=not isinstance(value, Tensor))
+        name: creation.asarray(value, device=variables[name].device, copy=None if isinstance(value, Tensor) else True)
         for name, value in values.items()
     }
     for name, value in moved.items():

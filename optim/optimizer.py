@@ -11,6 +11,7 @@ import numpy as np
 
 from autograd_core import context
 from autograd_core.aval import is_inexact
+from autograd_core.backend import Device
 from autograd_core.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 from autograd_core.ops import casting, complex_numbers, creation
 from autograd_core.ops._apply import examine
@@ -19,6 +20,7 @@ from autograd_core.tensor import Tensor, Variable
 
 from . import state_dict as states
 from .counted import Changes, States
+from .following import number_in, placed
 from .options import comparable, plain, shown
 
 State = dict[str, Variable]
@@ -283,6 +285,7 @@ class Optimizer:
             with context.enable_grad():
                 loss = closure()
         context.current().interpreter.base.uses(self)
+        self._follow(self.param_groups[0]["params"][0].device)
         with context.scope(recording=False):
             for i, group in enumerate(self.param_groups):
                 self._notice_changes(i, group)
@@ -310,6 +313,16 @@ class Optimizer:
                 f"{self._title}.step: closure must be a function that clears the gradients, computes the loss, calls "
                 f"backward and returns the loss; got {_kind(closure)}"
             )
+
+    def _follow(self, device: Device) -> None:
+        """Have the count of steps and the rates there, where the parameters have been moved."""
+        if self.steps.device is device:
+            return
+        steps = number_in(self.steps)
+        if steps is not None:
+            self.steps = placed(steps, "int64", device)
+            self._rates.clear()
+            self._changes.count += 1
 
     def _applied(self, param: Tensor, grad: Tensor, state: State, group: Group) -> tuple[Tensor, dict[str, Tensor]]:
         """``apply_single``, for complex parameters on their real and imaginary parts, which are updated as two."""

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from autograd_core.backend import get_device
 from autograd_core.errors import ArgumentError, StateDictError
 from autograd_core.ops import creation
 from autograd_core.scalars import is_real
 from autograd_core.tensor import Tensor, Variable
 
-from .optimizer import variable
+from .following import placed
 
 COUNTS = ("num_bad_epochs", "cooldown_counter", "last_epoch")
 
@@ -26,7 +27,7 @@ class ReduceLROnPlateau:
     mode: "min" where lower is better, "max" where higher. threshold: a metric is better only by so much, as a part of
     the best so far ("rel") or as it is ("abs", ``threshold_mode``). cooldown: epochs after a reduction that do not
     count. min_lr: the lowest rate. eps: a change smaller than that is not made. A metric that is NaN is not better.
-    device: where the rate lies, the default device unless given.
+    device: where the rate lies; unless given, where the optimizers are that read it.
 
     PyTorch's rules and arguments, the rate in the place of the optimizer. Raises ArgumentError for arguments out of
     range.
@@ -75,16 +76,20 @@ class ReduceLROnPlateau:
         self.patience, self.cooldown = patience, cooldown
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = self.cooldown_counter = self.last_epoch = 0
-        self._rate: Variable = variable(creation.asarray(float(lr), dtype="float64", device=device))
-
-    @property
-    def rate(self) -> float:
-        """The learning rate as it is now."""
-        return float(self._rate)
+        self.rate = float(lr)  # as it is now
+        self._device = None if device is None else get_device(device)
+        self._rates: list[Variable] = []  # the same, wherever an optimizer has asked for it
 
     def __call__(self, step: Any) -> Any:
         """The rate, whatever the number of steps: as a variable to an optimizer, else as a float."""
-        return self._rate if isinstance(step, Tensor) else self.rate
+        if not isinstance(step, Tensor):
+            return self.rate
+        device = self._device or step.device
+        for rate in self._rates:
+            if rate.device is device:
+                return rate
+        self._rates.append(placed(self.rate, "float64", device))
+        return self._rates[-1]
 
     def step(self, metric: Any) -> None:
         """Take note of the metric (a number or a 0-d tensor), and lower the rate if it is time."""
@@ -117,7 +122,9 @@ class ReduceLROnPlateau:
         return value < bar if self.mode == "min" else value > bar
 
     def _assign(self, rate: float) -> None:
-        self._rate.assign_(creation.asarray(rate, dtype="float64", device=self._rate.device))
+        self.rate = rate
+        for held in self._rates:
+            held.assign_(creation.asarray(rate, dtype="float64", device=held.device))
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs, under PyTorch's names: numbers alone. The arguments are not among it."""

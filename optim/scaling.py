@@ -9,6 +9,7 @@ from typing import Any
 
 from autograd_core import context
 from autograd_core.aval import DEFAULT_FLOAT
+from autograd_core.backend import Device
 from autograd_core.errors import ArgumentError, DTypeError, GradientError, StateDictError
 from autograd_core.ops import casting, creation, selection
 from autograd_core.ops.comparison import logical_not, logical_or
@@ -19,6 +20,7 @@ from autograd_core.scalars import is_real, is_whole
 from autograd_core.tensor import Tensor, Variable
 
 from .clipping import _norm as norm_of
+from .following import number_in, placed
 from .master_weights import MasterWeights
 from .optimizer import variable
 
@@ -30,8 +32,8 @@ class GradScaler:
 
     After ``growth_interval`` steps in a row without infinity or NaN in the gradients the scale is multiplied by
     ``growth_factor``; a step with one changes nothing but the scale, which is multiplied by ``backoff_factor``.
-    device: of the scale; the default device unless given. enabled: False makes every method do nothing but its part
-    without scaling.
+    device: of the scale; unless given, that of the outputs which are scaled first, and again after ``load_state_dict``.
+    enabled: False makes every method do nothing but its part without scaling.
 
     PyTorch's methods, rules and state dict. Other than there the scale and the decision are tensors, and a step is
     skipped by choosing old values: the host does not wait, and a whole compiled step has it all inside, ``update``
@@ -67,6 +69,7 @@ class GradScaler:
         self.set_backoff_factor(backoff_factor)
         self.set_growth_interval(growth_interval)
         _positive("init_scale", init_scale)
+        self._is_free = self._follows = device is None  # it follows until it has been somewhere
         self._scale = variable(creation.asarray(float(init_scale), dtype=DEFAULT_FLOAT, device=device))
         self._successes = variable(creation.asarray(0, dtype="int32", device=device))
         self._found: dict[Any, Tensor] = {}  # by optimizer, since the last update: whether a gradient is not finite
@@ -79,6 +82,7 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
+            self._follow(outputs.device)
             return outputs * casting.transfer(self._scale.detach(), outputs.device)
         if isinstance(outputs, (list, tuple)):
             return type(outputs)([self.scale(x) for x in outputs])
@@ -98,6 +102,7 @@ class GradScaler:
         if optimizer in self._found:
             raise GradientError("GradScaler.unscale_: called twice for one optimizer; call update() in between")
         self._notice()
+        self._follow(optimizer.param_groups[0]["params"][0].device)
         with context.scope(recording=False):
             inverse = casting.astype(1.0 / casting.astype(self._scale, "float64"), DEFAULT_FLOAT)
             if isinstance(optimizer, MasterWeights):
@@ -138,6 +143,7 @@ class GradScaler:
         if optimizer not in self._found:
             self.unscale_(optimizer)
         with context.scope(recording=False):
+            optimizer._follow(optimizer.param_groups[0]["params"][0].device)
             before = _Values(optimizer)
             result = optimizer.step()
             before.take_back(self._found[optimizer])
@@ -212,6 +218,14 @@ class GradScaler:
             raise ArgumentError(f"GradScaler: growth_interval must be an int of at least 1, got {new_interval!r}")
         self._growth_interval = new_interval
 
+    def _follow(self, device: Device) -> None:
+        if self._follows and self._scale.device is not device:
+            scale, successes = number_in(self._scale), number_in(self._successes)
+            if scale is None or successes is None:
+                return
+            self._scale, self._successes = placed(scale, DEFAULT_FLOAT, device), placed(successes, "int32", device)
+        self._follows = False
+
     def _notice(self) -> None:
         context.current().interpreter.base.uses(self)
 
@@ -252,6 +266,7 @@ class GradScaler:
         )
         self._growth_factor, self._backoff_factor = fresh._growth_factor, fresh._backoff_factor
         self._growth_interval = fresh._growth_interval
+        self._follows = self._is_free
         self._scale.assign_(fresh._scale.detach())
         self._successes.assign_(fresh._successes.detach() + int(state_dict["_growth_tracker"]))
 

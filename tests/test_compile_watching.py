@@ -159,3 +159,14 @@ def test_changes_deep_in_objects_lists_and_small_arrays_are_noticed(device) -> N
     assert f(ag.ones(1)).item() == 12
     module.factors[0] = 1.0
     assert f(ag.ones(1)).item() == 4
+
+
+def test_parameters_of_another_dtype_are_noticed():
+    model = nn.Linear(3, 2)
+    squares = ag.compile(lambda: sum((p * p).sum() for p in model.parameters()))
+    expected = squares().item()
+    for dtype in ("float32", "float64", "float32"):
+        model.to(dtype=dtype)
+        for _ in range(3):
+            found = squares()
+            assert (str(found.dtype), found.item()) == (dtype, pytest.approx(expected, rel=1e-6))

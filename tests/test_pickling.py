@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -48,13 +49,13 @@ def test_a_variable_is_as_new_as_its_reading():
 def test_modules_keep_names_modes_and_what_is_shared():
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
     model[2].weight = model[0].weight
-    copy = passed_on(model)
-    assert copy[2].weight is copy[0].weight is not model[0].weight
-    assert [name for name, _ in copy.named_parameters()] == [name for name, _ in model.named_parameters()]
-    assert copy[1].running_mean is not model[1].running_mean
-    assert (copy[0].weight.name, copy[1].training) == (model[0].weight.name, False)
+    other = passed_on(model)
+    assert other[2].weight is other[0].weight is not model[0].weight
+    assert [name for name, _ in other.named_parameters()] == [name for name, _ in model.named_parameters()]
+    assert other[1].running_mean is not model[1].running_mean
+    assert (other[0].weight.name, other[1].training) == (model[0].weight.name, False)
     x = ag.random.normal((3, 2))
-    assert np.array_equal(copy(x).detach().numpy(), model(x).detach().numpy())
+    assert np.array_equal(other(x).detach().numpy(), model(x).detach().numpy())
 
 
 def test_an_optimizer_pickled_with_its_model_updates_that_model():
@@ -82,3 +83,36 @@ def test_a_generator_goes_on():
     generator = ag.random.Generator(3)
     generator.next()
     assert passed_on(generator).next() == generator.next()
+
+
+@ag.compile
+def tripled(x):
+    return x * 3
+
+
+def doubled(x):
+    return x * 2
+
+
+def test_compiled_functions_are_passed_on_without_what_they_compiled():
+    x = ag.ones(2)
+    compiled, model = ag.compile(doubled), ag.compile(nn.Linear(2, 1))
+    for f in (compiled, model, tripled):
+        for _ in range(3):
+            f(x)
+    for passed in (passed_on, copy.deepcopy):
+        assert passed(tripled) is tripled
+        again, network = passed([compiled, model])
+        assert repr(again) == "<compiled doubled: 0 variants>"
+        assert again(x).tolist() == [2.0, 2.0]
+        assert network.function is not model.function
+        assert network(x).tolist() == model(x).tolist()
+
+
+@pytest.mark.parametrize("passed", [passed_on, copy.copy, copy.deepcopy])
+def test_constants_and_variables_of_every_kind(passed):
+    view = ag.arange(6).reshape(2, 3).T
+    for x in (view, ag.tensor(1.5), ag.zeros((0, 2)), ag.ones(2, dtype="bfloat16"), nn.Buffer(ag.ones(2))):
+        y = passed(x)
+        assert type(y) is type(x)
+        assert (y.tolist(), y.dtype, y.shape, y.device) == (x.tolist(), x.dtype, x.shape, x.device)

@@ -130,6 +130,7 @@ class Capture(Eager):
 
     def __init__(self, device: Device, name: str = "a function") -> None:
         self.device, self.name = device, name
+        self.elsewhere: Device | None = None  # where the first tensor was that lay on another device
         self.transforms = EAGER.transforms
         self.inputs: list[Var] = []
         self.sources: list[Source] = []
@@ -225,6 +226,7 @@ class Capture(Eager):
 
     def _check_device(self, what: str, x: Tensor) -> None:
         if x.device is not self.device:
+            self.elsewhere = self.elsewhere or x.device
             raise DeviceError(
                 f"compile: {what} {x.dtype}{list(x.shape)} lies on {x.device}, the function was captured for "
                 f"{self.device}; a compiled function runs on one device: move the tensor before the call"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from threading import RLock
 from typing import Any
@@ -131,6 +132,14 @@ class Compiled:
                 self._last = signature
                 return signature
         return None
+
+    def __reduce__(self) -> Any:
+        """By its name, where that leads here; else a copy that has compiled nothing yet."""
+        module, path = sys.modules.get(self.__module__), getattr(self, "__qualname__", None)
+        found: Any = module
+        for name in path.split(".") if path else ():
+            found = getattr(found, name, None)
+        return path if path and found is self else (compile, (self.function,))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """A method is compiled for each object that it belongs to."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import context, tree
 from ..backend import get_device
-from ..errors import AutogradError, CompileError
+from ..errors import AutogradError, CompileError, DeviceError
 from ..tensor import Tensor, Variable
 from .capture import Capture, as_tensor, evaluate
 from .overlay import own_class
@@ -183,10 +183,26 @@ def _fits(x: Any, described: _Static | _Described) -> bool:
 
 
 def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Variant, list[Any]]:
-    """What ``owner.function`` does, as a variant, and the arrays that are its graph's inputs in this call."""
+    """What ``owner.function`` does, as a variant, and the arrays that are its graph's inputs in this call.
+
+    It runs where its arguments are. One without any runs on the default device, or where the first tensor from outside
+    is that it uses: Python begins once more then.
+    """
     tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
-    device = next((x.device for x in tensors.values()), None)
-    capture = Capture(get_device() if device is None else device, owner.name)
+    if tensors:
+        return _captured_by(Capture(next(iter(tensors.values())).device, owner.name), owner, tensors, leaves, structure)
+    first = Capture(get_device(), owner.name)
+    try:
+        return _captured_by(first, owner, tensors, leaves, structure)
+    except DeviceError:
+        if first.elsewhere is None:
+            raise
+    return _captured_by(Capture(first.elsewhere, owner.name), owner, tensors, leaves, structure)
+
+
+def _captured_by(
+    capture: Capture, owner: Compiled, tensors: dict[int, Tensor], leaves: Sequence[Any], structure: Any
+) -> tuple[Variant, list[Any]]:
     before = Watch(owner.function, [], objects_among(leaves))
     own = Own(before)
     try:

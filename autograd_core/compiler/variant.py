@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import context, tree
-from ..errors import CompileError
+from ..errors import CompileError, DeviceError
 from ..graph import Node, Piece
 from ..interpreters.reverse import main_node
 from ..tensor import Tensor, Variable
@@ -74,6 +74,7 @@ class Variant:
         """Equal for captures that are the same program with the same surroundings."""
         array = self.device.backend.to_numpy
         return (
+            str(self.device),
             str(self.graph),
             tuple(array(a).tobytes() for a in self.graph.constants.values()),
             tuple(_identity(s) for s in self.sources),
@@ -165,13 +166,19 @@ class Variant:
             if results is not None:
                 return self._returned(results, leaves)
             self._steady = None
-        for source in self.sources:
+        for source, var in zip(self.sources, self.graph.inputs, strict=True):
             if type(source) is Outer:
-                x = source.tensor
-                if x.data.shape != x.shape:
-                    raise CompileError(f"a tensor of shape {x.shape} holds an array of another shape, {x.data.shape}")
-                if x.data.dtype != x.dtype:
-                    raise CompileError(f"a tensor of dtype {x.dtype} holds an array of another dtype, {x.data.dtype}")
+                x, aval = source.tensor, var.aval
+                if x.data.shape != aval.shape:
+                    raise CompileError(
+                        f"a tensor of shape {aval.shape} holds an array of another shape, {x.data.shape}"
+                    )
+                if x.data.dtype != aval.dtype:
+                    raise CompileError(
+                        f"a tensor of dtype {aval.dtype} holds an array of another dtype, {x.data.dtype}"
+                    )
+                if x.device is not self.device:
+                    raise DeviceError(f"a tensor that was on {self.device} when it was captured is on {x.device}")
         if self._direct:
             return self._returned(self._followed(self._inputs((), leaves)), leaves)
         return self.finish([self.value(s, leaves) for s in self.sources], leaves)

@@ -1,11 +1,17 @@
-"""What the array API standard asks of an array beside operators: its namespace, its device, the way out by DLPack."""
+"""What the array API standard asks of an array beside operators: its namespace, its device, the way out by DLPack.
+
+And copies and pickles of tensors, which go the same ways.
+"""
 
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from ..backend import get_device
+import numpy as np
+
+from ..backend import Device, get_device
 from ..errors import ArgumentError, GradientError
 from ..primitive import Value
 from .casting import transfer
@@ -23,6 +29,7 @@ class Exchange(Value):
 
     __slots__ = ()
     data: Any
+    device: Device
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> ModuleType:
         """The module with the functions of the standard: ``autograd_core``."""
@@ -32,6 +39,34 @@ class Exchange(Value):
                 f"there are {', '.join(API_VERSIONS)}"
             )
         return sys.modules[__name__.partition(".")[0]]
+
+    def __copy__(self) -> Tensor:
+        return self._with_array(self.data, object.__getstate__(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """Another tensor on the same device, whose values were there when what makes them had been enqueued."""
+        attributes, slots = object.__getstate__(self)
+        others = {name: value for name, value in slots.items() if name != "data"}
+        return self._with_array(self.device.xp.copy(self.data, order="C"), deepcopy((attributes, others), memo))
+
+    def _with_array(self, data: Any, state: tuple[Any, dict[str, Any]]) -> Any:
+        made = object.__new__(type(self))
+        made.__setstate__((state[0], {**state[1], "data": data}))
+        return made
+
+    def __getstate__(self) -> tuple[Any, dict[str, Any]]:
+        """For pickles: values as an array on the host, whichever device they are on and return to."""
+        attributes, slots = object.__getstate__(self)
+        backend = self.device.backend
+        data = backend.to_numpy(self.data) if isinstance(self.data, backend.array_types) else self.data
+        return attributes, {**slots, "data": data}
+
+    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
+        attributes, slots = state
+        for name, value in {**(attributes or {}), **slots}.items():
+            setattr(self, name, value)
+        if isinstance(self.data, np.ndarray):
+            self.data = self.device.asarray(self.data)
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
         """The same values on ``device``; ``x.to(device)``. Differentiable."""
