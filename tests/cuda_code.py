@@ -52,7 +52,8 @@ def _compiled(code: str, name: str, together: bool) -> Any:
         if library is None or not library.exists():
             made = Path(folder) / "kernels.so"
             (Path(folder) / "kernels.cpp").write_text(text)
-            command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
+            begun = cuda_host.begun_with(header, *FLAGS)
+            command = [str(cuda_host.compiler()), *FLAGS, *begun, "kernels.cpp", "-o", "kernels.so"]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[:4000]
             library = made if library is None else made.rename(library)

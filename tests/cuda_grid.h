@@ -6,6 +6,8 @@
 // and threads take turns in ascending, descending or mixed order. Shared memory holds nonsense at the start. What memory
 // fences order is looked at elsewhere (cuda_races.cpp); here all is in order.
 
+#pragma once
+
 #include <algorithm>
 #include <math.h>
 #include <cstring>

@@ -23,7 +23,8 @@ def compiled(launches: Sequence[Persistent]) -> ctypes.CDLL:
     text = "\n".join([f'#include "{GRID}"', functions, *(launch.text for launch in launches), *entries])
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kernels.cpp").write_text(text)
-        command = [str(cuda_host.compiler()), *FLAGS, "kernels.cpp", "-o", "kernels.so"]
+        begun = cuda_host.begun_with(GRID, *FLAGS)
+        command = [str(cuda_host.compiler()), *FLAGS, *begun, "kernels.cpp", "-o", "kernels.so"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[:4000]
         return ctypes.CDLL(f"{folder}/kernels.so")

@@ -6,6 +6,8 @@
 // in ascending order all threads go on side by side, in others each warp as far as it can before the next one moves. So
 // what needs a barrier and has none goes wrong in one of them. Shared memory holds nonsense when a block starts.
 
+#pragma once
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdint.h>
