@@ -8,15 +8,22 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from autograd_core.backends.cuda.native.source import OPTIONS
+from autograd_core.backends.cuda.native.source import OPTIONS, WAIT
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+FIRST_TO_WAIT = 90  # kernels of older ones are launched when those before them have ended
 _KERNEL = re.compile(
     r"Compiling entry function '(?P<name>\w+)'.*?(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, "
     r"(?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
     re.DOTALL,
 )
 _SHARED = re.compile(r"(\d+) bytes smem")
+# What may stand before a kernel waits for its predecessors: arguments and arithmetic.
+_BEFORE = re.compile(
+    r"\s*(//.*|\.(reg|param|local|shared|maxntid|minnctapersm|align|pragma|loc|file)\b.*|[(){}]*|\)|"
+    r"(ld\.param|mov|cvta|add|and|or|shl|shr|mul|mad|cvt|setp|rem|div|min|max|sub|neg|bfe|selp)\..*|"
+    r"griddepcontrol\.launch_dependents;)\s*"
+)
 
 
 class Kernel(NamedTuple):
@@ -32,6 +39,12 @@ class Kernel(NamedTuple):
         """How many instructions load ('ld') or store ('st') so many numbers of global memory at once."""
         found = re.findall(rf"\b{kind}\.global[.:\w]*", self.ptx)
         return sum((f".v{width}." in move) if width > 1 else (".v" not in move) for move in found)
+
+    @property
+    def waits_first(self) -> bool:
+        """Whether every thread waits for the kernels before this one, once, and touches no memory before."""
+        before, *behind = self.ptx.split("griddepcontrol.wait;")
+        return len(behind) == 1 and all(_BEFORE.fullmatch(line) for line in before.splitlines())
 
 
 @cache
@@ -72,11 +85,14 @@ def ptx(text: str, options: tuple[str, ...] = OPTIONS, architecture: str = "comp
 
 
 def compiled(text: str, architecture: str) -> dict[str, Kernel]:
-    """The kernels of the text, by name; AssertionError with the compiler's words where it refuses."""
+    """The kernels of the text, by name, compiled with the options that CuPy uses.
+
+    AssertionError with the compiler's words where it refuses, and for a kernel that touches memory before it waits.
+    """
     library = nvrtc()
     status, program = library.nvrtcCreateProgram(text.encode(), b"kernels.cu", 0, [], [])
     assert not status, status
-    options = [f"--gpu-architecture={architecture}", *OPTIONS, "--ptxas-options=-v"]
+    options = [f"--gpu-architecture={architecture}", *OPTIONS, *CUPY, "--ptxas-options=-v"]
     try:
         (status,) = library.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
         log = _read(library.nvrtcGetProgramLogSize, library.nvrtcGetProgramLog, program)
@@ -95,6 +111,10 @@ def compiled(text: str, architecture: str) -> dict[str, Kernel]:
         found[match["name"]] = Kernel(
             int(match["registers"]), spilled, int(match["stack"]), bytes_, bodies[match["name"]]
         )
+    if int(architecture.strip("sm_a")) >= FIRST_TO_WAIT:
+        for name, kernel in found.items():
+            waits = re.search(rf"\b{name}\([^)]*\)\s*{{\s*{re.escape(WAIT)}", text) is not None
+            assert kernel.waits_first is waits, f"{name}\n{kernel.ptx[:3000]}"
     return found
 
 
