@@ -48,7 +48,8 @@ class Machine:
     """One entry of a module for so many blocks of so many threads, run to its end.
 
     arguments: numbers, addresses among them. shared: bytes beside what the entry declares. together: whether blocks may
-    wait for each other; else no block may meet another at one place of global memory.
+    wait for each other; else no block may meet another at one place of global memory. only: how many blocks are run, if
+    not all.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Machine:
         shared: int = 0,
         together: bool = False,
         at_once: int = 2048,
+        only: int | None = None,
     ):
         f = module.functions[entry]
         if block % 32:
@@ -73,8 +75,9 @@ class Machine:
         self.count: Counter[str] = Counter()  # instructions that warps have executed, by opcode
         self.inner: Counter[str] = Counter()  # those of basic blocks that multiply on tensor cores
         memory.begin()
-        for first in range(0, grid, most):
-            blocks = min(most, grid - first)
+        last = min(grid, only or grid)
+        for first in range(0, last, most):
+            blocks = min(most, last - first)
             given = module, f, tables, first, blocks, block, grid, shared
             run = _Run(*given, memory=memory, arguments=named, together=together)
             with np.errstate(all="ignore"):
