@@ -41,7 +41,7 @@ format: env
 
 # The proofs that are pages: docs/operations.md needs PyTorch and JAX beside the package, docs/mutation.md PyTorch.
 operations: env
-	$(BIN)/python -m pytest tests/test_ops.py tests/test_ops_page.py --write-operations
+	$(BIN)/python -m pytest tests/test_ops.py tests/test_ops_page.py --every-case --write-operations
 
 mutation: env
 	cd tests && $(abspath $(BIN))/python -m mutation

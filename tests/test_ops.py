@@ -1,15 +1,22 @@
 """Every property of the op table for every case: one failing operation is one failing test.
 
-Verdicts other than "" are refusals and reasons; ``test_ops_page`` compares them with docs/operations.md.
+Verdicts other than "" are refusals and reasons; ``test_ops_page`` compares them with docs/operations.md. Of a function
+with many cases, what costs most is looked at for ``OF_EACH``; for all with ``--every-case``, on a device, and by
+``test_ops_page``.
 """
 
 from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
 
 import op_checks
 import op_matrix
 import pytest
 from op_dtypes import INEXACT, WHOLE
 from op_table import CASES, OpCase
+
+OF_EACH = 2  # cases of one function, spread over their list
 
 
 def cases(chosen=lambda case: True):
@@ -21,6 +28,33 @@ def has_derivatives(case: OpCase, order: int = 1) -> bool:
 
 
 every_case = cases()
+
+
+def some_cases(chosen: Callable[[OpCase], bool] = lambda case: True) -> Callable[[Callable], Callable]:
+    """Parametrizes a test as ``cases`` does, with ``OF_EACH`` of every function unless every case is asked for."""
+
+    def mark(test: Callable) -> Callable:
+        test.chosen = chosen
+        return test
+
+    return mark
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = getattr(metafunc.function, "chosen", None)
+    if chosen is None:
+        return
+    own: dict[str, list[OpCase]] = defaultdict(list)
+    for case in filter(chosen, CASES):
+        own[case.function].append(case)
+    if not (metafunc.config.getoption("--every-case") or metafunc.config.getoption("--device")):
+        own = {f: found if len(found) <= OF_EACH else spread(found) for f, found in own.items()}
+    found = [case for several in own.values() for case in several]
+    metafunc.parametrize("case", found, ids=[case.name for case in found])
+
+
+def spread(found: list[OpCase]) -> list[OpCase]:
+    return [found[i * len(found) // OF_EACH] for i in range(OF_EACH)]
 
 
 def verdict(case: OpCase, column: str) -> str:
@@ -51,23 +85,23 @@ def test_gradients_where_there_is_no_derivative(case):
     op_checks.edge(case)
 
 
-@cases(lambda case: has_derivatives(case, 2))
+@some_cases(lambda case: has_derivatives(case, 2))
 def test_second_derivatives_are_symmetric(case):
     verdict(case, "2nd order")
 
 
-@every_case
+@some_cases()
 def test_vmap_is_the_loop(case):
     verdict(case, "vmap")
 
 
-@every_case
+@some_cases()
 def test_booleans_and_integers_are_right_or_refused(case):
     for name in WHOLE:
         verdict(case, name)
 
 
-@every_case
+@some_cases()
 def test_floating_and_complex_dtypes_are_right_or_refused(case):
     missing = []
     for name in INEXACT:
@@ -79,12 +113,12 @@ def test_floating_and_complex_dtypes_are_right_or_refused(case):
         pytest.skip("; ".join(missing))
 
 
-@every_case
+@some_cases()
 def test_layout_in_memory_does_not_matter(case):
     verdict(case, "strided")
 
 
-@every_case
+@some_cases()
 def test_operands_without_elements_are_taken_or_refused(case):
     verdict(case, "zero-size")
 
