@@ -12,6 +12,7 @@ from autograd_core.nn import Parameter
 
 SHAPES = [(3, 4), (5,), (), (0, 2)]
 MATRICES = [(3, 4), (5, 2), (1, 1), (0, 2)]  # for an optimizer that takes no others
+COUNTS = {"step", "mu_product", "eta", "mu"}  # state of every parameter that is one number, in float32
 
 # (name, options); every option of every optimizer appears, alone and with those it acts upon
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
