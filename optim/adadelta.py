@@ -9,7 +9,8 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
-from .optimizer import Group, Optimizer, downhill, running_mean
+from .optimizer import Group, Optimizer
+from .rules import downhill, running_mean
 
 
 class Adadelta(Optimizer):

@@ -9,7 +9,8 @@ import autograd_core as ag
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
-from .optimizer import Group, Optimizer, decayed, running_mean
+from .optimizer import Group, Optimizer
+from .rules import decayed, running_mean
 
 
 class Lion(Optimizer):

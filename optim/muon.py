@@ -11,7 +11,8 @@ from autograd_core.errors import ArgumentError
 from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
-from .optimizer import Group, Optimizer, running_mean
+from .optimizer import Group, Optimizer
+from .rules import running_mean
 
 
 class Muon(Optimizer):

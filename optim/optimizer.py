@@ -22,9 +22,9 @@ from . import state_dict as states
 from .counted import Changes, States
 from .following import number_in, placed
 from .options import comparable, plain, shown
+from .rules import Group
 
 State = dict[str, Variable]
-Group = dict[str, Any]
 
 # These keys of a group say which parameters it holds; the others are options.
 MEMBERS = ("params", "param_names")
@@ -422,6 +422,12 @@ class Optimizer:
             seen += self._options(group)
         return seen
 
+    def forget(self, is_lost: Callable[[Any], bool]) -> None:
+        """Make anew, in the next step, state that got no value because a compiled function could not be captured."""
+        for param in [p for p, state in self.state.items() if any(map(is_lost, state.values()))]:
+            del self.state[param]
+        self._rates = {i: known for i, known in self._rates.items() if not is_lost(known[1])}
+
     def _warn_no_gradients(self) -> None:
         if self._warned:
             return
@@ -466,25 +472,6 @@ class Optimizer:
             options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k not in MEMBERS)
             lines.append(f"  group {i}: {len(group['params'])} parameters, {options}")
         return "\n".join([*lines, ")"])
-
-
-def downhill(param: Tensor, grad: Tensor, group: Group) -> Tensor:
-    """The gradient to go against: of the loss (of -loss with ``maximize``) plus weight_decay/2 * |param|^2."""
-    d = -grad if group["maximize"] else grad
-    return d + param * group["weight_decay"] if group["weight_decay"] else d
-
-
-def decayed(param: Tensor, grad: Tensor, group: Group) -> tuple[Tensor, Tensor]:
-    """The parameter, shrunk where the decay of weights is decoupled, and the gradient to go against."""
-    if not group["decoupled_weight_decay"]:
-        return param, downhill(param, grad, group)
-    d = -grad if group["maximize"] else grad
-    return param * (1.0 - group["lr"] * group["weight_decay"]).astype(param.dtype), d
-
-
-def running_mean(mean: Tensor, value: Tensor, weight: float) -> Tensor:
-    """weight * mean + (1 - weight) * value, from whichever of them counts for more: with weight 0 exactly value."""
-    return value + (mean - value) * weight if weight < 0.5 else mean + (value - mean) * (1.0 - weight)
 
 
 def variable(value: Tensor) -> Variable:

@@ -10,7 +10,8 @@ from autograd_core.ops import creation
 from autograd_core.tensor import Tensor
 
 from .half_precision import visible
-from .optimizer import Group, Optimizer, downhill, running_mean
+from .optimizer import Group, Optimizer
+from .rules import downhill, running_mean
 
 
 class RMSprop(Optimizer):

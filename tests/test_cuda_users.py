@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,3 +195,17 @@ def test_copies_stay_on_their_device(machine: fake_cupy.Machine, copied: Callabl
     constant, assigned = copied((ag.ones(3, device="cuda:1"), copy.copy(ag.ones(3, device="cuda:1"))))
     assert constant.tolist() == assigned.tolist() == [1.0] * 3
     assert constant.data.data.device_id == 1
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 4, 8, 16, 24])
+def test_state_that_found_no_memory_is_made_anew(machine: fake_cupy.Machine, blocks: int) -> None:
+    """By the next call: a capture that failed leaves nothing behind which has no value."""
+    model = network("cuda")
+    step = step_of(model, optim.Adam(model.parameters(), lr=0.05), compiled=True)
+    x, y = batch("cuda")
+    pool = importlib.import_module("cupy").get_default_memory_pool()
+    pool.set_limit(size=pool.used_bytes() + 512 * blocks + 1)
+    with pytest.raises(ag.errors.OutOfMemoryError):
+        step(x, y)
+    pool.set_limit(size=0)
+    assert [step(x, y).item() for _ in range(2)] == pytest.approx(losses(2), rel=1e-4)

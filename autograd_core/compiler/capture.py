@@ -183,6 +183,11 @@ class Capture(Eager):
         self.symbols.add(symbol)
         return symbol
 
+    def made(self, x: Any) -> bool:
+        """Whether ``x`` is a tensor that stands for a value of this capture."""
+        data = getattr(x, "data", None)
+        return type(data) is Symbol and data.capture is self
+
     def var_of(self, x: Tensor) -> Var:
         """The graph's value that ``x`` holds; a tensor from outside becomes an input."""
         data = x.data

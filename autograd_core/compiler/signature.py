@@ -268,7 +268,14 @@ def _realise(capture: Capture, *, collect: bool = False) -> list[Tensor]:
     if any(array is None for array in capture.values.values()):  # what comes from a transform's has no value
         known = [x for x in holders if None not in map(capture.values.get, capture.slice([x.data.var]).inputs)]
     graph = capture.slice([x.data.var for x in known])
-    for x, array in zip(known, evaluate(graph, capture.device, capture.values), strict=True):
+    try:
+        arrays = evaluate(graph, capture.device, capture.values)
+    except BaseException:  # no memory, for instance
+        for thing in capture.things:
+            if hasattr(thing, "forget"):
+                thing.forget(capture.made)
+        raise
+    for x, array in zip(known, arrays, strict=True):
         x.data = array
     return holders
 
