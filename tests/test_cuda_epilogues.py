@@ -358,11 +358,10 @@ def test_workspace_is_in_the_arena(machine: fake_cupy.Machine, library: FakeCubl
 # ----------------------------------------------------------------------------------------------- rows of the suite
 
 SUITE = {  # products with what they take over, of the row in its quick sizes
-    "mlp_784_256_128_10_b128": {},
     "transformer_d128_l2_t64_b16": {"linear_bias": 2},  # queries, keys and values of each layer
     "trees_by_depth_64leaves_d64_b16": {"matmul_add": 6},  # gradients of the weight that every level uses
 }
-WITH_RELU = {"mlp_784_256_128_10_b128": {"linear_bias_relu": 2}, "cnn_mnist_b64": {"linear_bias_relu": 1}}
+WITH_RELU = {"mlp_784_256_128_10_b128": {"linear_bias_relu": 2}}
 
 
 @pytest.mark.parametrize("relu", [False, True], ids=["", "relu"])

@@ -134,8 +134,9 @@ class _Taking:
     def _is_product(self, v: Var, i: int) -> bool:
         """Of matrices, for this unit alone."""
         maker = self._plan.units[self._made[v]] if v in self._made else None
-        is_product = isinstance(maker, OpaqueUnit) and maker.equation.primitive in PRODUCTS
-        return is_product and v in maker.outputs and self._readers[v] == {i}
+        if not isinstance(maker, OpaqueUnit) or maker.equation.primitive not in PRODUCTS:
+            return False
+        return v in maker.outputs and self._readers[v] == {i}
 
     def _equation(self, v: Var, i: int) -> Equation:
         maker = self._plan.units[self._made[v]]

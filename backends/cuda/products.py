@@ -139,7 +139,9 @@ class Products:
 
     def _planned(self, problem: Problem, addresses: Sequence[int], mode: str, workspace: int) -> Multiplication:
         alignment = next(n for n in ALIGNMENTS if not any(p % n for p in addresses))
-        return self._plan(problem, _compute(problem.dtype, mode), workspace, alignment)
+        compute = _compute(problem.dtype, mode)
+        best = self._plan(problem, compute, self._workspace_bytes, alignment)
+        return best if best.needs <= workspace else self._plan(problem, compute, workspace, alignment)
 
     def multiply(self, xp: Any, a: Any, b: Any, *, stream: int, mode: str = "fp32", out: Any = None) -> Any:
         """y[..., i, j] = sum_k a[..., i, k] b[..., k, j], for a: (..., n, k) and b: (..., k, m) of one dtype.
