@@ -24,7 +24,8 @@ from autograd_core.primitive import Primitive
 from autograd_core.tensor import Tensor
 
 from .launching import Launcher
-from .native import OPTIONS, table
+from .native import table
+from .programmatic import Programmatic, programmatic
 
 
 class Plan(NamedTuple):
@@ -61,15 +62,10 @@ class Steps:
         for base in self._used_constants():
             self.fixed[base] = cupy.asarray(entries[base][1])
         self._launcher = Launcher(cupy)
-        codes = dict.fromkeys(s.source.unit for s in plan.steps if hasattr(s, "source"))
-        modules = {code: cupy.RawModule(code=code, options=OPTIONS) for code in codes}
-        self.codes = len(codes)
-        self._launches = [
-            [(modules[s.source.unit].get_function(x.entry), x) for x in s.source.launches]
-            if hasattr(s, "source")
-            else []
-            for s in plan.steps
-        ]
+        for step in plan.steps:
+            if hasattr(step, "source"):
+                self._launcher.compiled(step.source)
+        self.codes = len(self._launcher)
 
     def __len__(self) -> int:
         return len(self._plan.steps)
@@ -85,8 +81,14 @@ class Steps:
         tables: Mapping[int, Any],
         steps: Iterable[int],
         operands: dict[Var, Any] | None = None,
+        *,
+        programmatic: bool = False,
     ) -> None:
-        """Have the steps with these numbers computed. operands: those of kernel calls that are known, and kept."""
+        """Have the steps with these numbers computed. operands: those of kernel calls that are known, and kept.
+
+        programmatic: in a capture, kernels may begin before those before them have ended, where the GPU knows how.
+        """
+        early = self.programmatic if programmatic else None
         with self._cupy.cuda.using_allocator(self._pool.malloc):
             for n in steps:
                 self.at = n
@@ -94,7 +96,7 @@ class Steps:
                 if type(step) is Host:
                     self._call_kernel(step, arrays, {} if operands is None else operands)
                 elif hasattr(step, "rendered"):
-                    self._launcher(step.rendered(context.current().math), self._arguments(n, arrays))
+                    self._launcher(step.rendered(context.current().math), self._arguments(n, arrays), early)
                 elif hasattr(step, "begins"):
                     begins = [self._pointer(v, arrays).ptr for v in step.operands]
                     workspace = arrays[0].data.ptr + (self._storage.scratch[n] or 0)
@@ -105,12 +107,12 @@ class Steps:
                     a, b, y = (self._array(v, arrays) for v in step.operands)
                     self._kernels[step.equation.primitive](a, b, out=y)
                 else:
-                    self._launch(n, arrays, tables)
+                    self._launcher(step.source, self._arguments(n, arrays, tables.get(n)), early)
 
-    def _launch(self, n: int, arrays: Sequence[Any], tables: Mapping[int, Any]) -> None:
-        arguments = self._arguments(n, arrays, tables.get(n))
-        for function, launch in self._launches[n]:
-            function((launch.grid,), (launch.block,), tuple(arguments))
+    @property
+    def programmatic(self) -> Programmatic | None:
+        """What launches kernels so, where the GPU and its driver know how."""
+        return programmatic(self._cupy, self._queue.index)
 
     def _arguments(self, n: int, arrays: Sequence[Any], table: Any = None) -> list[Any]:
         """A kernel's arrays, or the table of them, and its workspace."""
