@@ -19,7 +19,7 @@ from cuda_offline import compiled, needs_nvrtc
 from fences import fenced
 
 from autograd_core.backends.cuda.native import recurrent
-from autograd_core.backends.cuda.native.recurrent import Cut, Persistent, Recurrence
+from autograd_core.backends.cuda.native.recurrent import Cut, Recurrence
 from autograd_core.ops import _recurrences as formulas
 
 ERRORS = {"fp32": 2e-6, "tf32": 2e-3, "bf16": 2e-2}  # of a product's factors, and a few steps long
@@ -49,6 +49,12 @@ CASES = [
     (Recurrence("gru", "adjoint", 4, 11, 32, dtype="float16"), SMALL),
     (Recurrence("rnn", "forward", 4, 11, 32, dtype="bfloat16"), SMALL),
     (Recurrence("rnn", "adjoint", 3, 9, 64, relu=True, dtype="float16"), Cut(32, 8, 2)),
+    (Recurrence("lstm", "forward", 3, 11, 32, batch_first=True), SMALL),
+    (Recurrence("lstm", "adjoint", 3, 11, 32, mode="bf16", batch_first=True), SMALL),
+    (Recurrence("gru", "forward", 3, 5, 32, dtype="float16", batch_first=True), SMALL),
+    (Recurrence("gru", "adjoint", 3, 11, 32, reverse=True, batch_first=True), SMALL),
+    (Recurrence("rnn", "forward", 3, 11, 32, reverse=True, mode="tf32", batch_first=True), SMALL),
+    (Recurrence("rnn", "adjoint", 3, 5, 32, dtype="bfloat16", batch_first=True), SMALL),
 ]
 
 
@@ -63,19 +69,26 @@ def library() -> ctypes.CDLL:
     return cuda_grid.compiled([recurrent.render(*case) for case in CASES])
 
 
-def launch(
-    rendered: Persistent, arrays: dict[str, np.ndarray | None], order: int, shared: tuple[str, str]
-) -> dict[str, np.ndarray]:
-    """What the arrays hold after one launch on copies of them, none of which may be left by a byte.
+def launch(case: Any, arrays: dict[str, np.ndarray | None], order: int) -> dict[str, np.ndarray]:
+    """What the arrays, (steps, batch, ...), hold after one launch on copies of them, and nothing beside is touched.
 
-    shared: a result and an operand, which are one array in one of the orders.
+    In one of the orders a result and an operand are one array.
     """
-    held = {n: None if arrays[n] is None else fenced(np.asarray(arrays[n])) for n in rendered.arguments}
+    problem = case[0]
+    rendered = recurrent.render(*case)
+    held = {n: None if arrays[n] is None else fenced(turned(problem, arrays[n])) for n in rendered.arguments}
     if order == 1:
-        held[shared[0]] = held[shared[1]]
+        result, operand = recurrent.SHARED[problem.kind, problem.way]
+        held[result] = held[operand]
     held["arrivals"] = fenced(np.zeros(rendered.arrivals, np.uint8))
     cuda_grid.run(library(), rendered, list(held.values()), order)
-    return {n: a for n, a in held.items() if a is not None}
+    return {n: turned(problem, a) for n, a in held.items() if a is not None}
+
+
+def turned(problem: Recurrence, x: Any) -> np.ndarray:
+    """Between how the formulas have arrays and how the launch has them."""
+    x = np.asarray(x)
+    return np.ascontiguousarray(x.swapaxes(0, 1)) if problem.batch_first and x.ndim == 3 else x
 
 
 def draw(*shape: int, seed: int, dtype: str, scale: float = 1.0) -> np.ndarray:
@@ -97,8 +110,7 @@ def operands(problem: Recurrence, lengths: np.ndarray | None) -> dict[str, Any]:
     }
     if problem.kind == "lstm":
         p["c0"] = draw(b, h, seed=4, dtype=dtype)
-    if problem.kind == "gru":
-        p["bias_hh"] = draw(k * h, seed=5, dtype=dtype)
+    p["bias_hh" if problem.kind == "gru" else "bias"] = draw(k * h, seed=5, dtype=dtype)
     if lengths is not None:
         p["lengths"] = lengths
     return p
@@ -124,24 +136,18 @@ def lengths_of(problem: Recurrence, some: bool) -> np.ndarray | None:
 @pytest.mark.parametrize("some", [False, True], ids=["all-steps", "lengths"])
 @pytest.mark.parametrize("case", [c for c in CASES if c[0].way == "forward"], ids=name)
 def test_forward_launches_compute_the_formulas(case: Any, some: bool, order: int) -> None:
-    problem, cut = case
+    problem = case[0]
     p = operands(problem, lengths_of(problem, some))
     results = forward(problem, p)
     states = np.full((problem.steps, problem.batch, problem.hidden), np.nan, problem.dtype)
-    given = {
-        "weight": p["weight_hh"],
-        "lengths": None,
-        "bias": p.get("bias_hh"),
-        **p,
-        "input": p["x"],
-        "states": states,
-    }
-    expected = {"states": results[0]}
+    given = {"weight": p["weight_hh"], "lengths": None, "bias": p.get("bias_hh"), **p, "input": p["x"]}
+    given |= {"states": states, "previous": np.full_like(states, np.nan)}
+    expected = {"states": results[0], "previous": formulas._before(np, results[0], p["h0"], problem.reverse)}
     if problem.kind != "rnn":
         last = "cells" if problem.kind == "lstm" else "inner"
         given |= {"gates": np.full_like(p["x"], np.nan), last: np.full_like(states, np.nan)}
         expected |= {"gates": results[-2], last: results[-1]}
-    found = launch(recurrent.render(problem, cut), given, order, recurrent.SHARED[problem.kind, "forward"])
+    found = launch(case, given, order)
     for what, values in expected.items():
         mine = found[what].astype(np.float64)
         np.testing.assert_allclose(mine, values, rtol=0, atol=error(problem), err_msg=what)
@@ -151,7 +157,7 @@ def test_forward_launches_compute_the_formulas(case: Any, some: bool, order: int
 @pytest.mark.parametrize("some", [False, True], ids=["all-steps", "lengths"])
 @pytest.mark.parametrize("case", [c for c in CASES if c[0].way == "adjoint"], ids=name)
 def test_adjoint_launches_compute_the_formulas(case: Any, some: bool, order: int) -> None:
-    problem, cut = case
+    problem = case[0]
     p = operands(problem, lengths_of(problem, some))
     results = forward(problem, p)
     gy = draw(problem.steps, problem.batch, problem.hidden, seed=6, dtype=problem.dtype)
@@ -174,10 +180,34 @@ def test_adjoint_launches_compute_the_formulas(case: Any, some: bool, order: int
     }
     given |= {n: a.astype(problem.dtype) for n, a in zip(("gates", "cells" if "c0" in p else "inner"), saved)}
     given |= {n: np.full(a.shape, np.nan, problem.dtype) for n, a in zip(written, expected, strict=True)}
-    found = launch(recurrent.render(problem, cut), given, order, recurrent.SHARED[problem.kind, "adjoint"])
+    found = launch(case, given, order)
     for what, values in zip(written, expected, strict=True):
         limit = 4 * error(problem) * np.max(np.abs(values))
         np.testing.assert_allclose(found[what].astype(np.float64), values, rtol=0, atol=limit, err_msg=what)
+
+
+ZEROS = ("h0", "c0", "gh", "gc")  # what may be null
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case[0].dtype == "float32" and not case[0].reverse], ids=name
+)
+def test_null_stands_for_zeros(case: Any) -> None:
+    problem = case[0]
+    p = operands(problem, None)
+    size = (problem.steps, problem.batch, problem.hidden)
+    gates = draw(*size[:2], problem.gates * problem.hidden, seed=9, dtype="float32")
+    some = {n: draw(*size, seed=10 + i, dtype="float32") for i, n in enumerate(("gy", "states", "cells", "inner"))}
+    given = {**p, **some, "weight": p["weight_hh"], "bias": None, "lengths": None, "input": gates, "gates": gates}
+    for n in recurrent.written(problem.kind, problem.way):
+        shape = gates.shape if n in ("gates", "slopes", "d_input", "d_hidden") else size[1:] if n[0] == "d" else size
+        given[n] = np.full(shape, np.nan, np.float32)
+    if problem.kind == "rnn" and problem.way == "forward":
+        given["input"] = gates.copy()
+    there, absent = (launch(case, given | dict.fromkeys(ZEROS, z), 0) for z in (np.zeros(size[1:], "float32"), None))
+    for n in recurrent.written(problem.kind, problem.way):
+        np.testing.assert_array_equal(absent[n], there[n], err_msg=n)
+        assert not np.isnan(there[n]).any()
 
 
 # ------------------------------------------------------------------------------------ how a launch is cut

@@ -12,12 +12,16 @@ import fake_cupy
 import numpy as np
 import pytest
 from cuda_tools import fake_devices
+from fake_cublaslt import FakeCublasLt
 
 import autograd_core as ag
 from autograd_core import nn
+from autograd_core.backends.cuda import product_kernels
+from autograd_core.backends.cuda.cublaslt import CublasLt
 from autograd_core.backends.cuda.native import recurrent
 from autograd_core.backends.cuda.native.recurrent import Recurrence
 
+F = nn.functional
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 SIZES = {"steps": 3, "batch": 5, "hidden": 32}
 GPU = {"multiprocessors": 4, "shared": 227 << 10}
@@ -117,3 +121,75 @@ def test_float64_goes_by_the_formulas(machine: fake_cupy.Machine) -> None:
     ]
     np.testing.assert_allclose(*results, rtol=1e-12)
     assert not any(name.startswith("rnn_") for name in machine.launches)
+
+
+# ------------------------------------------------------------------------------------------- in compiled functions
+
+
+class Step:
+    """Gradients of the sum of the squares of a layer's results, behind a linear map, as a compiled step."""
+
+    def __init__(self, kind: str, device: str, **options: Any):
+        self.backwards = options.pop("backwards", False)  # sequences of several lengths
+        with ag.random.fork(0):
+            self.model = nn.Sequential(nn.Linear(7, 7), LAYERS[kind](7, SIZES["hidden"], **options)).to(device)
+        size = SIZES["steps"], SIZES["batch"], 7
+        x = np.random.default_rng(1).standard_normal(size).astype(np.float32)
+        self.x = ag.tensor(x.swapaxes(0, 1) if options.get("batch_first") else x, device=device)
+        self.lengths = ag.tensor([3, 1, 2, 3, 2], device=device)
+        self.run = ag.compile(self.step) if device == "cuda" else self.step
+
+    def step(self, x: Any) -> Any:
+        for p in self.model.parameters():
+            p.grad = None
+        linear, layer = self.model
+        x = linear(x)
+        if self.backwards:
+            y, ends = F.rnn(x, *layer.parameters(), lengths=self.lengths, reverse=True)
+        else:
+            y, ends = layer(x)
+        ends = ends if type(ends) in (tuple, list) else (ends,)
+        loss = sum((v * v).sum() for v in (y, *ends))
+        loss.backward()
+        return y
+
+    def __call__(self) -> list[np.ndarray]:
+        return [v.numpy() for v in (self.run(self.x), *(p.grad for p in self.model.parameters()))]
+
+
+def compiled_is_eager(machine: fake_cupy.Machine, kind: str, **options: Any) -> list[str]:
+    """The steps of a compiled function without kernel calls, which is one graph, for which nothing is allocated; its
+    numbers are those of the CPU.
+    """
+    step, expected = Step(kind, "cuda", **options), Step(kind, "cpu", **options)()
+    for _ in range(8):
+        machine.forget()
+        for found, known in zip(step(), expected, strict=True):
+            np.testing.assert_allclose(found, known, rtol=0, atol=2e-5 * np.max(np.abs(known)))
+    assert (machine.launches["graph"], machine.launches.total(), machine.allocations) == (1, 1, 0)
+    report = step.run.report()
+    assert all(row.native for row in report.rows), report
+    return [row.name for row in report.rows]
+
+
+@pytest.fixture
+def compiling(machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch) -> fake_cupy.Machine:
+    monkeypatch.setattr(product_kernels, "load", lambda: CublasLt(FakeCublasLt()))
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "copies"),
+    [
+        ("lstm", {"batch_first": True}, 0),
+        ("gru", {"num_layers": 2}, 2),  # the last states of both layers as one array
+        ("rnn", {"bias": False, "backwards": True}, 0),
+    ],
+    ids=lambda value: "-".join(value) if type(value) is dict else None,
+)
+def test_compiled_layers_are_launches_without_copies(
+    compiling: fake_cupy.Machine, kind: str, options: dict[str, Any], copies: int
+) -> None:
+    names = compiled_is_eager(compiling, kind, **options)
+    assert names.count(kind) == names.count(f"{kind}_vjp") == options.get("num_layers", 1)
+    assert names.count("loop_copy") == copies

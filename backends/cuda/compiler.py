@@ -53,9 +53,11 @@ from .native import Source, loop_kernel, random_draw, segments
 from .product_fusion import ProductUnit, with_products
 from .product_steps import PRODUCTS, PlannedProduct, Product
 from .product_steps import step_of as product_step
+from .recurrent_graphs import with_launches
 from .recurrent_steps import STEPS as RECURRENT
-from .recurrent_steps import RecurrentStep, with_launches
+from .recurrent_steps import RecurrentStep
 from .recurrent_steps import step_of as recurrent_step
+from .recurrent_steps import takes_view as recurrent_takes_view
 from .runner import CapturedRunner
 from .steps import Plan
 from .tensor_core_steps import RenderedStep, usable
@@ -139,7 +141,7 @@ def compile_graph(
             library = partial(convolutions.cudnn.step, device.index)  # computes the convolutions that it can
             indexing: Any = kernels[take_p]
             indexed = partial(indexing.step, storage=storage, looked={})
-            makers = (library, *on_tensor_cores, partial(recurrent_step, launches=launches), indexed)
+            makers = (library, *on_tensor_cores, partial(recurrent_step, launches=launches, storage=storage), indexed)
             steps = [_step(unit, planned, makers) for unit in units]
     except (TypeError, ValueError) as error:
         log.info("%s: not compiled for %s: %s", name, device, error)
@@ -164,7 +166,9 @@ def _takes_view(e: Equation, operand: int, view: View) -> bool:
         return attention_takes_view(e, operand, view)
     if e.primitive in INDEXING:
         return indexing_takes_view(e, operand, view)
-    if e.primitive not in KINDS and e.primitive not in RECURRENT:
+    if e.primitive in RECURRENT:
+        return recurrent_takes_view(e, operand, view)
+    if e.primitive not in KINDS:
         return not _is_draw(e)
     shape = e.inputs[operand].shape
     return view.offset == 0 and prod(shape) == view.base.aval.size and view.strides == row_major(shape)

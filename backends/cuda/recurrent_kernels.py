@@ -148,9 +148,8 @@ class Recurrent:
         """The input's part of the gates, in whose place the launch leaves the gates, and room for the rest."""
         length, batch, features = p["x"].shape
         gates = self._xp.matmul(p["x"].reshape(length * batch, features), p["weight_ih"].T)
-        bias = p.get("bias_ih" if self._kind == "gru" else "bias")
-        if bias is not None:
-            gates += bias
+        if "bias_ih" in p:
+            gates += p["bias_ih"]
         gates = gates.reshape(length, batch, -1)
         if self._kind == "rnn":
             return {"input": gates, "states": gates}

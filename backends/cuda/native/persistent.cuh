@@ -153,8 +153,9 @@ template <class S> struct Resident {
             }
     }
 
-    // parts[warp][row][vector] = the warp's terms of matrix x vectors; ``vectors`` (rows, Terms), rows <= Rows.
-    template <class T> __device__ __forceinline__ void multiply(const T *vectors, int rows, float *parts) const
+    // parts[warp][row][vector] = the warp's terms of matrix x vectors; ``vectors`` (rows, Terms), which begin so many
+    // elements ``apart``, rows <= Rows.
+    template <class T> __device__ __forceinline__ void multiply(const T *vectors, int apart, int rows, float *parts) const
     {
         int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4, warp = threadIdx.x / 32;
         vectors += warp * (Along * 16) + 4 * j;
@@ -174,7 +175,7 @@ template <class S> struct Resident {
                 for (int n = 0; n < Together; n++) {
                     int vector = 8 * (from + n) + g;
                     Four<T> x;
-                    x.read(vectors + vector * S::Terms + 16 * k, vector < rows);
+                    x.read(vectors + vector * apart + 16 * k, vector < rows);
 #pragma unroll
                     for (int m = 0; m < Down; m++) add_product(sums[m][n], tiles[m][k], x);
                 }

@@ -2,8 +2,9 @@
 // autograd_core/ops/_recurrences.py; the input's part of the gates, and all products with it, are done before and after.
 //
 // S describes a launch, as in persistent.cuh, and: Steps; Units, hidden units of a block; Gates, 4, 3 or 1; Reverse;
-// Relu. Arrays are (Steps, Batch, n Hidden), of T: float, Half or Brain; what a thread keeps is float. ``lengths`` of the
-// sequences may be null. Block b has the units from
+// Relu. Arrays are (Steps, Batch, n Hidden), or (Batch, Steps, n Hidden) if BatchFirst, of T: float, Half or Brain; what a
+// thread keeps is float. ``lengths`` of the sequences and ``bias`` may be null, and initial states and cotangents of the
+// last ones that are zeros. ``previous``: the states that steps begin with, for who differentiates; may be null. Block b has the units from
 // b % (Hidden / Units) * Units on, of the sequences from b / (Hidden / Units) * Rows on; a thread has the same
 // Cells of (unit, sequence) for all steps, so that their states stay in registers.
 
@@ -32,6 +33,10 @@ template <class S> struct Part {
     // The step that is taken as number s, from the last one back if the sequence is read backwards.
     static __device__ __forceinline__ int step(int s) { return S::Reverse ? S::Steps - 1 - s : s; }
 
+    // Which vector belongs to step t of sequence n; how many elements those of neighbouring sequences are apart.
+    static __device__ __forceinline__ int at(int t, int n) { return S::BatchFirst ? n * S::Steps + t : t * S::Batch + n; }
+    static __device__ __forceinline__ int apart() { return S::Terms * (S::BatchFirst ? S::Steps : 1); }
+
     // f(cell, unit in the block, row in the slice, unit, sequence) for each cell of this thread.
     template <class F> __device__ __forceinline__ void each(F f) const
     {
@@ -46,6 +51,12 @@ template <class S> struct Part {
 __device__ __forceinline__ bool lasts(const int *lengths, int sequence, int step)
 {
     return lengths == nullptr || step < lengths[sequence];
+}
+
+// Element i of what may be null, which stands for zeros.
+template <class T> __device__ __forceinline__ float given(const T *values, int i)
+{
+    return values == nullptr ? 0.0f : float(values[i]);
 }
 
 // The matrix of a forward launch: gates x units of the block, each over all states.
@@ -70,38 +81,44 @@ __device__ __forceinline__ void load_adjoint(Resident<S> &matrix, const T *weigh
 
 // input: its part of the gates. gates: their values i, f, g, o; may be the same array.
 template <class S, class T>
-__device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const int *lengths, const T *input,
-                             T *gates, T *states, T *cells, unsigned *arrivals, float *parts)
+__device__ void lstm_forward(const T *weight, const T *bias, const T *h0, const T *c0, const int *lengths,
+                             const T *input, T *gates, T *states, T *cells, T *previous, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
     load_forward(matrix, weight, part.first_unit);
     float c[Part<S>::Cells], h[Part<S>::Cells];
     part.each([&](int cell, int, int, int unit, int n) {
-        c[cell] = c0[n * S::Hidden + unit];
-        h[cell] = h0[n * S::Hidden + unit];
+        c[cell] = given(c0, n * S::Hidden + unit);
+        h[cell] = given(h0, n * S::Hidden + unit);
     });
     const T *before = h0;
+    int apart = S::Hidden;
     for (int s = 0; s < S::Steps; s++) {
         int t = part.step(s);
         float z[Part<S>::Cells][4];
         part.each([&](int cell, int, int, int unit, int n) {
 #pragma unroll
-            for (int k = 0; k < 4; k++) z[cell][k] = input[(t * S::Batch + n) * (4 * S::Hidden) + k * S::Hidden + unit];
+            for (int k = 0; k < 4; k++) {
+                const int place = k * S::Hidden + unit;
+                z[cell][k] = float(input[part.at(t, n) * (4 * S::Hidden) + place]) + given(bias, place);
+            }
+            if (previous != nullptr) previous[part.at(t, n) * S::Hidden + unit] = h[cell];
         });
         if (s) part.group.wait(s);
-        matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
+        const bool starts = s || h0 != nullptr;  // else from zeros
+        if (starts) matrix.multiply(before + part.first_row * apart, apart, part.rows, parts);
         __syncthreads();
         part.each([&](int cell, int own, int row, int unit, int n) {
 #pragma unroll
-            for (int k = 0; k < 4; k++) z[cell][k] += Resident<S>::sum(parts, k * S::Units + own, row);
+            for (int k = 0; k < 4; k++) z[cell][k] += starts ? Resident<S>::sum(parts, k * S::Units + own, row) : 0.0f;
             float i = sigmoid(z[cell][0]), f = sigmoid(z[cell][1]), g = tanhf(z[cell][2]), o = sigmoid(z[cell][3]);
             float next = f * c[cell] + i * g;
             if (lasts(lengths, n, t)) {
                 c[cell] = next;
                 h[cell] = o * tanhf(next);
             }
-            int at = t * S::Batch + n;
+            int at = part.at(t, n);
             T *gate = gates + at * (4 * S::Hidden) + unit;
             gate[0] = i;
             gate[S::Hidden] = f;
@@ -111,7 +128,8 @@ __device__ void lstm_forward(const T *weight, const T *h0, const T *c0, const in
             states[at * S::Hidden + unit] = h[cell];
         });
         part.group.arrive();
-        before = states + t * (S::Batch * S::Hidden);
+        before = states + part.at(t, 0) * S::Hidden;
+        apart = part.apart();
     }
 }
 
@@ -126,17 +144,17 @@ __device__ void lstm_adjoint(const T *weight, const T *gy, const T *gh, const T 
     load_adjoint(matrix, weight, part.first_unit);
     float dh[Part<S>::Cells], dc[Part<S>::Cells];
     part.each([&](int cell, int, int, int unit, int n) {
-        dh[cell] = gh[n * S::Hidden + unit];
-        dc[cell] = gc[n * S::Hidden + unit];
+        dh[cell] = given(gh, n * S::Hidden + unit);
+        dc[cell] = given(gc, n * S::Hidden + unit);
     });
     for (int s = S::Steps - 1; s >= 0; s--) {
         int t = part.step(s);
         part.each([&](int cell, int, int, int unit, int n) {
-            int at = t * S::Batch + n;
+            int at = part.at(t, n);
             const T *gate = gates + at * (4 * S::Hidden) + unit;
             float i = gate[0], f = gate[S::Hidden], g = gate[2 * S::Hidden], o = gate[3 * S::Hidden];
             float c = cells[at * S::Hidden + unit], squashed = tanhf(c);
-            float before = s ? cells[(part.step(s - 1) * S::Batch + n) * S::Hidden + unit] : c0[n * S::Hidden + unit];
+            float before = s ? float(cells[part.at(part.step(s - 1), n) * S::Hidden + unit]) : given(c0, n * S::Hidden + unit);
             bool within = lasts(lengths, n, t);
             dh[cell] += gy[at * S::Hidden + unit];
             float inside = within ? dc[cell] + dh[cell] * (o * (1 - squashed * squashed)) : 0.0f;
@@ -152,7 +170,7 @@ __device__ void lstm_adjoint(const T *weight, const T *gy, const T *gh, const T 
         });
         part.group.arrive();
         part.group.wait(S::Steps - s);
-        matrix.multiply(slopes + (t * S::Batch + part.first_row) * (4 * S::Hidden), part.rows, parts);
+        matrix.multiply(slopes + part.at(t, part.first_row) * (4 * S::Hidden), part.apart(), part.rows, parts);
         __syncthreads();
         part.each([&](int cell, int own, int row, int, int) { dh[cell] += Resident<S>::sum(parts, own, row); });
     }
@@ -164,39 +182,42 @@ __device__ void lstm_adjoint(const T *weight, const T *gy, const T *gh, const T 
 
 // ------------------------------------------------------------------------------------------------ GRU
 
-// input: its part of the gates. gates: the values of r, z, n; may be the same array. inner: the hidden part of n. bias
-// may be null.
+// input: its part of the gates. gates: the values of r, z, n; may be the same array. inner: the hidden part of n, to which
+// ``bias`` belongs.
 template <class S, class T>
 __device__ void gru_forward(const T *weight, const T *bias, const T *h0, const int *lengths, const T *input, T *gates,
-                            T *states, T *inner, unsigned *arrivals, float *parts)
+                            T *states, T *inner, T *previous, unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
     load_forward(matrix, weight, part.first_unit);
     float h[Part<S>::Cells], b[Part<S>::Cells][3];
     part.each([&](int cell, int, int, int unit, int n) {
-        h[cell] = h0[n * S::Hidden + unit];
+        h[cell] = given(h0, n * S::Hidden + unit);
 #pragma unroll
         for (int k = 0; k < 3; k++) b[cell][k] = bias ? float(bias[k * S::Hidden + unit]) : 0.0f;
     });
     const T *before = h0;
+    int apart = S::Hidden;
     for (int s = 0; s < S::Steps; s++) {
         int t = part.step(s);
         float x[Part<S>::Cells][3];
         part.each([&](int cell, int, int, int unit, int n) {
 #pragma unroll
-            for (int k = 0; k < 3; k++) x[cell][k] = input[(t * S::Batch + n) * (3 * S::Hidden) + k * S::Hidden + unit];
+            for (int k = 0; k < 3; k++) x[cell][k] = input[part.at(t, n) * (3 * S::Hidden) + k * S::Hidden + unit];
+            if (previous != nullptr) previous[part.at(t, n) * S::Hidden + unit] = h[cell];
         });
         if (s) part.group.wait(s);
-        matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
+        const bool starts = s || h0 != nullptr;  // else from zeros
+        if (starts) matrix.multiply(before + part.first_row * apart, apart, part.rows, parts);
         __syncthreads();
         part.each([&](int cell, int own, int row, int unit, int n) {
             float y[3];
 #pragma unroll
-            for (int k = 0; k < 3; k++) y[k] = Resident<S>::sum(parts, k * S::Units + own, row) + b[cell][k];
+            for (int k = 0; k < 3; k++) y[k] = (starts ? Resident<S>::sum(parts, k * S::Units + own, row) : 0.0f) + b[cell][k];
             float r = sigmoid(x[cell][0] + y[0]), z = sigmoid(x[cell][1] + y[1]), m = tanhf(x[cell][2] + r * y[2]);
             if (lasts(lengths, n, t)) h[cell] = (h[cell] - m) * z + m;
-            int at = t * S::Batch + n;
+            int at = part.at(t, n);
             T *gate = gates + at * (3 * S::Hidden) + unit;
             gate[0] = r;
             gate[S::Hidden] = z;
@@ -205,7 +226,8 @@ __device__ void gru_forward(const T *weight, const T *bias, const T *h0, const i
             states[at * S::Hidden + unit] = h[cell];
         });
         part.group.arrive();
-        before = states + t * (S::Batch * S::Hidden);
+        before = states + part.at(t, 0) * S::Hidden;
+        apart = part.apart();
     }
 }
 
@@ -219,14 +241,14 @@ __device__ void gru_adjoint(const T *weight, const T *gy, const T *gh, const T *
     Resident<S> matrix;
     load_adjoint(matrix, weight, part.first_unit);
     float dh[Part<S>::Cells];
-    part.each([&](int cell, int, int, int unit, int n) { dh[cell] = gh[n * S::Hidden + unit]; });
+    part.each([&](int cell, int, int, int unit, int n) { dh[cell] = given(gh, n * S::Hidden + unit); });
     for (int s = S::Steps - 1; s >= 0; s--) {
         int t = part.step(s);
         part.each([&](int cell, int, int, int unit, int n) {
-            int at = t * S::Batch + n;
+            int at = part.at(t, n);
             const T *gate = gates + at * (3 * S::Hidden) + unit;
             float r = gate[0], z = gate[S::Hidden], m = gate[2 * S::Hidden];
-            float before = s ? states[(part.step(s - 1) * S::Batch + n) * S::Hidden + unit] : h0[n * S::Hidden + unit];
+            float before = s ? float(states[part.at(part.step(s - 1), n) * S::Hidden + unit]) : given(h0, n * S::Hidden + unit);
             bool within = lasts(lengths, n, t);
             dh[cell] += gy[at * S::Hidden + unit];
             float through = within ? dh[cell] * ((1 - z) * (1 - m * m)) : 0.0f;
@@ -241,7 +263,7 @@ __device__ void gru_adjoint(const T *weight, const T *gy, const T *gh, const T *
         });
         part.group.arrive();
         part.group.wait(S::Steps - s);
-        matrix.multiply(d_hidden + (t * S::Batch + part.first_row) * (3 * S::Hidden), part.rows, parts);
+        matrix.multiply(d_hidden + part.at(t, part.first_row) * (3 * S::Hidden), part.apart(), part.rows, parts);
         __syncthreads();
         part.each([&](int cell, int own, int row, int, int) { dh[cell] += Resident<S>::sum(parts, own, row); });
     }
@@ -252,31 +274,35 @@ __device__ void gru_adjoint(const T *weight, const T *gy, const T *gh, const T *
 
 // input: its part of the sums; may be the same array as ``states``.
 template <class S, class T>
-__device__ void rnn_forward(const T *weight, const T *h0, const int *lengths, const T *input, T *states,
+__device__ void rnn_forward(const T *weight, const T *bias, const T *h0, const int *lengths, const T *input, T *states, T *previous,
                             unsigned *arrivals, float *parts)
 {
     Part<S> part(arrivals);
     Resident<S> matrix;
     load_forward(matrix, weight, part.first_unit);
     float h[Part<S>::Cells];
-    part.each([&](int cell, int, int, int unit, int n) { h[cell] = h0[n * S::Hidden + unit]; });
+    part.each([&](int cell, int, int, int unit, int n) { h[cell] = given(h0, n * S::Hidden + unit); });
     const T *before = h0;
+    int apart = S::Hidden;
     for (int s = 0; s < S::Steps; s++) {
         int t = part.step(s);
         float z[Part<S>::Cells];
         part.each([&](int cell, int, int, int unit, int n) {
-            z[cell] = input[(t * S::Batch + n) * S::Hidden + unit];
+            z[cell] = float(input[part.at(t, n) * S::Hidden + unit]) + given(bias, unit);
+            if (previous != nullptr) previous[part.at(t, n) * S::Hidden + unit] = h[cell];
         });
         if (s) part.group.wait(s);
-        matrix.multiply(before + part.first_row * S::Hidden, part.rows, parts);
+        const bool starts = s || h0 != nullptr;  // else from zeros
+        if (starts) matrix.multiply(before + part.first_row * apart, apart, part.rows, parts);
         __syncthreads();
         part.each([&](int cell, int own, int row, int unit, int n) {
-            float y = z[cell] + Resident<S>::sum(parts, own, row);
+            float y = z[cell] + (starts ? Resident<S>::sum(parts, own, row) : 0.0f);
             if (lasts(lengths, n, t)) h[cell] = S::Relu ? (y < 0 ? 0.0f : y) : tanhf(y);
-            states[(t * S::Batch + n) * S::Hidden + unit] = h[cell];
+            states[part.at(t, n) * S::Hidden + unit] = h[cell];
         });
         part.group.arrive();
-        before = states + t * (S::Batch * S::Hidden);
+        before = states + part.at(t, 0) * S::Hidden;
+        apart = part.apart();
     }
 }
 
@@ -288,11 +314,11 @@ __device__ void rnn_adjoint(const T *weight, const T *gy, const T *gh, const T *
     Resident<S> matrix;
     load_adjoint(matrix, weight, part.first_unit);
     float dh[Part<S>::Cells];
-    part.each([&](int cell, int, int, int unit, int n) { dh[cell] = gh[n * S::Hidden + unit]; });
+    part.each([&](int cell, int, int, int unit, int n) { dh[cell] = given(gh, n * S::Hidden + unit); });
     for (int s = S::Steps - 1; s >= 0; s--) {
         int t = part.step(s);
         part.each([&](int cell, int, int, int unit, int n) {
-            int at = t * S::Batch + n;
+            int at = part.at(t, n);
             float y = states[at * S::Hidden + unit];
             dh[cell] += gy[at * S::Hidden + unit];
             float slope = S::Relu ? (y > 0 ? 1.0f : 0.0f) : 1 - y * y;
@@ -302,7 +328,7 @@ __device__ void rnn_adjoint(const T *weight, const T *gy, const T *gh, const T *
         });
         part.group.arrive();
         part.group.wait(S::Steps - s);
-        matrix.multiply(slopes + (t * S::Batch + part.first_row) * S::Hidden, part.rows, parts);
+        matrix.multiply(slopes + part.at(t, part.first_row) * S::Hidden, part.apart(), part.rows, parts);
         __syncthreads();
         part.each([&](int cell, int own, int row, int, int) { dh[cell] += Resident<S>::sum(parts, own, row); });
     }

@@ -26,13 +26,14 @@ ROOMY = 222  # up to this estimate NVIDIA's compiler spills nothing; a little ab
 OTHERS = 48  # registers for addresses and what is on the way, beside matrix, sums and cells
 LINE = 128  # bytes: each group's count of arrivals has a line of its own
 # Arguments of each entry: name, and whether it is written. All are pointers to the layer's dtype, but for int32
-# ``lengths``. input: what x is of the gates.
+# ``lengths``. input: what x is of the gates; previous: the states that steps begin with. Those may be null that a layer
+# can do without: initial states and cotangents of last ones, which are zeros then, biases, lengths, ``previous``.
 ARGUMENTS = {
-    ("lstm", "forward"): "weight h0 c0 lengths input gates* states* cells*",
+    ("lstm", "forward"): "weight bias h0 c0 lengths input gates* states* cells* previous*",
     ("lstm", "adjoint"): "weight gy gh gc gates cells c0 lengths slopes* dh0* dc0*",
-    ("gru", "forward"): "weight bias h0 lengths input gates* states* inner*",
+    ("gru", "forward"): "weight bias h0 lengths input gates* states* inner* previous*",
     ("gru", "adjoint"): "weight gy gh states gates inner h0 lengths d_input* d_hidden* dh0*",
-    ("rnn", "forward"): "weight h0 lengths input states*",
+    ("rnn", "forward"): "weight bias h0 lengths input states* previous*",
     ("rnn", "adjoint"): "weight gy gh states lengths slopes* dh0*",
 }
 
@@ -57,6 +58,7 @@ class Recurrence(NamedTuple):
     """A layer in one direction. kind: "lstm", "gru" or "rnn"; way: "forward" or "adjoint"; mode: of the products.
 
     dtype: of all arrays. Of halves, what a step hands on is rounded; sums, and what a thread keeps, are float32.
+    batch_first: arrays are (batch, steps, ...) instead of (steps, batch, ...).
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Recurrence(NamedTuple):
     relu: bool = False
     mode: str = "fp32"
     dtype: str = "float32"
+    batch_first: bool = False
 
     def in_mode(self, mode: str) -> Recurrence:
         return self if self.dtype in HALF_MODES else self._replace(mode=mode)
@@ -180,6 +183,7 @@ def render(problem: Recurrence, cut: Cut) -> Persistent:
         "Terms": problem.terms,
         "Reverse": int(problem.reverse),
         "Relu": int(problem.relu),
+        "BatchFirst": int(problem.batch_first),
         "Units": cut.units,
         "Sums": sums(problem, cut.units),
         "Rows": cut.rows,
