@@ -24,7 +24,8 @@ from cuda_code import GRID
 
 FOLDER = Path(__file__).parent
 COMMON = ["-std=c++17", "-w", "-fPIC", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"]
-WATCHED = [*COMMON, "-O0", "-g1", "-DWATCHED", "-fsanitize=thread", "-ffp-contract=off", "-fno-strict-aliasing"]
+WATCHED = [*COMMON, "-O0", "-g1", "-DWATCHED", "-fsanitize=thread", "-fno-threadsafe-statics"]
+WATCHED += ["-ffp-contract=off", "-fno-strict-aliasing"]
 KINDS = ("race", "out of bounds", "never written", "a copy is on its way")
 ROOM = 200
 

@@ -23,9 +23,15 @@ struct Traffic {  // of one site; what is least is of the bytes that are asked f
 
 const int LANES = 32, MANY = 4000;  // requests of a site that are looked at
 
+struct Requests;
+
 struct Request {
     int width;
     const char *at[LANES];  // null: nothing
+    const char *whole[LANES];  // with the neighbours that are read beside it, which are requests of their own so far
+    int whole_width[LANES];
+    std::vector<std::pair<Requests *, unsigned>> others;
+    bool is_part;
 };
 
 struct Requests {
@@ -34,9 +40,9 @@ struct Requests {
     std::vector<Request> all;
 };
 
-struct Recent { Requests *of; unsigned number, site; const char *at; int width; bool writes; };
+struct Recent { Requests *of; unsigned number, site; const char *at; int width; };
 
-const int CLOSE = 256;  // bytes of code of one expression
+const int CLOSE = 64;  // bytes of code of one expression
 
 static std::vector<std::vector<Recent>> recent;  // the last few of each thread
 static std::vector<std::vector<std::unique_ptr<Requests>>> requests;  // by warp; by site and space
@@ -80,13 +86,33 @@ static void count_turns(const Request &r, long long &touched, long long &least)
     }
 }
 
+// If all lanes read as many neighbours, these are one request.
+static void join_neighbours(Request &r)
+{
+    int width = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        if (!r.at[lane]) continue;
+        if (width && r.whole_width[lane] != width) return;
+        width = r.whole_width[lane];
+    }
+    if (width != 8 && width != 16) return;
+    r.width = width;
+    std::copy(r.whole, r.whole + LANES, r.at);
+    for (auto &other : r.others) other.first->all[other.second].is_part = true;
+}
+
 // The lanes of a warp have met: what they ask for from now on is another request.
 static void answer(int warp)
 {
+    for (Requests *of : open_requests[warp])
+        for (Request &r : of->all)
+            if (!r.others.empty()) join_neighbours(r);
     for (Requests *of : open_requests[warp]) {
         Traffic &t = traffic[key(of->site, of->space)];
         for (const Request &r : of->all) {
             long long touched, least;
+            if (r.is_part) continue;
+            t.width = std::max(t.width, r.width);
             (of->space == GLOBAL ? count_sectors : count_turns)(r, touched, least);
             t.requests++, t.touched += touched, t.least += least;
             t.worst = std::max(t.worst, 100 * touched / least);
@@ -98,44 +124,44 @@ static void answer(int warp)
     for (int lane = 0; lane < LANES; lane++) recent[warp * LANES + lane].clear();
 }
 
-// Whether it goes on with an access of this thread's, by another instruction of one expression.
-static bool goes_on(std::vector<Recent> &mine, int lane, unsigned site, const char *at, int width, bool writes)
+// Whether an access goes on with one of this thread's, by another instruction of one expression.
+static bool goes_on(const Recent &r, unsigned site, const char *at, int width)
 {
-    for (Recent &r : mine) {
-        const Site &one = sites[r.site], &other = sites[site];
-        const char *first = std::min(at, r.at);
-        if (r.writes || writes || (r.at + r.width != at && at + width != r.at)) continue;
-        if ((size_t)first / 16 != ((size_t)first + r.width + width - 1) / 16) continue;
-        if (one.depth != other.depth || memcmp(one.at + 1, other.at + 1, (one.depth - 1) * sizeof(char *))) continue;
-        if (one.at[0] >= other.at[0] || other.at[0] - one.at[0] > CLOSE) continue;
-        r.site = site, r.at = first, r.width += width;
-        Request &whole = r.of->all[r.number];
-        whole.at[lane] = first, whole.width = std::max(whole.width, r.width);
-        Traffic &t = traffic[key(r.of->site, r.of->space)];
-        t.width = std::max(t.width, r.width);
-        return true;
-    }
-    return false;
+    const Site &one = sites[r.site], &other = sites[site];
+    const char *first = std::min(at, r.at);
+    return (r.at + r.width == at || at + width == r.at) &&
+           (size_t)first / 16 == ((size_t)first + r.width + width - 1) / 16 && one.depth == other.depth &&
+           !memcmp(one.at + 1, other.at + 1, (one.depth - 1) * sizeof(char *)) && one.at[0] < other.at[0] &&
+           other.at[0] - one.at[0] <= CLOSE;
 }
 
 static void ask(int warp, int lane, unsigned site, Space space, const char *at, int width, bool writes)
 {
-    std::vector<Recent> &mine = recent[warp * LANES + lane];
-    if (goes_on(mine, lane, site, at, width, writes)) return;
     const unsigned both = key(site, space);
     if (traffic.size() <= both) traffic.resize(both + 1);
     Traffic &t = traffic[both];
-    t.space = space, t.width = std::max(t.width, width);
+    t.space = space;
     if (t.requests >= MANY) return;
     if (requests[warp].size() <= both) requests[warp].resize(both + 1);
     std::unique_ptr<Requests> &own = requests[warp][both];
     if (!own) own.reset(new Requests{site, {}, space, {}});
     if (own->all.empty()) open_requests[warp].push_back(own.get());
     const unsigned number = own->counts[lane]++;
-    if (own->all.size() <= number) own->all.push_back({width, {}});
-    own->all[number].at[lane] = at;
+    if (own->all.size() <= number) own->all.push_back({width, {}, {}, {}, {}, false});
+    Request &now = own->all[number];
+    now.at[lane] = now.whole[lane] = at, now.whole_width[lane] = width;
+    if (writes) return;
+    std::vector<Recent> &mine = recent[warp * LANES + lane];
+    for (Recent &r : mine) {
+        if (!goes_on(r, site, at, width)) continue;
+        r.site = site, r.at = std::min(at, r.at), r.width += width;
+        Request &whole = r.of->all[r.number];
+        whole.whole[lane] = r.at, whole.whole_width[lane] = r.width;
+        whole.others.push_back({own.get(), number});
+        return;
+    }
     if (mine.size() == 4) mine.erase(mine.begin());
-    mine.push_back({own.get(), number, site, at, width, writes});
+    mine.push_back({own.get(), number, site, at, width});
 }
 
 }  // namespace watch

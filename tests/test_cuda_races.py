@@ -268,8 +268,8 @@ def test_sectors_and_turns_are_counted() -> None:
 # ------------------------------------------------------------------------------------------------ kernels of ours
 
 
-def at(operand: int, *strides: int) -> Access:
-    return Access(operand, strides)
+def at(operand: int, *strides: int, offset: int = 0) -> Access:
+    return Access(operand, strides, offset)
 
 
 def transposed(rows: int, columns: int) -> LoopKernel:
@@ -301,6 +301,29 @@ def test_rows_are_read_whole_and_sums_of_columns_meet_different_banks() -> None:
         ((_, report),) = watched([loops("gradient", kernel, ones(kernel), Sizes())], traffic=True)
         assert not report.findings, str(report)
         assert max(t.ratio for t in report.traffic) <= 1, "\n".join(map(str, report.traffic))
+
+
+def spread(rows: int, columns: int) -> LoopKernel:
+    """Each number to the four of its window of 2 x 2, as pooling's gradients are."""
+    body = (Load(at(0, columns, 0, 0, 1), F4), Store(at(1, 4 * columns, 2 * columns, 1, 2), 0))
+    return LoopKernel((rows, 2, 2), (columns,), body, (F4, F4), (1,))
+
+
+def test_points_are_counted_along_the_grain() -> None:
+    """Of windows that lie side by side the last axis comes last; of every second number each lane takes one."""
+    pooled = (
+        Load(at(0, 256, 2), F4),
+        Load(at(0, 256, 2, offset=128), F4),
+        Map("max", (0, 1), F4),
+        Store(at(1, 64, 1), 2),
+    )
+    for kernel, most in (
+        (spread(8, 16), 1),
+        (LoopKernel((8,), (64,), pooled, (F4, F4), (1,)), 2),
+    ):
+        ((_, report),) = watched([loops("windows", kernel, ones(kernel), Sizes())], traffic=True)
+        assert not report.findings, str(report)
+        assert max(t.ratio for t in report.traffic) == most, "\n".join(map(str, report.traffic))
 
 
 def test_updates_of_many_arrays_and_random_draws() -> None:

@@ -120,6 +120,11 @@ def _made(outer: Sequence[int], inner: Sequence[int], body: Sequence[Any], kerne
     return Form(tuple(outer), tuple(inner), tuple(body), kernel.operands, kernel.outputs, _varies(body, len(outer)))
 
 
+def with_inner(found: Form, inner: Sequence[int], body: Sequence[Any]) -> Form:
+    """The form over other inner points."""
+    return _made(found.outer, inner, body, found)
+
+
 def _varies(body: Sequence[Any], outer: int) -> tuple[frozenset[int], ...]:
     found: list[frozenset[int]] = []
     for s in body:

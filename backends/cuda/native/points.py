@@ -10,7 +10,8 @@ from autograd_core.compiler.loops import Constant, Load, LoopKernel, Map
 
 from . import once
 from .form import Form, live, shared
-from .lanes import Lanes, width_of
+from .grain import along_the_grain
+from .lanes import Lanes
 from .signature import Head
 from .source import Launch, Sizes, Source
 from .totals import Finish, Totals, memory, totals_of
@@ -36,8 +37,8 @@ def _threads(packs: int, sizes: Sizes) -> int:
 
 
 def points(kernel: LoopKernel, found: Form, name: str, sizes: Sizes, misaligned: Collection[int]) -> Source:
+    found, width = along_the_grain(found, sizes.vector, misaligned)
     w, head = Writer(), Head(found, name, shared(kernel))
-    width = width_of(found, sizes.vector, misaligned)
     positions, needed = range(len(found.body)), live(found)
     constant = [p for p in needed if isinstance(found.body[p], Load | Constant | Map) and not found.varies[p]]
     work = [p for p in needed if p not in constant]
