@@ -10,9 +10,11 @@ from typing import Any
 import cuda_code
 import fake_cupy
 import numpy as np
+from fake_cupy.driver import Driver
 
 import autograd_core as ag
 from autograd_core import backend as registry
+from autograd_core.backends.cuda import programmatic
 from autograd_core.ops import pooling
 from autograd_core.ops._windows import Windows
 
@@ -28,10 +30,22 @@ def is_usable(device: str) -> bool:
 @contextmanager
 def fake_devices() -> Iterator[fake_cupy.Machine]:
     """Devices "cuda" and "cuda:1" of the fake, whatever this machine has."""
-    with fake_cupy.installed() as machine, _registered_anew():
+    with fake_cupy.installed() as machine, _registered_anew(), _driver(Driver()) as machine.driver:
         machine.host_code = cuda_code.body
         machine.bodies |= SUMS_BY_INDEX | POOLING
         yield machine
+
+
+@contextmanager
+def _driver(driver: Driver) -> Iterator[Driver]:
+    """libcuda, for launches that CuPy has no function for."""
+    before, programmatic.load = programmatic.load, lambda: driver
+    programmatic._found.cache_clear()
+    try:
+        yield driver
+    finally:
+        programmatic.load = before
+        programmatic._found.cache_clear()
 
 
 def _sort_runs(grid: tuple, block: tuple, arguments: list[Any]) -> None:

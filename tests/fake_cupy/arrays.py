@@ -51,6 +51,7 @@ class ndarray:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         self._host = np.ndarray(shape, supported(dtype), memptr.mem.buffer, memptr.offset, strides, order)
         self.data = memptr
+        machine.arrays[memptr.ptr] = self
 
     # -------------------------------------------------------------------------------- description
 
@@ -293,6 +294,7 @@ def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
     host = np.ndarray(shape, dtype, made.data.mem.buffer, order="C" if order in ("K", "A", None) else order)
     made._host = host
     poison(host)
+    machine.arrays[made.data.ptr] = made
     return made
 
 

@@ -124,7 +124,8 @@ class Machine:
 
     launches: by name; work: the streams that it went to; copies: "to device", "to host", "between devices";
     synchronizations: by what made the host wait; bodies: what a raw kernel of that name does, as
-    ``body(grid, block, arrays_and_scalars)``; host_code: makes that of a raw kernel and the settings of its launch.
+    ``body(grid, block, arrays_and_scalars)``; host_code: makes that of a raw kernel and the settings of its launch;
+    kernels: by the driver's pointer; arrays: by address, the last made of each.
     """
 
     host_code: Callable[[Any, dict[str, Any]], Callable[..., None]] | None = None
@@ -147,6 +148,8 @@ class Machine:
         self.local.streams = {}
         self.linalg_errors = "ignore"
         self.bodies.clear()
+        self.kernels: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.arrays: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.host_code = None
         self.forget()
 

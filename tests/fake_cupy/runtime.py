@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -395,6 +395,12 @@ def getDeviceProperties(device: int) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- raw kernels
 
 
+class Function(NamedTuple):
+    """A kernel, to the driver."""
+
+    ptr: int
+
+
 class RawKernel:
     """A kernel from source: a launch is counted, and does what ``machine.bodies`` has under its name, or what
     ``machine.host_code`` makes of its code.
@@ -402,6 +408,15 @@ class RawKernel:
 
     def __init__(self, code: str, name: str, options: tuple[str, ...] = (), **settings: Any):
         self.code, self.name, self.options, self.settings = code, name, options, settings
+        self._function: Function | None = None
+
+    @property
+    def kernel(self) -> Function:
+        """The driver's function."""
+        if self._function is None:
+            self._function = Function(next(_POINTERS))
+            machine.kernels[self._function.ptr] = self
+        return self._function
 
     def __call__(self, grid: tuple, block: tuple, args: tuple, **settings: Any) -> None:
         arrays = [a for a in args if hasattr(a, "_host")]
