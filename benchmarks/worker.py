@@ -17,6 +17,7 @@ from typing import Any
 
 from .contenders import limits
 from .contenders.contestant import Contestant
+from .usable import tried
 from .workloads import WORKLOADS
 
 MOST_CALLS = 2000  # in a burst: a step of microseconds needs no more
@@ -89,7 +90,13 @@ class _Session:
 
     def finish(self) -> dict[str, Any]:
         account = None if self.contestant is None else self.contestant.device_bytes
-        return {"peak_bytes": memory(peak=True)} | ({} if account is None else {"device_bytes": account()})
+        how = None if self.contestant is None else self.contestant.how
+        found: dict[str, Any] = {"peak_bytes": memory(peak=True)}
+        if account is not None:
+            found["device_bytes"] = account()
+        if how is not None:
+            found["how"] = tried(how)
+        return found
 
     @property
     def _contestant(self) -> Contestant:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,3 +153,27 @@ def test_a_training_step_fits_in_its_peak():
         units.append(Unit((f"h{i}", *after), (f"g{i}",), scratch=5000))
     found = plan(units, sizes)
     assert found.size <= 1.05 * found.peak
+
+
+@given(st.data())
+def test_units_that_may_run_at_the_same_time_share_no_byte(data):
+    count = data.draw(st.integers(1, 12))
+    before = np.zeros((count, count), bool)
+    for j in range(count):
+        for i in data.draw(st.sets(st.integers(0, j - 1), max_size=2)) if j else ():
+            before[:, j] |= before[:, i]
+            before[i, j] = True
+    users = {i: {i, *data.draw(st.sets(st.sampled_from(range(i, count)), max_size=3))} for i in range(count)}
+    reads = [tuple(v for v in users if j in users[v] and v != j) for j in range(count)]
+    units = [Unit(reads[j], (j,), scratch=data.draw(st.sampled_from([0, 100, 5000]))) for j in range(count)]
+    sizes = {v: data.draw(st.sampled_from([0, 64, 1000, 4096])) for v in users}
+    found = plan(units, sizes, before=before)
+    spans = [(found.offsets[v], sizes[v], users[v]) for v in users]
+    spans += [(s, u.scratch, {j}) for j, (u, s) in enumerate(zip(units, found.scratch)) if s is not None]
+    for k, (a, size_a, users_a) in enumerate(spans):
+        for b, size_b, users_b in spans[:k]:
+            if a < b + size_b and b < a + size_a:
+                there, back = before[np.ix_([*users_a], [*users_b])], before[np.ix_([*users_b], [*users_a])]
+                assert there.all() or back.all()
+    in_turn = np.triu(np.ones((count, count), bool), 1)
+    assert plan(units, sizes, before=in_turn) == plan(units, sizes)

@@ -123,7 +123,7 @@ def independences(draw: Any) -> Independence:
     count = draw(st.integers(1, 24))
     after = [frozenset(draw(st.sets(st.integers(0, n - 1), max_size=3))) if n else frozenset() for n in range(count)]
     seconds = [draw(st.sampled_from([1e-6, 3e-6, 2e-5])) for _ in range(count)]
-    return Independence(after, seconds, draw(st.sets(st.integers(0, count - 1), max_size=4)))
+    return Independence(after, seconds, 0.0, draw(st.sets(st.integers(0, count - 1), max_size=4)))
 
 
 def orders(found: Sequence[branches.Issue], waits: Collection[tuple[int, int]]) -> dict[int, set[int]]:
@@ -155,6 +155,9 @@ def test_every_dependency_is_kept_with_the_fewest_waits(of: Independence, count:
     on_main = [issue.step for issue in found if issue.branch == 0]
     joined = set(ends).union(on_main[-1:], *(before[n] for n in (*ends, *on_main[-1:])))
     assert joined == set(steps)
+    if steps == range(len(of.after)):
+        whole = branches.ordered(schedule, of.after)
+        assert all(set(np.flatnonzero(whole[:, n])) == before[n] for n in steps)
     begun = {issue.branch for issue in found if issue.waits or issue.begins}
     assert begun >= {issue.branch for issue in found} - {0}
 
@@ -188,7 +191,7 @@ def same_in_every_variant(run: Callable[[], list[list[Any]]], monkeypatch: pytes
     """Bit by bit, with kernels whose results are digests: enqueued step by step, and as graphs of a chain, on two
     branches and on four by turns.
     """
-    monkeypatch.setattr(graphs, "WORTH", 2.0)  # whatever may be in no order is
+    monkeypatch.setattr(branches, "WORTH", 2.0)  # whatever may be in no order is
     with monkeypatch.context() as patched:
         patched.setattr(_Binding, "fits", lambda *_: False)
         expected = run()
@@ -342,40 +345,62 @@ def replayed(branch_count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dependency_that_is_missing_is_seen(machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     replayed(4, monkeypatch)
-    found = graphs.dependencies
+    found = branches.dependencies
 
     def without_those_of_the_last(touched: Any, needed: Any) -> Any:
         return [*found(touched, needed)[:-1], frozenset()]
 
-    monkeypatch.setattr(graphs, "dependencies", without_those_of_the_last)
+    monkeypatch.setattr(branches, "dependencies", without_those_of_the_last)
     monkeypatch.setattr(branches, "ACROSS", 0.0)
     with pytest.raises(Unordered, match="come in no order"):
         replayed(4, monkeypatch)
 
 
+def test_places_in_the_arena_cost_no_independence(machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is placed along branches can be captured on them as if every value had memory of its own."""
+    wanted, found = [], []
+    with monkeypatch.context() as patched:
+        patched.setattr(branches, "ordered", noting(branches.ordered, wanted))
+        patched.setattr(graphs, "issued", noting(graphs.issued, found))
+        training_on(2, monkeypatch)
+    two = wanted[0]
+    assert two.branches == 2
+    assert found[-1].branches == 2
+    assert found[-1].seconds == pytest.approx(two.seconds)
+
+
+def noting(function: Callable[..., Any], first: list[Any]) -> Callable[..., Any]:
+    """The same, and its first arguments."""
+
+    def noted(*args: Any) -> Any:
+        first.append(args[0])
+        return function(*args)
+
+    return noted
+
+
 def test_a_place_in_the_arena_that_is_used_again_too_early_is_seen(
     machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only what is read after it was written counts: reuse of the arena is forgotten."""
-    found = graphs.dependencies
+    """Places are used again in the order of the steps; then only what is read after it was written counts."""
+    monkeypatch.setattr(branches, "ordered", lambda schedule, after: np.ones((len(after), len(after)), bool))
+    training_on(4, monkeypatch)
+    found = branches.dependencies
 
     def of_values_alone(touched: Any, needed: Any) -> Any:
-        whole = found(touched, needed)
         kept = []
-        for n, after in enumerate(whole):
+        for n, after in enumerate(found(touched, needed)):
             mine = [a for a in touched[n] if not a.writes]
-            kept.append(
-                frozenset(
-                    m
-                    for m in after
-                    if any(b.writes and a.begin < b.end and b.begin < a.end for a in mine for b in touched[m])
-                )
-            )
+            kept.append(frozenset(m for m in after if any(meet(a, b) for a in mine for b in touched[m] if b.writes)))
         return kept
 
-    monkeypatch.setattr(graphs, "dependencies", of_values_alone)
+    monkeypatch.setattr(branches, "dependencies", of_values_alone)
     with pytest.raises(Unordered, match="come in no order"):
         training_on(4, monkeypatch)
+
+
+def meet(a: Access, b: Access) -> bool:
+    return a.block == b.block and a.begin < b.end and b.begin < a.end
 
 
 def training_on(branch_count: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from fake_cublaslt import FakeCublasLt
 
 import autograd_core as ag
 from autograd_core import nn, optim
-from autograd_core.backends.cuda import graphs, product_kernels, trials
+from autograd_core.backends.cuda import branches, product_kernels, trials
 from autograd_core.backends.cuda.cublaslt import CublasLt
 from autograd_core.backends.cuda.trials import CALLS, CHAIN, Trial, Variant, pinned
 
@@ -239,7 +239,7 @@ def test_a_trial_waits_for_nothing_and_allocates_nothing(machine: fake_cupy.Mach
 def test_what_is_slower_on_the_device_is_not_chosen(
     machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "WORTH", 2.0)
+    monkeypatch.setattr(branches, "WORTH", 2.0)
     length = fake_cupy.runtime.longest
     slower = lambda nodes: length(nodes) + 50 * any(node.name == "fork" for node in nodes)  # noqa: E731
     monkeypatch.setattr(fake_cupy.runtime, "longest", slower)

@@ -50,13 +50,18 @@ class Plan(NamedTuple):
 
 
 class _Block:
-    """Bytes that are needed from unit ``first`` to unit ``last``, both included."""
+    """Bytes that are needed from unit ``first`` to unit ``last``, both included, by the units ``users``."""
 
-    __slots__ = ("first", "last", "offset", "size")
+    __slots__ = ("first", "last", "number", "offset", "size", "users")
 
-    def __init__(self, size: int, first: int, last: int):
-        self.size, self.first, self.last = -(-size // ALIGNMENT) * ALIGNMENT, first, last
-        self.offset = 0
+    def __init__(self, size: int, unit: int):
+        self.size, self.first, self.last = -(-size // ALIGNMENT) * ALIGNMENT, unit, unit
+        self.users = {unit}
+        self.offset = self.number = 0
+
+    def use(self, unit: int) -> None:
+        self.last = unit
+        self.users.add(unit)
 
 
 def plan(
@@ -65,10 +70,12 @@ def plan(
     *,
     elsewhere: Collection[Value] = (),
     views: Mapping[Value, tuple[Value, int]] | None = None,
+    before: np.ndarray | None = None,
 ) -> Plan:
     """Give every value that units touch, and that does not live elsewhere, its place in one arena.
 
-    views: view -> (what it is a view of, which may be a view itself; the byte in it where it starts).
+    views: view -> (what it is a view of, which may be a view itself; the byte in it where it starts). before: at
+    [i, j], whether unit i has ended when unit j begins, where some run at the same time; in order of their numbers.
     Raises GraphError for a value that is read before it is written.
     """
     views, elsewhere = views or {}, frozenset(elsewhere)
@@ -78,9 +85,9 @@ def plan(
 
     storage = _lifetimes(units, sizes, elsewhere, origin)
     reused = _reuse(units, storage, origin)
-    workspaces = [_Block(u.scratch, i, i) if u.scratch else None for i, u in enumerate(units)]
+    workspaces = [_Block(u.scratch, i) if u.scratch else None for i, u in enumerate(units)]
     placed = list({id(b): b for b in storage.values()}.values()) + [b for b in workspaces if b is not None]
-    size = _place(placed)
+    size = _place(placed, before)
     offsets = {value: block.offset for value, block in storage.items()}
     for view in views:
         root, start = origin(view)
@@ -105,14 +112,14 @@ def _lifetimes(
     for i, unit in enumerate(units):
         for root, _ in map(origin, unit.reads):
             if root in blocks:
-                blocks[root].last = i
+                blocks[root].use(i)
             elif root not in elsewhere:
                 raise GraphError(f"unit {i} reads {root!r}, which lives in the arena and which nothing wrote before")
         for root, _ in map(origin, unit.writes):
             if root in blocks:
-                blocks[root].last = i
+                blocks[root].use(i)
             elif root not in elsewhere:
-                blocks[root] = _Block(sizes[root], i, i)
+                blocks[root] = _Block(sizes[root], i)
     return blocks
 
 
@@ -134,31 +141,49 @@ def _reuse(units: Sequence[Unit], storage: dict[Value, _Block], origin: Origin) 
                 and not any(storage.get(origin(v)[0]) is theirs for v in others)
             ):
                 theirs.last = mine.last
+                theirs.users |= mine.users
                 storage[output] = theirs
                 taken.add(output)
                 reused.append((output, value))
     return reused
 
 
-def _place(blocks: Sequence[_Block]) -> int:
+def _place(blocks: Sequence[_Block], before: np.ndarray | None) -> int:
     """Give the blocks their offsets; the bytes that they take together."""
+    clashes = None if before is None else _clashes(blocks, before)
     orders = (
         sorted(blocks, key=lambda b: (-b.size, b.first)),
         sorted(blocks, key=lambda b: (b.first, -b.size)),
         sorted(blocks, key=lambda b: -b.size * (b.last - b.first + 1)),
     )
-    size, offsets, order = min(((*_greedy(order), order) for order in orders), key=lambda found: found[0])
+    size, offsets, order = min(((*_greedy(order, clashes), order) for order in orders), key=lambda found: found[0])
     for block, offset in zip(order, offsets, strict=True):
         block.offset = int(offset)
     return size
 
 
-def _greedy(order: Sequence[_Block]) -> tuple[int, np.ndarray]:
+def _clashes(blocks: Sequence[_Block], before: np.ndarray) -> np.ndarray:
+    """Which blocks may live at the same time: some unit of one need not end before some of the other begins, nor the
+    other way around.
+    """
+    used = np.zeros((len(blocks), len(before)), np.float32)
+    for number, block in enumerate(blocks):
+        block.number = number
+        used[number, sorted(block.users)] = 1
+    late = used @ (~before).astype(np.float32) @ used.T > 0
+    return late & late.T
+
+
+def _greedy(order: Sequence[_Block], clashes: np.ndarray | None = None) -> tuple[int, np.ndarray]:
     """One block after the other into the narrowest gap, between those that live at the same time, that it fits in."""
+    numbers = [b.number for b in order]
     first, last, sizes = (np.array([getattr(b, name) for b in order], np.int64) for name in ("first", "last", "size"))
     offsets = np.zeros(len(order), np.int64)
     for i in range(len(order)):
-        rivals = np.flatnonzero((first[:i] <= last[i]) & (last[:i] >= first[i]))
+        if clashes is None:
+            rivals = np.flatnonzero((first[:i] <= last[i]) & (last[:i] >= first[i]))
+        else:
+            rivals = np.flatnonzero(clashes[numbers[i], numbers[:i]])
         rivals = rivals[np.argsort(offsets[rivals], kind="stable")]
         ends = np.maximum.accumulate(offsets[rivals] + sizes[rivals])
         starts = np.concatenate([[0], ends])

@@ -58,6 +58,11 @@ class Note(NamedTuple):
         return max(size, key=size.__getitem__).name
 
     @property
+    def bytes(self) -> int:
+        """Read and written, each element once."""
+        return sum(v.aval.size * np.dtype(v.dtype).itemsize for v in (*self.reads, *self.writes))
+
+    @property
     def operations(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(e.primitive.name for e in self.origins))
 

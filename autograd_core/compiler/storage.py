@@ -89,17 +89,24 @@ class Storage:
         for v in apart:
             self._base(v, "host", v)
 
-    def place(self, steps: Sequence[Step], workspaces: Sequence[int], over: Collection[tuple[Var, Var]] = ()) -> None:
+    def place(
+        self,
+        steps: Sequence[Step],
+        workspaces: Sequence[int],
+        over: Collection[tuple[Var, Var]] = (),
+        before: np.ndarray | None = None,
+    ) -> None:
         """Give every value in the arena its place, and every step its workspace of so many bytes.
 
         over: (result, operand) pairs of steps that may write the one over the other; it is, where the operand is not
-        needed any more.
+        needed any more. before: at [m, n], whether step m has ended when step n begins, where steps may run at the
+        same time; in their order otherwise.
         """
         units = [self._unit(step, self._whole(size), over) for step, size in zip(steps, workspaces, strict=True)]
         values = {v for u in units for v in (*u.reads, *u.writes)}
         elsewhere = {v for v in values if v in self._bases}
         sizes: dict[Any, int] = {v: self._whole(byte_count(v)) for v in values if isinstance(v, Var)}
-        found = plan(units, sizes, elsewhere=elsewhere)
+        found = plan(units, sizes, elsewhere=elsewhere, before=before)
         self._offsets, self.arena, self.scratch = found.offsets, found.size, list(found.scratch)
 
     def _whole(self, size: int) -> int:

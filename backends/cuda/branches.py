@@ -12,12 +12,15 @@ estimated, so whether branches pay is left to ``trials.py``. Not yet run on hard
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autograd_core.compiler.report import KernelReport
-from autograd_core.compiler.steps import Host, read, written
-from autograd_core.compiler.storage import byte_count
+import numpy as np
+
+from autograd_core import context
+from autograd_core.compiler.ir import Var
+from autograd_core.compiler.steps import Host, Note, read, written
+from autograd_core.compiler.storage import ARENA, Storage, byte_count
 
 from .steps import Plan
 
@@ -27,6 +30,10 @@ ACROSS = 0.5e-6  # more, if it waits for another branch
 BANDWIDTH = 2.5e12
 ARITHMETIC = 3e13
 CALLED = 4  # kernels of a step that ordinary kernels compute
+TRIED = (2, 4)  # branches
+SMALLEST = 4  # steps: fewer are one chain
+WORTH = 0.98  # of the estimate for one chain: what branches are tried for
+SPARE = 64 << 20  # bytes that the arena may have more, so that branches need not wait for places
 
 
 class Access(NamedTuple):
@@ -47,17 +54,23 @@ def accesses(plan: Plan, arrays: Sequence[Any]) -> list[list[Access]]:
     found = []
     for step, scratch in zip(plan.steps, storage.scratch, strict=True):
         touched = []
-        for values, writes in ((read(step), False), (written(step), True)):
-            for v in dict.fromkeys(map(storage.root, values)):
-                if size := byte_count(v):
-                    place = storage.operand(v, start=True)
-                    begin = arrays[place.base].data.ptr + place.offset
-                    touched.append(Access(blocks[place.base], begin, begin + size, writes))
+        for v, writes in _values(step, storage):
+            place = storage.operand(v, start=True)
+            begin = arrays[place.base].data.ptr + place.offset
+            touched.append(Access(blocks[place.base], begin, begin + byte_count(v), writes))
         if scratch is not None:
-            begin = arrays[0].data.ptr + scratch
-            touched.append(Access(blocks[0], begin, begin + step_workspace(step), True))
+            begin = arrays[ARENA].data.ptr + scratch
+            touched.append(Access(blocks[ARENA], begin, begin + step_workspace(step), True))
         found.append(touched)
     return found
+
+
+def _values(step: Any, storage: Storage) -> Iterator[tuple[Var, bool]]:
+    """What holds the values that a step reads, and those that it writes."""
+    for values, writes in ((read(step), False), (written(step), True)):
+        for v in dict.fromkeys(map(storage.root, values)):
+            if v.aval.size:
+                yield v, writes
 
 
 def _blocks(arrays: Sequence[Any]) -> dict[int, int]:
@@ -136,19 +149,40 @@ def chain(count: int, seconds: float = 0.0) -> Schedule:
 
 
 class Independence(NamedTuple):
-    """after: what each step must come after. seconds: that each takes, estimated. kept: those that stay on branch 0."""
+    """after: what each step must come after. seconds: that each takes, estimated; busy: those of a GPU that does
+    nothing else. kept: the steps that stay on branch 0.
+    """
 
     after: Sequence[Collection[int]]
     seconds: Sequence[float]
+    busy: float
     kept: Collection[int]
 
     def on(self, branches: int) -> Schedule:
-        return scheduled(self.after, self.seconds, branches, self.kept)
+        found = scheduled(self.after, self.seconds, branches, self.kept)
+        return found._replace(seconds=max(found.seconds, self.busy))
+
+    def worthwhile(self) -> dict[int, Schedule]:
+        """By number of branches, what is worth a trial."""
+        found: dict[int, Schedule] = {}
+        for branches in TRIED if len(self.after) >= SMALLEST else ():
+            schedule = self.on(branches)
+            if schedule.branches > max(found, default=1) and schedule.seconds < WORTH * sum(self.seconds):
+                found[branches] = schedule
+        return found
 
 
-def estimated(row: KernelReport, launches: int) -> float:
-    """Seconds that a step takes by itself."""
-    return launches * NODE + max(row.bytes / BANDWIDTH, row.flops / ARITHMETIC)
+def independence(
+    touched: Sequence[Collection[Access]], steps: Sequence[Any], notes: Sequence[Note], math: str
+) -> Independence:
+    """Of steps that touch these bytes, in that math mode."""
+    after = dependencies(touched, [needs(step) for step in steps])
+    busy = [
+        max(note.bytes / BANDWIDTH, getattr(step, "flops", 0) / ARITHMETIC)
+        for step, note in zip(steps, notes, strict=True)
+    ]
+    seconds = [launches(step, math) * NODE + alone for step, alone in zip(steps, busy, strict=True)]
+    return Independence(after, seconds, sum(busy), {n for n, step in enumerate(steps) if is_ordinary(step)})
 
 
 def launches(step: Any, math: str) -> int:
@@ -190,6 +224,54 @@ def scheduled(
             if not missing[m]:
                 ready.append(m)
     return Schedule(tuple(order), tuple(branch), max(end, default=0.0))
+
+
+# ------------------------------------------------------------------------------------------ places in the arena
+
+
+def place(
+    storage: Storage,
+    steps: Sequence[Any],
+    notes: Sequence[Note],
+    workspaces: Sequence[int],
+    over: Collection[tuple[Var, Var]],
+    same: Mapping[Var, Var],
+) -> None:
+    """Give values their places, such that what branches may compute at the same time shares none.
+
+    A place is used again where the one use ends before the other begins, in the order of the steps and on as many
+    branches as are worth a trial. Where that takes too much memory, or nothing is won, the order of the steps decides.
+    same: outputs that may be the arrays of inputs. The rest is as for ``Storage.place``.
+    """
+    storage.place(steps, workspaces, over)
+    numbers: dict[Var, int] = {}
+    touched = [
+        [Access(numbers.setdefault(same.get(v, v), len(numbers)), 0, 1, writes) for v, writes in _values(step, storage)]
+        for step in steps
+    ]
+    of = independence(touched, steps, notes, context.current().math)
+    found, least = of.worthwhile(), storage.arena
+    if not found:
+        return
+    before = np.triu(np.ones((len(steps), len(steps)), bool), 1)
+    for schedule in found.values():
+        before &= ordered(schedule, of.after)
+    storage.place(steps, workspaces, over, before)
+    if storage.arena > least + SPARE:
+        storage.place(steps, workspaces, over)
+
+
+def ordered(schedule: Schedule, after: Sequence[Collection[int]]) -> np.ndarray:
+    """At [m, n], whether step n comes after step m."""
+    before = np.zeros((len(after), len(after)), bool)
+    last: dict[int, int] = {}
+    for n in schedule.order:
+        b = schedule.branch[n]
+        for m in {*after[n], *([last[b]] if b in last else [])}:
+            before[:, n] |= before[:, m]
+            before[m, n] = True
+        last[b] = n
+    return before
 
 
 # ------------------------------------------------------------------------------------------ what waits for what

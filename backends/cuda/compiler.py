@@ -44,6 +44,7 @@ from .attention_kernels import ATTENTION, attends
 from .attention_kernels import step_of as attention_step
 from .attention_kernels import takes_view as attention_takes_view
 from .attention_places import with_places
+from .branches import place
 from .convolution_kernels import step_of
 from .cudnn_convolutions import KINDS, CudnnStep
 from .indexing_steps import PRIMITIVES as INDEXING
@@ -150,8 +151,9 @@ def compile_graph(
     early = _early(steps, storage)
     safe = {k: i for k, i in storage.safe_updates(updates, steps).items() if graph.outputs[k] not in early}
     added = {pair for step in steps if isinstance(step, PlannedProduct | RecurrentStep) for pair in step.overwrites}
-    storage.place(steps, [_workspace(step) for step in steps], added)
     notes = [noted_of(step, unit) for step, unit in zip(steps, units, strict=True)]
+    same = {storage.root(graph.outputs[k]): graph.inputs[i] for k, i in safe.items()}
+    place(storage, steps, notes, [_workspace(step) for step in steps], added, same)
     plan = Plan(graph, steps, notes, storage, safe, frozenset(variables), early)
     return CapturedRunner(cupy, queue, kernels, device, name, plan, started=start)
 

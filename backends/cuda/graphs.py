@@ -12,23 +12,11 @@ from typing import Any, NamedTuple
 
 from autograd_core.compiler.ir import Var
 
-from .branches import (
-    Independence,
-    Issue,
-    accesses,
-    chain,
-    dependencies,
-    estimated,
-    is_ordinary,
-    issued,
-    launches,
-    needs,
-)
+from .branches import Independence, Issue, accesses, chain, independence, issued
 from .steps import Plan, Steps
-from .trials import CHAIN, SMALLEST, TRIED, Variant
+from .trials import CHAIN, Variant
 
 log = logging.getLogger("autograd_core.compile")
-WORTH = 0.98  # of the estimate for one chain: what branches are tried for
 
 
 class Piece(NamedTuple):
@@ -83,35 +71,23 @@ class Graphs:
 
     def variants(self, arrays: Sequence[Any], math: str) -> list[Variant]:
         """Those that are worth a trial."""
-        found = [CHAIN]
-        if len(self._steps) >= SMALLEST:
-            independence, most = self._independence(arrays, math), 1
-            for variant in TRIED:
-                schedule = independence.on(variant.branches)
-                if schedule.branches > most and schedule.seconds < WORTH * sum(independence.seconds):
-                    found.append(variant)
-                    most = schedule.branches
-        return found
+        return [CHAIN, *(Variant(branches=n) for n in self._independence(arrays, math).worthwhile())]
 
     def branched(self, branches: int, arrays: Sequence[Any], tables: Mapping[int, Any], math: str) -> list[Piece]:
         """The same pieces as chained before, on so many branches. NotCaptured if one of them cannot be."""
-        independence = self._independence(arrays, math)
-        schedule = independence.on(branches)
+        found = self._independence(arrays, math)
+        schedule = found.on(branches)
         return [
             Piece(
                 steps,
-                self._captured(*issued(schedule, independence.after, steps), arrays, tables) if is_graph else None,
+                self._captured(*issued(schedule, found.after, steps), arrays, tables) if is_graph else None,
             )
             for steps, is_graph in self.spans
         ]
 
     def _independence(self, arrays: Sequence[Any], math: str) -> Independence:
         plan = self._plan
-        after = dependencies(accesses(plan, arrays), [needs(step) for step in plan.steps])
-        both = zip(plan.steps, plan.notes, strict=True)
-        rows = [self._steps.row(n, step, note, 0.0) for n, (step, note) in enumerate(both)]
-        seconds = [estimated(row, launches(step, math)) for row, step in zip(rows, plan.steps, strict=True)]
-        return Independence(after, seconds, frozenset(n for n, step in enumerate(plan.steps) if is_ordinary(step)))
+        return independence(accesses(plan, arrays), plan.steps, plan.notes, math)
 
     def _captured(
         self, issues: Sequence[Issue], ends: Collection[int], arrays: Sequence[Any], tables: Mapping[int, Any]

@@ -20,7 +20,6 @@ from autograd_core.errors import ArgumentError
 
 log = logging.getLogger("autograd_core.compile")
 CALLS = 5  # of each variant that are measured
-SMALLEST = 4  # steps: of fewer none is worth a choice
 VARIABLE = "AUTOGRAD_CORE_CUDA_GRAPHS"
 
 
@@ -35,7 +34,6 @@ class Variant(NamedTuple):
 
 CHAIN = Variant()
 UNMEASURED = nullcontext()
-TRIED = (CHAIN, Variant(branches=2), Variant(branches=4))
 
 
 def pinned() -> Variant | None:
@@ -48,7 +46,7 @@ def pinned() -> Variant | None:
         return None
     pairs = [part.partition("=")[::2] for part in told.split(",")]
     if any(name not in Variant._fields or not number.isdecimal() or not int(number) for name, number in pairs):
-        known = ",".join(f"{name}={value}" for name, value in TRIED[1]._asdict().items())
+        known = ",".join(f"{name}={value}" for name, value in Variant(branches=2)._asdict().items())
         raise ArgumentError(f"{VARIABLE}: {told!r} names no way to capture a step; write {known!r}, or nothing")
     return Variant(**{name: int(number) for name, number in pairs})
 

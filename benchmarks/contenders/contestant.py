@@ -17,13 +17,15 @@ class Contestant(NamedTuple):
 
     They are the loss and, where nothing is trained, the norm of each gradient: of the leaves, then of the parameters.
     wait: returns when all that was begun is done, given the last step's result; None where that is so already.
-    device_bytes: the most that was taken of the device's memory, by the account of the library's allocator.
+    device_bytes: the most that was taken of the device's memory, by the account of the library's allocator. how: in
+    words, how it is run; asked when all has been measured.
     """
 
     step: Callable[[], Any]
     values: Callable[[Any], list[float]]
     wait: Callable[[Any], Any] | None = None
     device_bytes: Callable[[], int] | None = None
+    how: Callable[[], dict[str, Any]] | None = None
 
     @property
     def together(self) -> int:

@@ -27,7 +27,7 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str
         return Contestant(run, values)
     target, allocations = get_device(device), Allocations()
     with allocations:
-        run, values, _ = stated(row, device=device, compiled=compiled, math=math)
+        run, values, whole = stated(row, device=device, compiled=compiled, math=math)
     watched = iter(range(WATCHED))
 
     def step() -> Any:
@@ -36,7 +36,17 @@ def build(row: Workload, *, device: str, compiled: bool, threads: int, math: str
         with allocations:
             return run()
 
-    return Contestant(step, values, lambda _: target.synchronize(), lambda: allocations.reserved)
+    def how() -> dict[str, Any]:
+        with ag.math_mode(math):
+            return {"remarks": list(whole.report().remarks)}
+
+    return Contestant(
+        step,
+        values,
+        lambda _: target.synchronize(),
+        lambda: allocations.reserved,
+        None if whole is None else how,
+    )
 
 
 def stated(
