@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from autograd_core import context
 from autograd_core.backend import Device
 from autograd_core.compiler.ir import Graph, Var
@@ -206,10 +204,9 @@ class Steps:
         return [elapsed(a, b) * 1e-3 for a, b in pairwise(events)]
 
     def row(self, n: int, step: Any, note: Note, seconds: float) -> KernelReport:
-        moved = sum(v.aval.size * np.dtype(v.dtype).itemsize for v in (*note.reads, *note.writes))
         name, flops, native = self.names[n], getattr(step, "flops", 0), type(step) is not Host
         name = name if native else f"kernel call: {name}"
-        return KernelReport(name, seconds, moved, flops, note.dtype, note.operations, note.lines, native=native)
+        return KernelReport(name, seconds, note.bytes, flops, note.dtype, note.operations, note.lines, native=native)
 
 
 def _code(step: Any) -> str | None:
