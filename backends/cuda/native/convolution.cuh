@@ -61,6 +61,7 @@ template <class S> __device__ void ordered(const float *weight, float4 *packed)
         int row = own.tile * 16 + own.lane / 4 + i / 4 * 8, term = own.chunk * 16 + own.lane % 4 + i % 4 * 4;
         int from = Terms<S>::place(phase, own.group, row, term);
         x[i] = from < 0 ? 0.0f : weight[from];
+        if (S::Mode == TF32) x[i] = tf32(x[i]);
     }
     float4 low = {x[0], x[1], x[2], x[3]}, high = {x[4], x[5], x[6], x[7]};
     float4 *to = packed + own.place / 32 * (Terms<S>::Quads * 32) + own.lane;
@@ -77,6 +78,13 @@ template <class S> __device__ void ordered(const float *weight, float4 *packed)
 template <int Mode> __device__ __forceinline__ void read_rows(Rows<Mode> &rows, const float4 *from)
 {
     rows.set(from[0], from[32]);
+}
+__device__ __forceinline__ void read_rows(Rows<TF32> &rows, const float4 *from)  // rounded when it was put in order
+{
+    const float4 low = from[0], high = from[32];
+    const float x[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+#pragma unroll
+    for (int i = 0; i < 8; i++) rows.at[i] = x[i];
 }
 __device__ __forceinline__ void read_rows(Rows<BF16> &rows, const float4 *from)
 {
@@ -241,6 +249,8 @@ __device__ void gathered(const float *source, const float4 *packed, const float 
                      (T::Quads * 32);
     const bool known = pixel < total;
     const int taps = phase.all_taps();
+    int offset = 0;  // of the tap that is copied, and whether this thread's pixels meet it there
+    bool is_there = false;
 
     auto copy = [&](int chunk, float *place) {
         const float4 *next = weights + chunk * (Tiles * T::Quads * 32);
@@ -248,23 +258,26 @@ __device__ void gathered(const float *source, const float4 *packed, const float 
         for (int i = 0; i < WeightFloats / 4; i += Block::Threads)
             if (WeightFloats / 4 % Block::Threads == 0 || i + threadIdx.x < WeightFloats / 4)
                 begin_copy<4>(place + 4 * (i + threadIdx.x), (const float *)(next + i + threadIdx.x), true);
-        float *pixels = place + WeightFloats;
-        int offset = 0;
-        bool is_there = false;
-        if (!T::Flat) is_there = known && phase.meets(at, chunk / (T::Flat ? 1 : T::Chunks), offset);
+        // of line i there is a constant between both places and those of line 0: they are added by what copies
+        float *pixels = place + WeightFloats + line * Pitch + column;
+        if (Lines > 16 && line >= 16) return;
+        if (T::Flat) {
+#pragma unroll
+            for (int i = 0; i < 16; i += Lines) {
+                int channel, tap;
+                T::apart(chunk * 16 + i + line, tap, channel);
+                bool found = known && tap < taps && phase.meets(at, tap, offset) && channel < S::Channels;
+                begin_copy<S::Wide>(pixels + i * Pitch, from + (channel * P::Source + offset), found);
+            }
+            return;
+        }
+        const int part = chunk % (T::Flat ? 1 : T::Chunks), channel = part * 16 + line;
+        if (part == 0 || Sizes<S>::Taps == 1) is_there = known && phase.meets(at, chunk / (T::Flat ? 1 : T::Chunks), offset);
+        const float *first = from + (channel * P::Source + offset);
 #pragma unroll
         for (int i = 0; i < 16; i += Lines) {
-            int term = i + line, channel, tap;
-            if (Lines > 16 && term >= 16) continue;
-            if (T::Flat) {
-                T::apart(chunk * 16 + term, tap, channel);
-                is_there = known && tap < taps && phase.meets(at, tap, offset);
-            } else {
-                channel = chunk % (T::Flat ? 1 : T::Chunks) * 16 + term;
-            }
-            bool found = is_there && (S::Padded == S::Channels || channel < S::Channels);
-            begin_copy<S::Wide>(pixels + term * Pitch + column, found ? from + (channel * P::Source + offset) : source,
-                                found);
+            bool found = is_there && (S::Padded == S::Channels || channel + i < S::Channels);
+            begin_copy<S::Wide>(pixels + i * Pitch, first + i * P::Source, found);
         }
     };
 
@@ -337,7 +350,7 @@ template <class S> __device__ void correlated(const float *input, const float *s
                 int row = i + threadIdx.x / 4, channel = row_tile * S::Down + row;
                 if (S::Down % WideLines && row >= S::Down) continue;
                 bool found = pixel < Pixels && channel < S::Rows;
-                begin_copy<4>(place + row * 16 + threadIdx.x % 4 * 4, found ? from + channel * Z::Outputs : slopes, found);
+                begin_copy<4>(place + row * 16 + threadIdx.x % 4 * 4, from + channel * Z::Outputs, found);
             }
         }
         int pixel = chunk * 16 + term, at[3], image;
@@ -349,7 +362,7 @@ template <class S> __device__ void correlated(const float *input, const float *s
                 int row = i + line, channel = row_tile * S::Down + row;
                 if (S::Down % Lines && row >= S::Down) continue;
                 bool found = pixel < Pixels && channel < S::Rows;
-                begin_copy<1>(place + row * 16 + term, found ? from + channel * Z::Outputs : slopes, found);
+                begin_copy<1>(place + row * 16 + term, from + channel * Z::Outputs, found);
             }
         }
         int begin = 0;
@@ -358,7 +371,7 @@ template <class S> __device__ void correlated(const float *input, const float *s
             at[a] = at[a] * Z::stride(a) - Z::padding(a);
             begin = begin * Z::size(a) + at[a];
         }
-        const float *from = input + (image * S::Groups + group) * (S::Channels * Z::Input);
+        const float *from = input + (image * S::Groups + group) * (S::Channels * Z::Input) + begin;
 #pragma unroll
         for (int i = 0; i < Own; i++) {
             int column = line + i * Lines;
@@ -367,7 +380,7 @@ template <class S> __device__ void correlated(const float *input, const float *s
 #pragma unroll
             for (int a = 0; a < 3; a++)
                 if (!Z::inside(a)) found &= at[a] + tap[i][a] >= 0 && at[a] + tap[i][a] < Z::size(a);
-            begin_copy<1>(right + column * 16 + term, found ? from + (begin + offset[i]) : input, found);
+            begin_copy<1>(right + column * 16 + term, from + offset[i], found);
         }
     };
 
