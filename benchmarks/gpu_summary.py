@@ -103,4 +103,8 @@ def _suite(suite: Mapping[str, Any]) -> list[str]:
     slower = {name: ratio for name, ratio in ratios.items() if ratio > AHEAD}
     if ratios:
         lines.append(f"  {len(ratios) - len(slower)} of {len(ratios)} rows, compiled, at most the best peer's time")
-    return lines + [f"  {name}: {ratio:.2f} of the best peer's time" for name, ratio in slower.items()]
+    lines += [f"  {name}: {ratio:.2f} of the best peer's time" for name, ratio in slower.items()]
+    for name, row in suite["rows"].items():
+        hows = [of["how"] for of in row["contenders"].values() if "how" in of]
+        lines += [f"  {name}: {', '.join(how['remarks']) if 'remarks' in how else how['error']}" for how in hows]
+    return lines
