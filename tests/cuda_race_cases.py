@@ -27,6 +27,7 @@ from autograd_core.primitive import Primitive
 
 NATIVE = Path(native.__file__).parent
 R = np.random.default_rng(7)
+MAY_BE_NULL = ("bias", "lengths", "previous", "h0", "c0", "gh", "gc")  # of a recurrent layer's arguments
 _NAMES = count()
 
 
@@ -171,7 +172,7 @@ def recurrence(problem: Recurrence, cut: Cut, *, bare: bool = True, shared: bool
         known.append(name not in recurrent.written(problem.kind, problem.way))
     arrays.append(np.zeros(rendered.arrivals // 4, np.uint32))
     names = (*rendered.arguments, "arrivals")
-    arguments = [None if bare and n in ("lengths", "bias", "previous") else i for i, n in enumerate(names)]
+    arguments = [None if bare and n in MAY_BE_NULL else i for i, n in enumerate(names)]
     if shared:
         to, of = (names.index(name) for name in recurrent.SHARED[problem.kind, problem.way])
         arguments[to] = of

@@ -401,11 +401,22 @@ def test_recurrent_layers(pytestconfig: pytest.Config) -> None:
     for kind in ("lstm", "gru", "rnn"):
         for way in ("forward", "adjoint"):
             for options in (*({"mode": m} for m in MODES), *({"dtype": d} for d in HALVES)):
-                problem = Recurrence(kind, way, 3, 11, 64, reverse=True, **options)
+                batch_first = options.get("mode") == "tf32"
+                problem = Recurrence(kind, way, 3, 11, 64, reverse=True, batch_first=batch_first, **options)
                 check(
                     [recurrence(problem, SMALLEST, bare=s, shared=w) for s in (False, True) for w in (False, True)],
                     order=5,
                 )
+
+
+def test_parts_of_a_recurrent_step_meet_different_banks() -> None:
+    """Every step of a layer waits for them: written without conflicts, and read by two at most."""
+    problem = Recurrence("gru", "forward", 2, 16, 64, mode="tf32")
+    jobs = [recurrence(problem, Cut(units, rows, 2)) for units, rows in ((8, 8), (16, 16), (32, 32))]
+    for _, report in watched(jobs, traffic=True):
+        turns = [t.worst for t in report.traffic if t.shared]
+        assert not report.findings, str(report)
+        assert (min(turns), max(turns)) <= (1, 2), "\n".join(map(str, report.traffic))
 
 
 # What keeps kernels right, left out or moved by one: what is found then.

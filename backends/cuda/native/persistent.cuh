@@ -131,7 +131,8 @@ template <class S> struct Resident {
         Along = S::Terms / S::Warps / 16,
         Across = S::Rows / 8,
         Most = Down == 1 ? 8 : Down == 2 ? 4 : Down < 5 ? 2 : 1,  // tiles of vectors at a time: 32 sums beside the matrix
-        Together = Across < Most ? Across : Most
+        Together = Across < Most ? Across : Most,
+        Pitch = S::Sums + 4  // of parts: the lanes that write a tile meet different banks, and no three that add up meet one
     };
     Tile<S::Mode> tiles[Down][Along];
 
@@ -153,13 +154,13 @@ template <class S> struct Resident {
             }
     }
 
-    // parts[warp][row][vector] = the warp's terms of matrix x vectors; ``vectors`` (rows, Terms), which begin so many
+    // parts[warp][vector][row] = the warp's terms of matrix x vectors; ``vectors`` (rows, Terms), which begin so many
     // elements ``apart``, rows <= Rows.
     template <class T> __device__ __forceinline__ void multiply(const T *vectors, int apart, int rows, float *parts) const
     {
         int g = threadIdx.x % 32 / 4, j = threadIdx.x % 4, warp = threadIdx.x / 32;
         vectors += warp * (Along * 16) + 4 * j;
-        parts += warp * (S::Sums * (S::Rows + 1));
+        parts += warp * (S::Rows * Pitch);
 #pragma unroll 1
         for (int from = 0; from < Across; from += Together) {
             float sums[Down][Together][4];
@@ -185,8 +186,7 @@ template <class S> struct Resident {
                 for (int n = 0; n < Together; n++)
 #pragma unroll
                     for (int e = 0; e < 4; e++)
-                        parts[(16 * m + g + e / 2 * 8) * (S::Rows + 1) + 8 * (from + n) + 2 * j + e % 2] =
-                            sums[m][n][e];
+                        parts[(8 * (from + n) + 2 * j + e % 2) * Pitch + 16 * m + g + e / 2 * 8] = sums[m][n][e];
         }
     }
 
@@ -195,8 +195,7 @@ template <class S> struct Resident {
     {
         float total = 0;
 #pragma unroll
-        for (int warp = 0; warp < S::Warps; warp++)
-            total += parts[(warp * S::Sums + row) * (S::Rows + 1) + vector];
+        for (int warp = 0; warp < S::Warps; warp++) total += parts[(warp * S::Rows + vector) * Pitch + row];
         return total;
     }
 };

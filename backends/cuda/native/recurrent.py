@@ -125,7 +125,7 @@ def sums(problem: Recurrence, units: int) -> int:
 
 
 def shared_bytes(problem: Recurrence, cut: Cut) -> int:
-    return 4 * cut.warps * sums(problem, cut.units) * (cut.rows + 1)
+    return 4 * cut.warps * cut.rows * (sums(problem, cut.units) + 4)
 
 
 def registers(problem: Recurrence, cut: Cut) -> int:
