@@ -260,10 +260,19 @@ def updates(step: Any) -> list[Any]:
     return [p for p in parts if any(e.primitive.name.endswith("_update") for e in p.equations)]
 
 
-FUSED = [(v, i) for v, i in zip(VARIANTS, IDS, strict=True) if v[0] in ("SGD", "Adam", "AdamW")]
+FUSED = {
+    name: [(v, i) for v, i in zip(VARIANTS, IDS, strict=True) if v[0] == name] for name in ("SGD", "Adam", "AdamW")
+}
 
 
-@pytest.mark.parametrize("variant", [v for v, _ in FUSED], ids=[i for _, i in FUSED])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Of each optimizer the last two variants, which have most options, or every one."""
+    if "variant" in metafunc.fixturenames:
+        first = 0 if metafunc.config.getoption("--every-case") else -2
+        chosen = [variant for own in FUSED.values() for variant in own[first:]]
+        metafunc.parametrize("variant", [v for v, _ in chosen], ids=[i for _, i in chosen])
+
+
 def test_optimizers_have_the_bits_of_separate_kernels(
     variant: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
