@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,6 @@ import autograd_core as ag
 from autograd_core import nn, tree
 
 TOGETHER = 6  # layers in one step
-OF_EACH = 2  # cases of one class, unless every case is asked for
 # Relative to each element, and for those that cancel to the largest of the array. float64 shows that the program is the
 # same; float32 that its kernels are as good as those of the eager path.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
@@ -87,18 +86,15 @@ def asks_for_mode(module: nn.Module) -> bool:
 
 
 def chosen(train: bool, every: bool) -> list[Layer]:
-    """The layers that are compiled: ``OF_EACH`` of a class, unless ``every`` one is wanted; of those that do the same
-    in both modes none in evaluation."""
+    """The layers that are compiled: the second of a class, or its only one, unless ``every`` one is wanted; of those
+    that do the same in both modes none in evaluation. (The first of a class is trained from outside.)"""
     layers = [x for x in LAYERS if train or asks_for_mode(x.build())]
     if every:
         return layers
-    seen: Counter[str] = Counter()
-    found = []
+    own: dict[str, list[Layer]] = defaultdict(list)
     for layer in layers:
-        seen[kind(layer)] += 1
-        if seen[kind(layer)] <= OF_EACH:
-            found.append(layer)
-    return found
+        own[kind(layer)].append(layer)
+    return [found[:2][-1] for found in own.values()]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
