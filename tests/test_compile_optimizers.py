@@ -134,8 +134,14 @@ def test_every_schedule(part: slice) -> None:
     compare([lambda p, lr=lr: optim.SGD(p, lr=lr, momentum=0.5) for lr in rates], "float64")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("norm", [2.0, 1.0, 3.0, float("inf")])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every norm in one of the two, in both with ``--every-case``."""
+    if "norm" in metafunc.fixturenames:
+        every = [(norm, dtype) for norm in (2.0, 1.0, 3.0, float("inf")) for dtype in ("float32", "float64")]
+        chosen = every if metafunc.config.getoption("--every-case") else [*every[:4:3], *every[5:7]]
+        metafunc.parametrize(("norm", "dtype"), chosen)
+
+
 def test_clipped_norms(norm: float, dtype: str) -> None:
     compare([optim.Adam], dtype, lambda parameters: optim.clip_grad_norm_(parameters, 0.3, norm_type=norm))
 
