@@ -39,6 +39,14 @@ TABLE = [
 ]
 
 
+def table(config: pytest.Config) -> list[conformance.Case]:
+    """One case of each function, the last; or all of them."""
+    if config.getoption("--every-case"):
+        return TABLE
+    last = {case.function: case.name for case in CASES}
+    return [case for case in TABLE if case.name in last.values()]
+
+
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Registers classes as backends for one test, as their entry points would."""
@@ -57,7 +65,12 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 # Conformance -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("check", conformance.checks("cpu", TABLE), ids=str)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``test_ops`` compares every case on the two; here of each function one, or all with ``--every-case``."""
+    if "check" in metafunc.fixturenames and metafunc.function is test_cpu_conforms:
+        metafunc.parametrize("check", conformance.checks("cpu", table(metafunc.config)), ids=str)
+
+
 def test_cpu_conforms(check: conformance.Check) -> None:
     check()
 
@@ -68,11 +81,11 @@ def test_numpy_conforms_and_the_cases_run_every_primitive() -> None:
     assert report.unreached == [], "give these a case in tests/op_table or in backends/conformance/cases.py"
 
 
-def test_arrays_that_are_not_numpys_conform(plug, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_that_are_not_numpys_conform(plug, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> None:
     """What passes here asks nothing of arrays that a device's would not do."""
     plug("boxed", lambda: boxed.BoxedBackend)
     monkeypatch.setattr(boxed.BoxedBackend, "device_count", lambda self: 1)  # two are looked at below
-    report = conformance.run("boxed", TABLE)
+    report = conformance.run("boxed", table(pytestconfig))
     assert report.ok, str(report)
 
 
