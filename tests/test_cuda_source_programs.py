@@ -89,7 +89,7 @@ def test_random_kernels(sizes: Sizes) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(first=st.integers(0, 2**32 - 11))
 def test_more_random_kernels(first: int) -> None:
     checks = Checks(TINY)
