@@ -70,13 +70,13 @@ def tolerances(z: np.ndarray, w: np.ndarray, single: bool) -> dict[str, float]:
     return {"rtol": rounding, "atol": rounding * scale + 4.0 * float(lost[np.isfinite(lost)].max(initial=0.0))}
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(recipes())
 def test_values(recipe: Recipe) -> None:
     agree(recipe, recipe, ag.compile(lambda *xs: recipe(*xs)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(recipes(gradient=True, longest=9))
 def test_gradients_inside(recipe: Recipe) -> None:
     def run(*xs: Any, wide: bool = False) -> Any:
@@ -85,7 +85,7 @@ def test_gradients_inside(recipe: Recipe) -> None:
     agree(recipe, run, ag.compile(lambda *xs: run(*xs)))
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(recipes(gradient=True, longest=9))
 def test_gradients_of_compiled_functions(recipe: Recipe) -> None:
     compiled = ag.compile(lambda *xs: recipe(*xs))
@@ -153,7 +153,7 @@ def shaken(x: np.ndarray) -> np.ndarray:
     return np.nextafter(x, np.where(np.arange(x.size).reshape(x.shape) % 2, np.inf, -np.inf).astype(x.dtype))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(plans(), st.booleans())
 def test_steps(plan: Plan, hold: bool) -> None:
     """hold: whether somebody keeps the values and gradients of each step, which then must stay as they were."""

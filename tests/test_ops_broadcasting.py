@@ -61,7 +61,7 @@ def operands(draw: st.DrawFn, case: OpCase, dtypes: list[np.dtype]) -> Drawn:
 
 
 @elementwise
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_shapes_and_dtypes(case: OpCase, data: st.DataObject) -> None:
     check_values(case, data.draw(operands(case, DTYPES)))
@@ -102,7 +102,7 @@ def result_dtypes(case: OpCase, drawn: Drawn, exact: np.dtype) -> set[str]:
 
 
 @smooth
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_gradients_of_broadcast_operands(case: OpCase, data: st.DataObject) -> None:
     check_gradients(case, data.draw(operands(case, [np.dtype(np.float32), FLOAT64])))
