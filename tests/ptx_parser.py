@@ -14,7 +14,7 @@ _PIECE = re.compile(r'"[^"]*"|[^;{}"]+|[;{}]')
 _LABEL = re.compile(r"\s*([$\w]+):")
 _REGISTERS = re.compile(r"(%\w+)<(\d+)>")
 _VARIABLE = re.compile(
-    r"(?:\.(?:visible|weak|extern)\s+)*\.(?P<space>shared|global|const|local|param)\s+(?:\.align\s+(?P<align>\d+)\s+)?"
+    r"(?:\.(?:visible|weak|extern|common)\s+)*\.(?P<space>shared|global|const|local|param)\s+(?:\.align\s+(?P<align>\d+)\s+)?"
     r"\.(?P<type>\w+)\s+(?P<name>[$\w]+)(?P<array>\[\d*\])?\s*(?:=\s*(?P<values>.*))?$",
     re.DOTALL,
 )

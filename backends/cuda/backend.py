@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autograd_core.backend import Availability, Device, Kernel, get_device
-from autograd_core.cuda import MemoryStats
+from autograd_core.cuda import MemoryStats, OwnKernel
 from autograd_core.errors import BackendUnavailableError
 from autograd_core.ops.arithmetic import power_p
 from autograd_core.ops.casting import transfer_p
@@ -27,6 +27,7 @@ from .convolution_kernels import kernels as convolution_kernels
 from .indexing_kernels import kernels as indexing_kernels
 from .memory import described, out_of_memory, stats
 from .namespace import Formulas, Namespace
+from .numba_kernels import kernel_of as own_kernel
 from .pooling_kernels import kernels as pooling_kernels
 from .product_kernels import kernels as product_kernels
 from .queues import Queue
@@ -44,6 +45,7 @@ class CudaBackend:
 
     def __init__(self) -> None:
         self._queues: dict[int, Queue] = {}
+        self._own: set[Primitive] = set()  # users' kernels that have been asked for
 
     # -------------------------------------------------------------------------------- what there is
 
@@ -170,18 +172,29 @@ class CudaBackend:
         """The kernel or the formula, run on the device of its operands; None where the composed form is to run."""
         if not self._availability:
             return None
-        run = self._kernels.get(primitive)
+        run = self._known(primitive)
         if run is None:
             if primitive.forward is None:
                 return None
             run = partial(primitive.forward, self._formulas)
         return self._queued(primitive, run)
 
+    def _known(self, primitive: Primitive) -> Callable[..., Any] | None:
+        """The kernel, if there is one."""
+        if isinstance(primitive, OwnKernel) and primitive not in self._own:
+            self._own.add(primitive)
+            own = own_kernel(self._cupy, primitive)
+            if own is not None:
+                self._kernels[primitive] = own
+        return self._kernels.get(primitive)
+
     def compile(
         self, graph: Graph, device: Device, name: str, updates: Mapping[int, int], variables: Collection[int]
     ) -> Runner | None:
         """CUDA C and library calls for a captured graph, enqueued as one CUDA graph where they can be."""
         queue = self.queue(device.index)
+        for e in graph.equations:
+            self._known(e.primitive)
         return compile_graph(self._cupy, queue, self._kernels, graph, device, name, updates, variables)
 
     def _queued(self, primitive: Primitive, run: Callable[..., Any]) -> Kernel:

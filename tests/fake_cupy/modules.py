@@ -106,7 +106,7 @@ def build() -> dict[str, ModuleType]:
         using_allocator=runtime.using_allocator,
         **{
             name: getattr(runtime, name)
-            for name in ("Device", "Stream", "Event", "Graph", "MemoryHook", "MemoryPool", "MemoryPointer")
+            for name in ("Device", "Stream", "Event", "Graph", "MemoryHook", "MemoryPool", "MemoryPointer", "Module")
         },
     )
     lib = ModuleType("cupy.lib")

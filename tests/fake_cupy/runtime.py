@@ -454,6 +454,18 @@ class RawKernel:
         return found
 
 
+class Module:
+    """Kernels from PTX."""
+
+    def load(self, cubin: bytes) -> None:
+        if not isinstance(cubin, bytes):
+            raise TypeError(f"Argument 'cubin' has incorrect type (expected bytes, got {type(cubin).__name__})")
+        self.code = cubin.decode()
+
+    def get_function(self, name: str) -> RawKernel:
+        return RawKernel(self.code, name)
+
+
 class RawModule:
     """Kernels from one source or cubin."""
 
