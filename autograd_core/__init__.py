@@ -12,7 +12,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from . import cuda, random
+from . import random
 from .aval import as_dtype as _as_dtype
 from .backend import Device, devices
 from .context import (
@@ -93,6 +93,7 @@ from .transforms import (
 )
 
 if _TYPE_CHECKING:
+    from . import cuda as cuda
     from . import fft as fft
     from . import linalg as linalg
     from . import special as special
@@ -118,7 +119,7 @@ if _TYPE_CHECKING:
 
 # What few programs use is loaded when it is first asked for: a third of the time that importing takes.
 _ON_FIRST_USE: dict[str, str] = {
-    **{name: f".{name}" for name in ("fft", "linalg", "special")},
+    **{name: f".{name}" for name in ("cuda", "fft", "linalg", "special")},
     "GraphWatch": ".diagnostics.lifetime",
     "audit": ".diagnostics.audit",
     "check_grads": ".diagnostics.checking",
