@@ -24,7 +24,7 @@ from autograd_core.primitive import Primitive
 from .launching import Launcher
 from .native import Source
 from .native.attention import Attention, placed, render
-from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, usable
+from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, launchers
 
 ATTENTION = (attention_p, attention_vjp_p)
 HEADS = range(16, 129)  # features that there are kernels for
@@ -158,9 +158,5 @@ class AttentionKernel:
 
 def kernels(cupy: Any, xp: Any) -> dict[Primitive, Callable[..., Any]]:
     """xp: what formulas are run with."""
-
-    @lru_cache(None)
-    def launcher(index: int) -> Launcher | None:
-        return Launcher(cupy) if usable(cupy, index) else None
-
+    launcher = launchers(cupy)
     return {primitive: AttentionKernel(cupy, xp, launcher, primitive) for primitive in ATTENTION}

@@ -23,7 +23,7 @@ from .launching import Launcher
 from .native import Source
 from .native.convolution import Convolution, convolution
 from .native.convolution_launches import TYPES, render
-from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, usable
+from .tensor_core_steps import MOST, PACK, SMALLEST, RenderedStep, launchers
 
 
 def problem_of(
@@ -130,10 +130,6 @@ class Convolutions:
 
 def kernels(cupy: Any, xp: Any) -> dict[Primitive, Callable[..., Any]]:
     """xp: what formulas are run with."""
-
-    @lru_cache(None)
-    def launcher(index: int) -> Launcher | None:
-        return Launcher(cupy) if usable(cupy, index) else None
-
+    launcher = launchers(cupy)
     library = Library()
     return {primitive: Convolutions(cupy, xp, launcher, library, primitive) for primitive in KINDS}

@@ -1,4 +1,4 @@
-"""What kernels on tensor cores share: where they are used, and as steps of a compiled function.
+"""What kernels on tensor cores share: where they are used, who launches them, and steps of a compiled function.
 
 Not yet run on hardware.
 """
@@ -6,10 +6,12 @@ Not yet run on hardware.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from autograd_core.compiler.ir import Equation, Var
 
+from .launching import Launcher
 from .native import Source
 from .native.modes import MODES
 
@@ -22,6 +24,16 @@ PACK = 16  # bytes that arrays begin at multiples of
 def usable(cupy: Any, index: int) -> bool:
     """Whether the device has what the kernels need."""
     return cupy.cuda.runtime.getDeviceProperties(index)["major"] >= OLDEST_GPU
+
+
+def launchers(cupy: Any) -> Callable[[int], Launcher | None]:
+    """Of each device by its number what launches kernels there; None where they cannot be used."""
+
+    @lru_cache(None)
+    def launcher(index: int) -> Launcher | None:
+        return Launcher(cupy) if usable(cupy, index) else None
+
+    return launcher
 
 
 class RenderedStep(NamedTuple):
