@@ -209,3 +209,23 @@ def test_state_that_found_no_memory_is_made_anew(machine: fake_cupy.Machine, blo
         step(x, y)
     pool.set_limit(size=0)
     assert [step(x, y).item() for _ in range(2)] == pytest.approx(losses(2), rel=1e-4)
+
+
+def test_compiled_functions_run_where_what_they_use_is(machine: fake_cupy.Machine) -> None:
+    weight = nn.Parameter(ag.ones((3, 3), device="cuda:1"))
+    functions = (
+        lambda: weight.sum(),
+        lambda: (ag.random.normal((2, 3), device="cuda:1") @ weight).sum(),
+    )
+    for f, calls in zip(functions, (3, 1), strict=True):
+        compiled = ag.compile(f)
+        with ag.random.fork(0):
+            found = [compiled() for _ in range(calls)]
+        with ag.random.fork(0):
+            assert [x.item() for x in found] == pytest.approx([f().item() for _ in range(calls)], rel=1e-5)
+        assert {str(x.device) for x in found} == {"cuda:1"}
+    with pytest.raises(ag.DeviceError, match=r"random numbers are drawn on cuda, the function was captured for cuda:1"):
+        ag.compile(lambda x: x * ag.random.normal((3, 3), device="cuda"))(weight.detach())
+    other = ag.ones((3, 3), device="cuda")
+    with pytest.raises(ag.DeviceError, match="a compiled function runs on one device"):
+        ag.compile(lambda: weight.sum() + other.sum())()

@@ -262,6 +262,13 @@ class Capture(Eager):
         return Tensor(self._symbol(var), device)
 
     def random_key(self, generator: Any, device: Any) -> Tensor:
+        """On the function's device, where the default device is asked for, which says nothing."""
+        if device is not self.device and device is not get_device():
+            self.elsewhere = self.elsewhere or device
+            raise DeviceError(
+                f"compile: random numbers are drawn on {device}, the function was captured for {self.device}; a "
+                "compiled function runs on one device: draw them outside, or there"
+            )
         self._drawn.setdefault(id(generator), (generator, generator.state_dict()))
         key = generator.next()
         var = self._keys.get(key)
