@@ -236,6 +236,32 @@ def test_a_trial_waits_for_nothing_and_allocates_nothing(machine: fake_cupy.Mach
     assert "branches" in training.how.split("(")[0]
 
 
+def test_arrays_that_come_later_are_captured_in_the_variant_that_was_chosen(
+    machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody keeps a weight's array, so the step goes on with another."""
+    training = Training()
+    for _ in range(5 + 3 * CALLS):
+        training().item()
+    chosen = training.how
+    end, forks = fake_cupy.runtime.Stream.end_capture, []
+
+    def noted(stream: Any) -> Any:
+        graph = end(stream)
+        forks.append(sum(node.name == "fork" for node in graph._nodes))
+        return graph
+
+    monkeypatch.setattr(fake_cupy.runtime.Stream, "end_capture", noted)
+    kept = training.model.towers[0][0].weight.detach()
+    values = kept.numpy()
+    for _ in range(6):
+        training().item()
+    assert forks
+    assert all(forks)
+    assert training.how == chosen
+    np.testing.assert_array_equal(kept.numpy(), values)
+
+
 def test_what_is_slower_on_the_device_is_not_chosen(
     machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
