@@ -119,7 +119,7 @@ if _TYPE_CHECKING:
 
 # What few programs use is loaded when it is first asked for: a third of the time that importing takes.
 _ON_FIRST_USE: dict[str, str] = {
-    **{name: f".{name}" for name in ("cuda", "fft", "linalg", "special")},
+    **{path[1:]: path for path in (".cuda", ".fft", ".linalg", ".special")},
     "GraphWatch": ".diagnostics.lifetime",
     "audit": ".diagnostics.audit",
     "check_grads": ".diagnostics.checking",
