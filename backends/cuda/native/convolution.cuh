@@ -316,7 +316,8 @@ template <class S> __device__ void correlated(const float *input, const float *s
         ColumnTiles = (Columns + S::Across - 1) / S::Across,
         Lines = Block::Threads / 16,
         Own = (S::Across + Lines - 1) / Lines,  // columns that a thread copies
-        WideLines = Block::Threads / 4
+        WideLines = Block::Threads / 4,
+        Unit = (long long)S::Channels * Z::Input < 1 << 29 ? 4 : 1  // offsets count bytes, if 31 bits do
     };
     int number = blockIdx.x, row_tile = number % S::RowTiles;
     number /= S::RowTiles;
@@ -336,11 +337,15 @@ template <class S> __device__ void correlated(const float *input, const float *s
             tap[i][a] *= Z::dilation(a);
             place = place * Z::size(a) + tap[i][a];
         }
-        offset[i] = channel < S::Channels ? channel * Z::Input + place : -1;
+        offset[i] = Unit * (channel * Z::Input + place);
+        if (channel >= S::Channels) {  // such a column is nowhere within the input
+            tap[i][2] = -(1 << 30);
+            offset[i] = -4;
+        }
     }
 
     auto copy = [&](int chunk, float *place) {
-        float *right = place + S::Down * 16;
+        float *right = place + S::Down * 16 + line * 16 + term;
         const int outputs[3] = {S::Output0, S::Output1, S::Output2};
         if (S::Wide == 4) {
             int pixel = chunk * 16 + threadIdx.x % 4 * 4, image = pixel / Z::Outputs;
@@ -371,16 +376,18 @@ template <class S> __device__ void correlated(const float *input, const float *s
             at[a] = at[a] * Z::stride(a) - Z::padding(a);
             begin = begin * Z::size(a) + at[a];
         }
-        const float *from = input + (image * S::Groups + group) * (S::Channels * Z::Input) + begin;
+        const char *from =
+            reinterpret_cast<const char *>(input + (image * S::Groups + group) * (S::Channels * Z::Input) + begin);
 #pragma unroll
         for (int i = 0; i < Own; i++) {
             int column = line + i * Lines;
             if (S::Across % Lines && column >= S::Across) continue;
-            bool found = pixel < Pixels && offset[i] >= 0;
+            bool found = pixel < Pixels && (!Z::inside(2) || offset[i] >= 0);
 #pragma unroll
             for (int a = 0; a < 3; a++)
                 if (!Z::inside(a)) found &= at[a] + tap[i][a] >= 0 && at[a] + tap[i][a] < Z::size(a);
-            begin_copy<1>(right + column * 16 + term, from + offset[i], found);
+            const char *place = from + 4 / Unit * (long long)offset[i];
+            begin_copy<1>(right + i * Lines * 16, reinterpret_cast<const float *>(place), found);
         }
     };
 
