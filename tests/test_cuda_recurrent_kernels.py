@@ -59,6 +59,18 @@ def gradients(layer: nn.Module, x: np.ndarray, device: str, lengths: Any = None)
     return [v.numpy() for v in (y, *ends, given.grad, *(p.grad for p in copy.parameters()))]
 
 
+def test_a_grid_that_does_not_fit_at_once_is_an_error(
+    machine: fake_cupy.Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CuPy would launch a part of it with a warning, whose blocks wait for the others for ever."""
+    import cupy
+
+    monkeypatch.setattr(cupy.cuda.driver, "occupancyMaxActiveBlocksPerMultiprocessor", lambda *_: 0)
+    x = ag.zeros((SIZES["steps"], SIZES["batch"], 7), device="cuda")
+    with pytest.raises(RuntimeError, match="blocks wait for one another, 0 fit on the GPU"):
+        nn.LSTM(7, SIZES["hidden"]).to("cuda")(x)
+
+
 @pytest.mark.parametrize(
     ("bias", "lengths"), [(True, None), (False, None), (True, [3, 1, 2, 3, 2])], ids=["bias", "no-bias", "packed"]
 )
@@ -167,6 +179,7 @@ def compiled_is_eager(machine: fake_cupy.Machine, kind: str, **options: Any) -> 
         for found, known in zip(step(), expected, strict=True):
             np.testing.assert_allclose(found, known, rtol=0, atol=2e-5 * np.max(np.abs(known)))
     assert (machine.launches["graph"], machine.launches.total(), machine.allocations) == (1, 1, 0)
+    assert f"{kind}_forward<Launch_" in step.run.source(kind)
     report = step.run.report()
     assert all(row.native for row in report.rows), report
     return [row.name for row in report.rows]

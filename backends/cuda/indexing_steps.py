@@ -16,6 +16,7 @@ from autograd_core.compiler.ir import Equation, Var
 from autograd_core.compiler.storage import Located, Storage
 from autograd_core.ops._elements import add_at_p, take_p
 
+from .native.source import functions
 from .sums_by_index import NAMES, PACKS, SumsByIndex
 
 PRIMITIVES = (take_p, add_at_p)
@@ -51,6 +52,11 @@ class IndexingStep(NamedTuple):
     @property
     def name(self) -> str:
         return self.equation.primitive.name
+
+    @property
+    def text(self) -> str:
+        """Its CUDA C."""
+        return functions("indices" if self.equation.primitive is take_p else "sums_by_index")
 
     def enqueue(self, arrays: Sequence[Any], stream: int) -> None:
         """arrays: those that hold the operands, then the workspace, if there is one."""

@@ -68,7 +68,8 @@ class _Rewriting:
         problem = problem_of(kind, way, named, **options)
         if problem is None or not self._launches.fits(problem):
             return
-        problem = problem._replace(batch_first=self._is_turned(named["x"]))
+        both_ways = all(self._launches.fits(problem._replace(way=each)) for each in ("forward", "adjoint"))
+        problem = problem._replace(batch_first=both_ways and self._is_turned(named["x"]))
         zeros = {n for n in ZEROS if n in named and self._is_zero(named[n])}
         previous = self._previous(e, named["h0"], problem) if way == "forward" else None
         found = self._trace(
@@ -145,18 +146,18 @@ class _Rewriting:
             new.end(reshape_p, (turned,), {"shape": product.shape}, e.outputs)
             self.instead[id(e)] = new.equations
         elif e.primitive is permute_dims_p and e.params["axes"] == (1, 0):
-            for product in self._readers.get(e.outputs[0], ()):
-                if product.primitive is not matmul_p or product.inputs[0] is not e.outputs[0]:
+            for reader in self._readers.get(e.outputs[0], ()):
+                if reader.primitive is not matmul_p or reader.inputs[0] is not e.outputs[0]:
                     continue
-                other = self._makers.get(product.inputs[1])
+                other = self._makers.get(reader.inputs[1])
                 if other is None or other.primitive is not reshape_p or other.inputs[0].shape[:2] != slopes.shape[:2]:
                     continue
                 if _rows(other.inputs[0]) != other.outputs[0].shape:
                     continue
                 new = _Rows(e.origin)
                 across = new.add(permute_dims_p, (new.of(slopes),), {"axes": (1, 0)}, e.outputs[0].shape)
-                new.end(matmul_p, (across, new.of(other.inputs[0])), {}, product.outputs)
-                self.instead[id(product)] = new.equations
+                new.end(matmul_p, (across, new.of(other.inputs[0])), {}, reader.outputs)
+                self.instead[id(reader)] = new.equations
 
 
 class _Rows:

@@ -17,8 +17,8 @@ from autograd_core.primitive import Primitive
 from .native import recurrent
 from .native.modes import MODES
 from .native.recurrent import TYPES, Persistent, Recurrence, written
+from .native.source import OPTIONS
 
-OPTIONS = ("--std=c++17", "-default-device")
 PRIMITIVES = {
     ("lstm", "forward"): lstm_p,
     ("lstm", "adjoint"): lstm_vjp_p,
@@ -66,15 +66,25 @@ class Launches:
         self.found = found
 
     def _loaded(self, launch: Persistent) -> tuple[Persistent, Any]:
-        # launched cooperatively, blocks that do not all fit on the GPU are an error instead of waiting for ever
         module = self._cupy.RawModule(code=launch.unit, options=OPTIONS, enable_cooperative_groups=True)
         function = module.get_function(launch.entry)
         function.max_dynamic_shared_size_bytes = launch.shared
+        # CuPy launches a part of a grid that does not fit on the GPU at once, with a warning: it would wait for ever
+        fit = self._cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+        most = self._room[0] * fit(function.kernel.ptr, launch.block, launch.shared)
+        if launch.grid > most:
+            raise RuntimeError(f"{launch.entry}: {launch.grid} blocks wait for one another, {most} fit on the GPU")
         return launch, function
 
     def fits(self, problem: Recurrence) -> bool:
         """Whether there is a launch, in each math mode."""
         return all(recurrent.best_cut(problem.in_mode(mode), *self._room) is not None for mode in MODES)
+
+    def launch(self, problem: Recurrence) -> Persistent:
+        """That which fits."""
+        found = self.found(problem)
+        assert found is not None
+        return found[0]
 
     def workspace(self, problem: Recurrence) -> int:
         """Bytes that a launch counts blocks in, in whatever mode."""

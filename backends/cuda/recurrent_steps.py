@@ -22,7 +22,9 @@ from .tensor_core_steps import PACK
 
 def _shape(*avals: Aval, problem: Recurrence, names: tuple[str, ...], results: tuple[str, ...]) -> tuple[Aval, ...]:
     order = (problem.batch, problem.steps) if problem.batch_first else (problem.steps, problem.batch)
-    shapes = dict.fromkeys(("states", "cells", "inner", "previous"), (*order, problem.hidden))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+        ("states", "cells", "inner", "previous"), (*order, problem.hidden)
+    )
     shapes |= dict.fromkeys(("dh0", "dc0"), (problem.batch, problem.hidden))
     gates = (*order, problem.gates * problem.hidden)
     return tuple(Aval(shapes.get(name, gates), avals[0].dtype) for name in results)
@@ -71,6 +73,11 @@ class RecurrentStep(NamedTuple):
     def flops(self) -> int:
         p = self.problem
         return 2 * p.steps * p.batch * p.gates * p.hidden * p.hidden
+
+    @property
+    def text(self) -> str:
+        """Its CUDA C, in the math mode that is asked for."""
+        return self.launches.launch(self.problem.in_mode(context.current().math)).text
 
     def enqueue(self, arrays: Sequence[Any], stream: int) -> None:
         """arrays: the operands', the results', then the workspace."""

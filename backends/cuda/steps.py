@@ -213,4 +213,6 @@ def _code(step: Any) -> str | None:
     """A step's CUDA C, in the math mode that is asked for."""
     if hasattr(step, "rendered"):
         return step.rendered(context.current().math).text
+    if hasattr(step, "text"):
+        return step.text
     return step.source.text if hasattr(step, "source") else None
