@@ -20,7 +20,7 @@ from autograd_core.backends.cuda.native import Source, attention, loop_kernel, r
 from autograd_core.backends.cuda.native.convolution_launches import render as convolved
 from autograd_core.backends.cuda.native.recurrent import Cut, Recurrence
 from autograd_core.backends.cuda.native.segments import segments, table
-from autograd_core.backends.cuda.native.source import Sizes
+from autograd_core.backends.cuda.native.source import Sizes, functions
 from autograd_core.compiler.ir import Equation, Var
 from autograd_core.compiler.loops import Load, LoopKernel, Store
 from autograd_core.primitive import Primitive
@@ -61,7 +61,9 @@ def watched(jobs: Sequence[Job], *, order: int = 0, traffic: bool = False) -> li
 
 def files_of(unit: str) -> tuple[tuple[str, str], ...]:
     """Those that a unit begins with."""
-    found = [(unit.find(text), path.name, text) for path in NATIVE.glob("*.cuh") if (text := path.read_text()) in unit]
+    found = [
+        (unit.find(text), path.name, text) for path in NATIVE.glob("*.cuh") if (text := functions(path.stem)) in unit
+    ]
     return tuple((name, text) for _, name, text in sorted(found))
 
 

@@ -135,13 +135,8 @@ static bool goes_on(const Recent &r, unsigned site, const char *at, int width)
            other.at[0] - one.at[0] <= CLOSE;
 }
 
-static void ask(int warp, int lane, unsigned site, Space space, const char *at, int width, bool writes)
+static Recent recorded(int warp, int lane, unsigned both, unsigned site, Space space, const char *at, int width)
 {
-    const unsigned both = key(site, space);
-    if (traffic.size() <= both) traffic.resize(both + 1);
-    Traffic &t = traffic[both];
-    t.space = space;
-    if (t.requests >= MANY) return;
     if (requests[warp].size() <= both) requests[warp].resize(both + 1);
     std::unique_ptr<Requests> &own = requests[warp][both];
     if (!own) own.reset(new Requests{site, {}, space, {}});
@@ -150,18 +145,30 @@ static void ask(int warp, int lane, unsigned site, Space space, const char *at, 
     if (own->all.size() <= number) own->all.push_back({width, {}, {}, {}, {}, false});
     Request &now = own->all[number];
     now.at[lane] = now.whole[lane] = at, now.whole_width[lane] = width;
-    if (writes) return;
+    return {own.get(), number, site, at, width};
+}
+
+static void ask(int warp, int lane, unsigned site, Space space, const char *at, int width, bool writes)
+{
+    const unsigned both = key(site, space);
+    if (traffic.size() <= both) traffic.resize(both + 1);
+    Traffic &t = traffic[both];
+    t.space = space;
     std::vector<Recent> &mine = recent[warp * LANES + lane];
-    for (Recent &r : mine) {
-        if (!goes_on(r, site, at, width)) continue;
-        r.site = site, r.at = std::min(at, r.at), r.width += width;
-        Request &whole = r.of->all[r.number];
-        whole.whole[lane] = r.at, whole.whole_width[lane] = r.width;
-        whole.others.push_back({own.get(), number});
-        return;
+    Recent *before = nullptr;
+    for (Recent &r : mine)
+        if (!writes && goes_on(r, site, at, width)) before = &r;
+    if (before) before->site = site, before->at = std::min(at, before->at), before->width += width;
+    Recent now = {nullptr, 0, site, at, width};
+    if (t.requests < MANY && !(before && !before->of)) now = recorded(warp, lane, both, site, space, at, width);
+    if (before && before->of) {
+        Request &whole = before->of->all[before->number];
+        whole.whole[lane] = before->at, whole.whole_width[lane] = before->width;
+        if (now.of) whole.others.push_back({now.of, now.number});
     }
+    if (before || writes) return;
     if (mine.size() == 4) mine.erase(mine.begin());
-    mine.push_back({own.get(), number, site, at, width});
+    mine.push_back(now);
 }
 
 }  // namespace watch

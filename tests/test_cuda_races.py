@@ -335,7 +335,7 @@ def test_updates_of_many_arrays_and_random_draws() -> None:
         jobs += [draw(random_normal_p, key, SMALL, shape=(size,), dtype=np.dtype(t)) for t in ("f4", "f8")]
         jobs += [draw(random_bits_p, key, SMALL, shape=(size,))]
         jobs += [draw(random_bernoulli_p, [*key, np.full((), 0.3, F4)], SMALL, shape=(size,))]
-        jobs += [draw(random_integers_p, key, SMALL, shape=(size,), low=-5, high=2**40)]
+        jobs += [draw(random_integers_p, key, SMALL, shape=(size,), low=-5, high=high) for high in (7, 2**40)]
     check(jobs)
 
 
@@ -386,7 +386,7 @@ def test_attention(pytestconfig: pytest.Config) -> None:
     check(attentions(layer, cuda_attention.SMALL))
     for mode in MODES if every else ():
         check(attentions(layer._replace(apart=True), cuda_attention.SMALL, mode=mode))
-        check(attentions(layer._replace(queries=70, keys=75), None, mode=mode))
+        check(attentions(layer._replace(queries=70, keys=75, mask=(1, 75)), None, mode=mode))
 
 
 SMALLEST = Cut(16, 8, 2)
