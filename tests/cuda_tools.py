@@ -28,21 +28,27 @@ def is_usable(device: str) -> bool:
 
 
 @contextmanager
-def fake_devices() -> Iterator[fake_cupy.Machine]:
-    """Devices "cuda" and "cuda:1" of the fake, whatever this machine has."""
-    with fake_cupy.installed() as machine, _registered_anew(), _driver(Driver()) as machine.driver:
+def fake_devices(driver: Driver | None = None) -> Iterator[fake_cupy.Machine]:
+    """Devices "cuda" and "cuda:1" of the fake, whatever this machine has. driver: libcuda, if there is to be one."""
+    with fake_cupy.installed() as machine, _registered_anew(), _loaded(driver):
         machine.host_code = cuda_code.body
         machine.bodies |= SUMS_BY_INDEX | POOLING
         yield machine
 
 
 @contextmanager
-def _driver(driver: Driver) -> Iterator[Driver]:
-    """libcuda, for launches that CuPy has no function for."""
-    before, programmatic.load = programmatic.load, lambda: driver
+def _loaded(driver: Driver | None) -> Iterator[None]:
+    """What is found as libcuda, for launches that CuPy has no function for."""
+
+    def load() -> Driver:
+        if driver is None:
+            raise OSError("the fake has no libcuda here")
+        return driver
+
+    before, programmatic.load = programmatic.load, load
     programmatic._found.cache_clear()
     try:
-        yield driver
+        yield
     finally:
         programmatic.load = before
         programmatic._found.cache_clear()

@@ -128,9 +128,10 @@ def test_more_shared_memory_is_asked_for(machine: fake_cupy.Machine) -> None:
 
     machine.bodies |= dict.fromkeys(("small", "large"), lambda grid, block, arguments: None)
     launcher = Launcher(cupy)
+    source = Source("", launches, ())
     with cupy.cuda.Stream(non_blocking=True):
-        launcher(Source("", launches, ()), [])
-    ((small, _), (large, _)) = next(iter(launcher._functions.values()))
+        launcher(source, [])
+    small, large = (launcher.compiled(source)[name] for name in ("small", "large"))
     assert not hasattr(small, "max_dynamic_shared_size_bytes")
     assert large.max_dynamic_shared_size_bytes == DECLARED + 4
 

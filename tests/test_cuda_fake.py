@@ -367,3 +367,39 @@ def test_time_between_events_is_known_when_the_host_has_waited(cp: ModuleType) -
             cp.cuda.get_elapsed_time(start, end)
         stream.synchronize()
         assert cp.cuda.get_elapsed_time(start, end) > 0
+
+
+CODE = """
+extern "C" __global__ void __launch_bounds__(64) kernel(const float *__restrict__ x, long long *y, long long n, float f)
+{
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "change", "settings", "message"),
+    [
+        (1, 65, {}, {}, "65 threads, compiled for 64"),
+        (2**31, 64, {}, {}, "no launch of"),
+        (1, 64, {}, {"shared_mem": 50_000}, "50000 bytes of shared memory were not asked for"),
+        (1, 64, {0: 1}, {}, "1 for 'float \\*'; null is 0"),
+        (1, 64, {0: "y"}, {}, "an array of int64 for 'float \\*'"),
+        (1, 64, {2: np.int32(3)}, {}, "int32 for 'long long'"),
+        (1, 64, {3: 1.0}, {}, "float64 for 'float'"),
+        (1, 64, {2: 1.0}, {}, "float64 for 'long long'"),
+    ],
+)
+def test_launches_that_do_not_fit_their_kernel_are_refused(
+    cp: ModuleType, machine: fake_cupy.Machine, grid: int, block: int, change: dict, settings: dict, message: str
+) -> None:
+    machine.bodies["kernel"] = lambda grid, block, args: None
+    kernel = cp.RawModule(code=CODE).get_function("kernel")
+    x, y = cp.ones(4, "float32"), cp.ones(4, "int64")
+    args = {0: x, 1: y, 2: 4, 3: np.float32(1)}
+    kernel((1,), (64,), tuple(args.values()))
+    kernel((1,), (64,), (0, 0, 4, np.float32(1)))
+    args |= {k: y if v == "y" else v for k, v in change.items()}
+    with pytest.raises((ValueError, TypeError), match=message):
+        kernel((grid,), (block,), tuple(args.values()), **settings)
+    with pytest.raises(TypeError, match="3 arguments for"):
+        kernel((1,), (64,), (x, y, 4))

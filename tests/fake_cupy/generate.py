@@ -25,6 +25,7 @@ NAMESPACES = {
     "cupyx": cupyx,
     "cupy.cuda": cupy.cuda,
     "cupy.cuda.runtime": cupy.cuda.runtime,
+    "cupy.cuda.driver": cupy.cuda.driver,
 }
 CLASSES = {
     "cupy.ndarray": cupy.ndarray,
@@ -32,6 +33,7 @@ CLASSES = {
     "cupy.RawModule": cupy.RawModule,
     "cupy.cuda.Device": cupy.cuda.Device,
     "cupy.cuda.Event": cupy.cuda.Event,
+    "cupy.cuda.Function": cupy.cuda.Function,
     "cupy.cuda.Graph": cupy.cuda.Graph,
     "cupy.cuda.MemoryPointer": cupy.cuda.MemoryPointer,
     "cupy.cuda.MemoryPool": cupy.cuda.MemoryPool,

@@ -87,6 +87,10 @@ def build() -> dict[str, ModuleType]:
             streamCaptureModeRelaxed=2,
             **{name: getattr(runtime, name) for name in runtime_names},
         ),
+        "cupy.cuda.driver": _module(
+            "cupy.cuda.driver",
+            occupancyMaxActiveBlocksPerMultiprocessor=runtime.occupancyMaxActiveBlocksPerMultiprocessor,
+        ),
         "cupy.linalg": _module("cupy.linalg", LinAlgError=np.linalg.LinAlgError),
         "cupy.fft": _module("cupy.fft"),
         "cupyx": _module("cupyx", errstate=errstate, empty_pinned=runtime.empty_pinned),
@@ -98,6 +102,7 @@ def build() -> dict[str, ModuleType]:
     made["cupy.cuda"] = _module(
         "cupy.cuda",
         runtime=made["cupy.cuda.runtime"],
+        driver=made["cupy.cuda.driver"],
         memory=memory,
         get_current_stream=runtime.get_current_stream,
         get_device_id=runtime.getDevice,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import itertools
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import launches
 from .captures import Access, Capture, CUDARuntimeError, Node, access, in_some_order, longest
 from .hardware import Memory, Queue, machine
 
@@ -395,6 +397,12 @@ def getDeviceProperties(device: int) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- raw kernels
 
 
+def occupancyMaxActiveBlocksPerMultiprocessor(func: int, blockSize: int, dynamicSMemSize: int) -> int:
+    """As shared memory and threads allow; registers are not known."""
+    assert func in machine.kernels
+    return min((227 << 10) // (dynamicSMemSize + 1024), 2048 // blockSize)
+
+
 class Function(NamedTuple):
     """A kernel, to the driver."""
 
@@ -419,10 +427,17 @@ class RawKernel:
         return self._function
 
     def __call__(self, grid: tuple, block: tuple, args: tuple, **settings: Any) -> None:
+        launches.check(self, grid, block, args, settings.get("shared_mem", 0))
         arrays = [a for a in args if hasattr(a, "_host")]
         for a in args:
             if not hasattr(a, "_host") and not isinstance(a, (int, float, complex, np.generic)):
                 raise TypeError(f"Unsupported type {type(a)}")
+        if self.settings.get("enable_cooperative_groups"):
+            here = getDeviceProperties(machine.local.device)["multiProcessorCount"]
+            most = here * occupancyMaxActiveBlocksPerMultiprocessor(self.kernel.ptr, block[0], settings["shared_mem"])
+            if grid[0] > most:
+                warnings.warn(f"The grid size will be reduced from {grid[0]} to {most}", stacklevel=2)
+                grid = (most,)
         body = machine.bodies.get(self.name)
         if body is None and machine.host_code is not None:
             body = machine.host_code(self, settings)
