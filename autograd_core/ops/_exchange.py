@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from ..tensor import Tensor
+
+State = tuple[Any, dict[str, Any]]  # attributes, and what slots hold
 
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
 
@@ -41,27 +43,27 @@ class Exchange(Value):
         return sys.modules[__name__.partition(".")[0]]
 
     def __copy__(self) -> Tensor:
-        return self._with_array(self.data, object.__getstate__(self))
+        return self._with_array(self.data, cast(State, object.__getstate__(self)))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         """Another tensor on the same device, whose values were there when what makes them had been enqueued."""
-        attributes, slots = object.__getstate__(self)
+        attributes, slots = cast(State, object.__getstate__(self))
         others = {name: value for name, value in slots.items() if name != "data"}
         return self._with_array(self.device.xp.copy(self.data, order="C"), deepcopy((attributes, others), memo))
 
-    def _with_array(self, data: Any, state: tuple[Any, dict[str, Any]]) -> Any:
+    def _with_array(self, data: Any, state: State) -> Any:
         made = object.__new__(type(self))
         made.__setstate__((state[0], {**state[1], "data": data}))
         return made
 
-    def __getstate__(self) -> tuple[Any, dict[str, Any]]:
+    def __getstate__(self) -> State:
         """For pickles: values as an array on the host, whichever device they are on and return to."""
-        attributes, slots = object.__getstate__(self)
+        attributes, slots = cast(State, object.__getstate__(self))
         backend = self.device.backend
         data = backend.to_numpy(self.data) if isinstance(self.data, backend.array_types) else self.data
         return attributes, {**slots, "data": data}
 
-    def __setstate__(self, state: tuple[Any, dict[str, Any]]) -> None:
+    def __setstate__(self, state: State) -> None:
         attributes, slots = state
         for name, value in {**(attributes or {}), **slots}.items():
             setattr(self, name, value)
