@@ -219,10 +219,13 @@ def cycles(problem: Convolution, cut: Cut) -> float:
 
 
 def together(problem: Convolution, cut: Cut) -> int:
-    """Blocks that the compiler is to leave registers for on a multiprocessor: of 16 warps, if that leaves it enough."""
+    """Blocks that the compiler is to leave registers for on a multiprocessor: of 16 warps, if that leaves it enough; of
+    12 where each thread keeps the places of 16 columns.
+    """
     sums = cut.down * cut.across // cut.threads * (2 if problem.mode == "fp32" else 1)
     copies_much = problem.kind == "weight" or cut.threads <= cut.across
-    return 16 * 32 // cut.threads if sums <= (32 if copies_much else 64) else 1
+    warps = 12 if problem.kind == "weight" and cut.threads <= cut.across and not problem.halves else 16
+    return 32 * warps // cut.threads if sums <= (32 if copies_much else 64) else 1
 
 
 def splits(problem: Convolution, blocks: int, smallest: int) -> int:
