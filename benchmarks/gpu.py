@@ -12,11 +12,13 @@ Without a usable CUDA device it says what is missing and ends with status 2; not
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 from . import recorded_tests
@@ -56,6 +58,11 @@ TESTS = {
     "nn and optim": ["tests", "-k", "test_nn or test_optim", "--device", DEVICE],
 }
 KINDS = ("tests", "losses", "numbers", "probes", "kernels", "lstm", "suite")
+SANITIZE = "sanitize"  # only if it is asked for: it takes minutes, of a few kernels
+SANITIZER, TOOLS = "compute-sanitizer", ("memcheck", "racecheck")
+SANITIZED = "tiny_chain_100ops", "layernorm_softmax_8192x512", "conv_bn_relu_64x32x32_b32"
+NAMED = (*KINDS, SANITIZE)
+ERRORS = 99  # the status of a program that the sanitizer found errors in
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=6, help="processes that tests are shared among (default: 6)")
     parser.add_argument("--at-once", type=int, default=6, help="parts that share the device, untimed (default: 6)")
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for all of it (default: {MINUTES})")
-    parser.add_argument("--parts", metavar="NAME,...", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
+    parser.add_argument("--parts", metavar="NAME,...", default=",".join(KINDS), help=f"of {', '.join(NAMED)}")
     parser.add_argument("--rows", metavar="NAME,...", default=",".join(ROWS), help="of the suite; (default: all)")
     parser.add_argument("--peers", metavar="NAME,...", default=",".join(PEERS), help="(default: all), or none")
     parser.add_argument("--math", default="tf32", help="of what is timed beside peers (default: tf32)")
@@ -74,8 +81,8 @@ def run(args: argparse.Namespace) -> None:
     begun = time.monotonic()
     need_device("gpu")
     wanted = args.parts.split(",")
-    if unknown := [name for name in wanted if name not in KINDS]:
-        raise SystemExit(f"gpu: no part is named {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    if unknown := [name for name in wanted if name not in NAMED]:
+        raise SystemExit(f"gpu: no part is named {', '.join(unknown)}; there are {', '.join(NAMED)}")
     if unknown := [name for name in args.rows.split(",") if name not in WORKLOADS]:
         raise SystemExit(f"gpu: no row is named {', '.join(unknown)}; there are {', '.join(WORKLOADS)}")
     end = begun + 60 * args.minutes
@@ -132,7 +139,27 @@ def plan(args: argparse.Namespace, wanted: list[str]) -> tuple[list[Part], list[
     if "suite" in wanted:
         most = ["--rows", ",".join(rows), "--devices", DEVICE, "--rounds", "5", "--seconds", "0.1"]
         in_turn.append(_command("suite", ["suite", *most, *beside], limit))
+    if SANITIZE in wanted:
+        some = [name for name in rows if name in SANITIZED] or rows[:1]
+        in_turn += [_sanitized(tool, ["losses", "--rows", ",".join(some), *quick], 0.5 * limit) for tool in TOOLS]
     return at_once, in_turn
+
+
+def _sanitized(tool: str, arguments: list[str], seconds: float) -> Part:
+    """A command under NVIDIA's compute-sanitizer, which watches every access of every kernel; figures: what it says."""
+    watched = _command("", arguments, seconds).command
+    told = ["--tool", tool, "--error-exitcode", str(ERRORS), "--log-file", "{folder}/errors.txt"]
+    command = [SANITIZER, *told, *watched]
+    if which(SANITIZER) is None:
+        command = [sys.executable, "-c", f"raise SystemExit('{SANITIZER} is not on the path')"]
+    return Part(f"{SANITIZE} {tool}", command, seconds, lambda there: _errors(there / "errors.txt"))
+
+
+def _errors(said: Path) -> dict[str, Any]:
+    """How many errors were found, None if it did not come to count them, and the first of what is said of them."""
+    lines = said.read_text(errors="replace").splitlines()
+    counts = [int(n) for line in lines for n in re.findall(r"(?:ERROR|RACECHECK) SUMMARY: (\d+)", line)]
+    return {"errors": counts[-1] if counts else None, "first": lines[:30]}
 
 
 def _command(name: str, arguments: list[str], seconds: float) -> Part:

@@ -23,6 +23,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         *(_speedup(found["lstm"]) if "lstm" in found else []),
         *(_suite(found["suite"]) if "suite" in found else []),
     ]
+    lines += [f"{name}: {f['errors']} errors" for name, f in found.items() if name.startswith("sanitize ")]
     lines += [f"{name}: {part['outcome']}" for name, part in parts.items() if part["outcome"] != "done"]
     return lines
 

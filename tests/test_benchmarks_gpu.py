@@ -4,6 +4,7 @@ are stopped. Not yet run on hardware.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -256,6 +257,44 @@ def test_parts_are_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- what parts are made of
+
+
+SANITIZER = """#!/bin/sh
+while [ "$1" != "--log-file" ]; do shift; done
+echo "========= Invalid __global__ read of size 4 bytes" > "$2"
+echo "========= ERROR SUMMARY: 1 error" >> "$2"
+exit 99
+"""
+
+
+def test_the_sanitizer_runs_if_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    gpu.add_arguments(parser)
+    args = parser.parse_args([])
+    usual = [part.name for some in gpu.plan(args, args.parts.split(",")) for part in some]
+    assert not [name for name in usual if gpu.SANITIZE in name]
+    program = tmp_path / gpu.SANITIZER
+    program.write_text(SANITIZER)
+    program.chmod(0o755)
+    report: dict[str, Any] = {"parts": {}}
+    for path in (str(tmp_path), str(tmp_path / "nothing")):
+        monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
+        at_once, in_turn = gpu.plan(args, [gpu.SANITIZE])
+        assert not at_once
+        found: dict[str, Any] = {}
+        run_stage(in_turn, 1, time.monotonic() + 60, found.__setitem__)
+        assert list(found) == ["sanitize memcheck", "sanitize racecheck"]
+        outcomes = [part["outcome"] for part in found.values()]
+        if path == str(tmp_path):
+            assert outcomes == ["ended with status 99"] * 2
+            assert found["sanitize memcheck"]["figures"]["errors"] == 1
+            report["parts"] = found
+            assert "sanitize memcheck: 1 errors" in summary(report)
+            assert "sanitize memcheck: ended with status 99" in summary(report)
+        else:
+            assert all(outcome.startswith("ended with status 1") for outcome in outcomes)
+            assert "compute-sanitizer is not on the path" in found["sanitize memcheck"]["said"]
 
 
 def test_a_test_that_was_being_written_down_does_no_harm(tmp_path: Path) -> None:
