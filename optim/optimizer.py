@@ -21,7 +21,7 @@ from autograd_core.tensor import Tensor, Variable
 from . import state_dict as states
 from .counted import Changes, States
 from .following import number_in, placed
-from .options import comparable, plain, shown
+from .options import has_arrays, plain, shown
 from .rules import Group
 
 State = dict[str, Variable]
@@ -338,11 +338,15 @@ class Optimizer:
 
     def _notice_changes(self, index: int, group: Group) -> None:
         """Options may be changed between steps: check them again, and add the state that they call for."""
+        arrays = False
         for name, value in group.items():
-            if isinstance(value, (np.generic, np.ndarray, tuple)):
+            if isinstance(value, (np.generic, np.ndarray, tuple, Tensor)):
                 group[name] = plain(value)
-        lr = group["lr"]
-        options = [comparable(group[name]) for name in self.defaults if name != "lr" or isinstance(lr, Tensor)]
+                arrays = arrays or has_arrays(group[name])
+        options = [group[name] for name in self.defaults if name != "lr"]
+        if arrays:
+            lr = group["lr"]
+            options = [id(x) if has_arrays(x) else x for x in (*options, *([lr] if isinstance(lr, Tensor) else []))]
         if options == self._seen_options.get(index):
             return
         self.check_options(group)

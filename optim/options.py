@@ -17,13 +17,11 @@ def plain(value: Any) -> Any:
     return value.item() if is_number else value
 
 
-def comparable(value: Any) -> Any:
-    """What tells whether an option is another one: itself, or which object it is if it is, or holds, an array."""
+def has_arrays(value: Any) -> bool:
+    """Whether an option is, or holds, what has no one truth value when it is compared."""
     if isinstance(value, (tuple, list)):
-        arrays = any(isinstance(x, (Tensor, np.ndarray)) for x in value)
-    else:
-        arrays = isinstance(value, (Tensor, np.ndarray))
-    return id(value) if arrays else value
+        return any(isinstance(x, (Tensor, np.ndarray)) for x in value)
+    return isinstance(value, (Tensor, np.ndarray))
 
 
 def shown(value: Any) -> str:
