@@ -200,7 +200,7 @@ def same_in_every_variant(run: Callable[[], list[list[Any]]], monkeypatch: pytes
             np.testing.assert_array_equal(y, z, err_msg=f"call {call}, result {k}")
 
 
-SLOW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @SLOW
