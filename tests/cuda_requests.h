@@ -2,8 +2,8 @@
 // shared memory answers it, whose 32 banks give a word each at a time.
 //
 // Lanes run one after the other, so their n-th accesses by one path of calls, counted since they last met, are taken for
-// one request. Lanes that have skipped one before are counted wrongly. Neighbours within 16 bytes that one expression
-// reads one by one, as members of a float4, are one access: compilers make that of them.
+// one request. Lanes that have skipped one before are counted wrongly. Neighbours within 16 bytes of shared memory that
+// are read one by one in one place of the code, as members of a float4 are, are one access: compilers make that of them.
 
 #pragma once
 
@@ -42,7 +42,7 @@ struct Requests {
 
 struct Recent { Requests *of; unsigned number, site; const char *at; int width; };
 
-const int CLOSE = 64;  // bytes of code of one expression
+const int CLOSE = 192;  // bytes of code of one expression
 
 static std::vector<std::vector<Recent>> recent;  // the last few of each thread
 static std::vector<std::vector<std::unique_ptr<Requests>>> requests;  // by warp; by site and space
@@ -155,9 +155,10 @@ static void ask(int warp, int lane, unsigned site, Space space, const char *at, 
     Traffic &t = traffic[both];
     t.space = space;
     std::vector<Recent> &mine = recent[warp * LANES + lane];
+    const bool is_joined = space == SHARED && !writes;
     Recent *before = nullptr;
     for (Recent &r : mine)
-        if (!writes && goes_on(r, site, at, width)) before = &r;
+        if (is_joined && goes_on(r, site, at, width)) before = &r;
     if (before) before->site = site, before->at = std::min(at, before->at), before->width += width;
     Recent now = {nullptr, 0, site, at, width};
     if (t.requests < MANY && !(before && !before->of)) now = recorded(warp, lane, both, site, space, at, width);
@@ -166,7 +167,7 @@ static void ask(int warp, int lane, unsigned site, Space space, const char *at, 
         whole.whole[lane] = before->at, whole.whole_width[lane] = before->width;
         if (now.of) whole.others.push_back({now.of, now.number});
     }
-    if (before || writes) return;
+    if (before || !is_joined) return;
     if (mine.size() == 4) mine.erase(mine.begin());
     mine.push_back(now);
 }
