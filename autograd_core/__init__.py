@@ -59,6 +59,7 @@ from .ops.creation import *
 from .ops.differences import *
 from .ops.distances import cdist
 from .ops.exponential import *
+from .ops.extrema import *
 from .ops.floating_parts import *
 from .ops.indexing import *
 from .ops.joining import *
@@ -68,6 +69,7 @@ from .ops.padding import *
 from .ops.reductions import *
 from .ops.remainders import *
 from .ops.rounding import *
+from .ops.scans import *
 from .ops.searching import *
 from .ops.selection import *
 from .ops.sets import *

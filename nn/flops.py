@@ -20,6 +20,7 @@ from autograd_core.ops import (
     pooling,
     recurrent,
     reductions,
+    scans,
 )
 from autograd_core.primitive import Elementwise, Multilinear, Primitive
 
@@ -76,7 +77,7 @@ COSTS: dict[Primitive, Cost] = {
     pooling.avg_pool_p: _pool,
     reductions.sum_p: _read,
     reductions.mean_p: _read,
-    reductions.cumulative_sum_p: _read,
+    scans.cumulative_sum_p: _read,
     normalization.moments_p: lambda inputs, outputs, params: 4 * inputs[0].size,
     normalization.normalize_p: lambda inputs, outputs, params: 4 * inputs[0].size,
     recurrent.rnn_p: _recurrent,

@@ -10,7 +10,8 @@ pytest.importorskip("llvmlite", reason="native code needs llvmlite")
 from native_lowered import LEVELS, THREADS, assert_native, check, formula, native, spread
 
 import autograd_core as ag
-from autograd_core.ops.reductions import argmax_p, argmin_p, cumulative_prod_p, cumulative_sum_p
+from autograd_core.ops.extrema import argmax_p, argmin_p
+from autograd_core.ops.scans import cumulative_prod_p, cumulative_sum_p
 
 SHAPES = [((7,), 0), ((5, 9), 1), ((6, 37), 0), ((3, 4, 20), 1), ((2, 3, 4), 2), ((1, 5), 0)]
 

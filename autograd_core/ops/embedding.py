@@ -15,7 +15,7 @@ from ._apply import as_tensor, check_devices, examine, require_integer, to_float
 from .creation import arange, zeros
 from .indexing import take
 from .linear_algebra import norm
-from .reductions import cumulative_sum
+from .scans import cumulative_sum
 from .selection import clip, maximum, where
 from .shaping import expand_dims
 

@@ -19,7 +19,7 @@ from .distances import pairwise_distance
 from .embedding import checked_indices
 from .indexing import gather
 from .losses import check_reduction, paired, reduced, require_scores, unequal_shapes, weighted
-from .reductions import cumulative_prod
+from .scans import cumulative_prod
 from .selection import clip, minimum, where
 from .shaping import expand_dims
 

@@ -14,11 +14,13 @@ from . import (
     comparison,
     complex_numbers,
     exponential,
+    extrema,
     indexing,
     joining,
     linear_algebra,
     reductions,
     rounding,
+    scans,
     selection,
     shaping,
     softmax,
@@ -239,16 +241,16 @@ class Methods(Value):
         return reductions.prod(self, axis=axis, keepdims=keepdims)
 
     def max(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
-        return reductions.max(self, axis=axis, keepdims=keepdims)
+        return extrema.max(self, axis=axis, keepdims=keepdims)
 
     def min(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
-        return reductions.min(self, axis=axis, keepdims=keepdims)
+        return extrema.min(self, axis=axis, keepdims=keepdims)
 
     def argmax(self, axis: builtins.int | None = None, keepdims: builtins.bool = False) -> Tensor:
-        return reductions.argmax(self, axis=axis, keepdims=keepdims)
+        return extrema.argmax(self, axis=axis, keepdims=keepdims)
 
     def argmin(self, axis: builtins.int | None = None, keepdims: builtins.bool = False) -> Tensor:
-        return reductions.argmin(self, axis=axis, keepdims=keepdims)
+        return extrema.argmin(self, axis=axis, keepdims=keepdims)
 
     def any(self, axis: Axis = None, keepdims: builtins.bool = False) -> Tensor:
         return reductions.any(self, axis=axis, keepdims=keepdims)
@@ -260,7 +262,7 @@ class Methods(Value):
         return reductions.logsumexp(self, axis=axis, keepdims=keepdims)
 
     def cumsum(self, axis: builtins.int | None = None) -> Tensor:
-        return reductions.cumulative_sum(self, axis=axis)
+        return scans.cumulative_sum(self, axis=axis)
 
     # ------------------------------------------------------------------------------ element by element
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..aval import Axis, is_inexact
-from . import reductions
+from . import extrema, reductions
 from ._apply import as_tensor, to_float
 from .reductions import all, count_nonzero
 from .selection import where
@@ -53,7 +53,7 @@ def nanmax(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> ag.nanmax(ag.tensor([1.0, float("nan"), 3.0]))
     tensor(3.)
     """
-    return _extremum("nanmax", reductions.max, -math.inf, x, axis, keepdims)
+    return _extremum("nanmax", extrema.max, -math.inf, x, axis, keepdims)
 
 
 def nanmin(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -63,7 +63,7 @@ def nanmin(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> ag.nanmin(ag.tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    return _extremum("nanmin", reductions.min, math.inf, x, axis, keepdims)
+    return _extremum("nanmin", extrema.min, math.inf, x, axis, keepdims)
 
 
 def _filled(op: str, x: Any, value: float) -> Any:

@@ -1,4 +1,4 @@
-"""Reductions over axes: sums, means, extrema, and running sums."""
+"""Reductions over axes: sums, means, products, spreads, truth, and logarithms of sums of exponentials."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import builtins
 import math
 from typing import Any
 
-from ..aval import BOOL, DEFAULT_INT, Aval, Axis, as_dtype, normalize_axes, normalize_axis, reduced_shape
+from ..aval import BOOL, DEFAULT_INT, Aval, Axis, as_dtype, normalize_axes, reduced_shape
 from ..batching import shift
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError
 from ..primitive import bind, general, multilinear
 from ._apply import as_tensor, to_float
 from .joining import concat, split
 from .selection import where
-from .shaping import flip, reshape
+from .shaping import reshape
 
 __all__ = [
     "sum",
@@ -21,16 +21,10 @@ __all__ = [
     "var",
     "std",
     "prod",
-    "max",
-    "min",
-    "argmax",
-    "argmin",
     "any",
     "all",
     "count_nonzero",
     "logsumexp",
-    "cumulative_sum",
-    "cumulative_prod",
 ]
 
 
@@ -41,7 +35,7 @@ def expand_reduced(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdi
     return g.broadcast_to(shape)
 
 
-def _accumulated(x: Any, dtype: Any) -> Any:
+def accumulated(x: Any, dtype: Any) -> Any:
     """``x`` in the dtype that its sums and products have."""
     if dtype is None and x.dtype.kind in "bi":
         dtype = DEFAULT_INT
@@ -50,7 +44,7 @@ def _accumulated(x: Any, dtype: Any) -> Any:
     return x if dtype is None else x.astype(as_dtype(dtype))
 
 
-def _reduced(x: Aval, *, axis: tuple[int, ...], keepdims: bool) -> Aval:
+def reduced(x: Aval, *, axis: tuple[int, ...], keepdims: bool) -> Aval:
     return Aval(reduced_shape(x.shape, axis, keepdims), x.dtype)
 
 
@@ -58,7 +52,7 @@ sum_p = multilinear(
     "sum",
     lambda xp, x, *, axis, keepdims: x.sum(axis=axis, dtype=x.dtype, keepdims=keepdims),
     transposes=(lambda g, avals, axis, keepdims: expand_reduced(g, avals[0].shape, axis, keepdims),),
-    shape=_reduced,
+    shape=reduced,
     batch={"axis": shift},
 )
 
@@ -73,7 +67,7 @@ def sum(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = Fal
     >>> ag.sum(ag.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    x = _accumulated(as_tensor("sum", x), dtype)
+    x = accumulated(as_tensor("sum", x), dtype)
     axes = normalize_axes("sum", axis, len(x.shape))
     return bind(sum_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes or not x.shape else x
 
@@ -90,7 +84,7 @@ mean_p = multilinear(
             g / _group_size(avals[0].shape, axis), avals[0].shape, axis, keepdims
         ),
     ),
-    shape=_reduced,
+    shape=reduced,
     batch={"axis": shift},
 )
 
@@ -124,7 +118,7 @@ def _var_forward(xp: Any, x: Any, *, axis: tuple[int, ...], divisor: float, keep
 var_p = general(
     "var",
     _var_forward,
-    lambda x, *, axis, divisor, keepdims: _reduced(x, axis=axis, keepdims=keepdims),
+    lambda x, *, axis, divisor, keepdims: reduced(x, axis=axis, keepdims=keepdims),
     vjp=(
         lambda g, x, axis, divisor, keepdims: (
             expand_reduced(g * 2.0 / divisor, x.shape, axis, keepdims) * _centered(x, axis)
@@ -138,7 +132,7 @@ std_p = general(
     lambda xp, x, *, axis, divisor, keepdims: xp.sqrt(
         _var_forward(xp, x, axis=axis, divisor=divisor, keepdims=keepdims)
     ),
-    lambda x, *, axis, divisor, keepdims: _reduced(x, axis=axis, keepdims=keepdims),
+    lambda x, *, axis, divisor, keepdims: reduced(x, axis=axis, keepdims=keepdims),
     vjp=(
         # equal elements: the slope has no limit there; 0, not 0 / 0
         lambda g, x, y, axis, divisor, keepdims: (
@@ -205,7 +199,7 @@ def _prod_by_halves(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 prod_p = general(
     "prod",
     lambda xp, x, *, axis, keepdims: x.prod(axis=axis, dtype=x.dtype, keepdims=keepdims),
-    _reduced,
+    reduced,
     composed=lambda x, *, axis, keepdims: _prod_by_halves(x, axis, keepdims),
 )
 
@@ -222,133 +216,9 @@ def prod(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = Fa
     >>> x.grad
     tensor([0., 8., 0.])
     """
-    x = _accumulated(as_tensor("prod", x), dtype)
+    x = accumulated(as_tensor("prod", x), dtype)
     axes = normalize_axes("prod", axis, len(x.shape))
     return bind(prod_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
-
-
-# ------------------------------------------------------------------------------------------- extrema
-
-
-def _shared(g: Any, x: Any, y: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """``g`` for the elements that equal the extremum ``y`` of their group, in equal parts, 0 for the others."""
-    chosen = x == expand_reduced(y, x.shape, axis, keepdims)
-    count = sum(chosen, axis=axis, dtype=g.dtype, keepdims=keepdims)
-    return where(chosen, expand_reduced(g / count, x.shape, axis, keepdims), 0)
-
-
-max_p = general(
-    "max",
-    lambda xp, x, *, axis, keepdims: x.max(axis=axis, keepdims=keepdims),
-    _reduced,
-    vjp=(lambda g, x, y, axis, keepdims: _shared(g, x, y, axis, keepdims),),
-    signals=False,
-    batch={"axis": shift},
-)
-
-min_p = general(
-    "min",
-    lambda xp, x, *, axis, keepdims: x.min(axis=axis, keepdims=keepdims),
-    _reduced,
-    vjp=(lambda g, x, y, axis, keepdims: _shared(g, x, y, axis, keepdims),),
-    signals=False,
-    batch={"axis": shift},
-)
-
-
-def _checked_axes(op: str, x: Any, axis: Axis) -> tuple[int, ...]:
-    """The axes of a reduction that nothing stands for when there are no elements."""
-    if x.dtype.kind == "c":
-        raise DTypeError(f"{op}: complex numbers have no order, got {x.dtype}; write e.g. ag.{op}(abs(x))")
-    axes = normalize_axes(op, axis, len(x.shape))
-    if builtins.any(x.shape[a] == 0 for a in axes):
-        raise ShapeError(f"{op}: no element to choose in shape {x.shape} along axis {axis}: its length is 0")
-    return axes
-
-
-def max(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Largest element over ``axis`` (all axes by default); NaN if there is one.
-
-    The gradient goes to the largest element; equal ones share it evenly, as in PyTorch's ``amax``. ShapeError where
-    there are no elements. Python array API standard.
-
-    >>> import autograd_core as ag
-    >>> ag.max(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
-    tensor([2., 4.])
-    """
-    x = as_tensor("max", x)
-    axes = _checked_axes("max", x, axis)
-    return bind(max_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
-
-
-def min(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Smallest element over ``axis`` (all axes by default); NaN if there is one.
-
-    The gradient goes to the smallest element; equal ones share it evenly, as in PyTorch's ``amin``. ShapeError where
-    there are no elements. Python array API standard.
-
-    >>> import autograd_core as ag
-    >>> ag.min(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
-    tensor([1., 3.])
-    """
-    x = as_tensor("min", x)
-    axes = _checked_axes("min", x, axis)
-    return bind(min_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
-
-
-def _position_aval(x: Aval, *, axis: int, keepdims: bool) -> Aval:
-    return Aval(reduced_shape(x.shape, (axis,), keepdims), DEFAULT_INT)
-
-
-argmax_p = general(
-    "argmax",
-    lambda xp, x, *, axis, keepdims: x.argmax(axis=axis, keepdims=keepdims),
-    _position_aval,
-    signals=False,
-    batch={"axis": shift},
-)
-argmin_p = general(
-    "argmin",
-    lambda xp, x, *, axis, keepdims: x.argmin(axis=axis, keepdims=keepdims),
-    _position_aval,
-    signals=False,
-    batch={"axis": shift},
-)
-
-
-def _position(op: str, primitive: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
-    x = as_tensor(op, x)
-    if axis is not None:
-        (axis,) = _checked_axes(op, x, (axis,))
-        return bind(primitive, (x,), {"axis": axis, "keepdims": keepdims})
-    flat = x.flatten()
-    _checked_axes(op, flat, 0)
-    found = bind(primitive, (flat,), {"axis": 0, "keepdims": False})
-    return reshape(found, (1,) * len(x.shape)) if keepdims else found
-
-
-def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Position (int64) of the largest element along ``axis`` (None: of the flattened tensor), the first of equals.
-
-    ShapeError where there are no elements. Python array API standard.
-
-    >>> import autograd_core as ag
-    >>> ag.argmax(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
-    tensor([1, 0])
-    """
-    return _position("argmax", argmax_p, x, axis, keepdims)
-
-
-def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Position (int64) of the smallest element along ``axis`` (None: of the flattened tensor), the first of equals.
-
-    ShapeError where there are no elements. Python array API standard.
-
-    >>> import autograd_core as ag
-    >>> ag.argmin(ag.tensor([[1.0, 2.0], [4.0, 3.0]]), axis=1)
-    tensor([0, 1])
-    """
-    return _position("argmin", argmin_p, x, axis, keepdims)
 
 
 # --------------------------------------------------------------------------------------------- truth
@@ -421,7 +291,7 @@ def _logsumexp_forward(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool
 logsumexp_p = general(
     "logsumexp",
     _logsumexp_forward,
-    _reduced,
+    reduced,
     vjp=(
         # a group of nothing but -inf: exp(-inf - 0) = 0, where exp(-inf + inf) would be NaN
         lambda g, x, y, axis, keepdims: (
@@ -449,76 +319,3 @@ def logsumexp(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     if _group_size(x.shape, axes) == 0:
         return sum(x, axis=axes, keepdims=keepdims) - math.inf
     return bind(logsumexp_p, (x,), {"axis": axes, "keepdims": keepdims}) if axes else x
-
-
-# ------------------------------------------------------------------------------------------- running
-
-cumulative_sum_p = multilinear(
-    "cumulative_sum",
-    lambda xp, x, *, axis: x.cumsum(axis=axis, dtype=x.dtype),
-    transposes=(lambda g, axis: flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),),
-    shape=lambda x, *, axis: x,
-    batch={"axis": shift},
-)
-
-
-def _running(op: str, primitive: Any, start: int, x: Any, axis: int | None, dtype: Any, include_initial: bool) -> Any:
-    x = _accumulated(as_tensor(op, x), dtype)
-    if axis is None:
-        if len(x.shape) != 1:
-            raise ShapeError(f"{op}: say along which axis of shape {x.shape}: {op}(x, axis=0), or x.ravel() first")
-        axis = 0
-    axis = normalize_axis(op, axis, len(x.shape))
-    y = bind(primitive, (x,), {"axis": axis})
-    if not include_initial:
-        return y
-    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    return concat([y.new_ones(shape) if start else y.new_zeros(shape), y], axis=axis)
-
-
-def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
-    """Running sums along ``axis``: y_i = x_0 + ... + x_i; ``cumsum`` in NumPy and PyTorch.
-
-    axis: may be left out for a 1-d tensor. include_initial: with a 0 in front. dtype: as for ``sum``.
-    Python array API standard.
-
-    >>> import autograd_core as ag
-    >>> ag.cumulative_sum(ag.tensor([1.0, 2.0, 3.0]))
-    tensor([1., 3., 6.])
-    """
-    return _running("cumulative_sum", cumulative_sum_p, 0, x, axis, dtype, include_initial)
-
-
-def _running_products(x: Any, axis: int) -> Any:
-    """Running products in log2(n) steps of products of two: no division, so that zeros are no exception.
-
-    Source: Hillis and Steele, Data parallel algorithms, Communications of the ACM 29 (1986).
-    """
-    y, n, step = x, x.shape[axis], 1
-    while step < n:
-        settled, later = split(y, [step, n - step], axis=axis)
-        earlier, _ = split(y, [n - step, step], axis=axis)
-        y = concat([settled, earlier * later], axis=axis)
-        step *= 2
-    return y
-
-
-cumulative_prod_p = general(
-    "cumulative_prod",
-    lambda xp, x, *, axis: x.cumprod(axis=axis, dtype=x.dtype),
-    lambda x, *, axis: x,
-    composed=lambda x, *, axis: _running_products(x, axis),
-)
-
-
-def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
-    """Running products along ``axis``: y_i = x_0 ... x_i; its derivatives hold at zeros too.
-
-    axis: may be left out for a 1-d tensor. include_initial: with a 1 in front. dtype: as for ``prod``.
-    Python array API standard; ``cumprod`` in NumPy and PyTorch.
-
-    >>> import autograd_core as ag
-    >>> ag.cumulative_prod(ag.tensor([1.0, 2.0, 3.0]))
-    tensor([1., 2., 6.])
-    """
-    return _running("cumulative_prod", cumulative_prod_p, 1, x, axis, dtype, include_initial)

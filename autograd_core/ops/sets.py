@@ -14,7 +14,7 @@ from .casting import detach
 from .creation import full, ones, zeros
 from .indexing import nonzero
 from .joining import concat
-from .reductions import cumulative_sum
+from .scans import cumulative_sum
 from .shaping import reshape
 from .sorting import argsort_p
 

@@ -11,7 +11,7 @@ from autograd_core import random
 from autograd_core.errors import ArgumentError, DataError, DTypeError, ShapeError
 from autograd_core.ops import creation
 from autograd_core.ops._apply import examine
-from autograd_core.ops.reductions import cumulative_sum
+from autograd_core.ops.scans import cumulative_sum
 from autograd_core.ops.selection import maximum
 from autograd_core.ops.softmax import softmax
 from autograd_core.scalars import is_real

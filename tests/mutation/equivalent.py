@@ -50,7 +50,7 @@ EQUIVALENT: dict[str, str] = {
     "reductions.std_p vjp[0]: 1 -> -1": NOT_CHOSEN,
     "reductions._prod_by_halves: sum(y, axis=last) -> -sum(y, axis=last)": "the sum of nothing is 0",
     "reductions.logsumexp_p vjp[0]: 0 -> 1": "exp(-inf) is 0, whatever is taken off",
-    "reductions._running_products: step < n -> step <= n": "the last round multiplies nothing",
+    "scans._running_products: step < n -> step <= n": "the last round multiplies nothing",
     "activation.mish_slope_p partials[0]: 20.0 -> 40.0": "between the two limits the curvature is 0 to within rounding",
     "shaping.sum_to: n == 1 and x.shape[i + added] != 1 -> n == 1": LENGTH_1,
     "shaping.sum_to: 1 -> -1 (place 2)": LENGTH_1,

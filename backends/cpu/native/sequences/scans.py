@@ -15,7 +15,8 @@ from llvmlite import ir
 
 from autograd_core.compiler.ir import Equation
 from autograd_core.compiler.space import row_major
-from autograd_core.ops.reductions import argmax_p, argmin_p, cumulative_prod_p, cumulative_sum_p
+from autograd_core.ops.extrema import argmax_p, argmin_p
+from autograd_core.ops.scans import cumulative_prod_p, cumulative_sum_p
 from autograd_core.primitive import Primitive
 
 from ..elementary.vector_math import scalar_op
