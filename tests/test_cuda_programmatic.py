@@ -17,6 +17,8 @@ import pytest
 from cuda_tools import fake_devices
 from fake_cupy.driver import ATTRIBUTE, CONFIG, Driver
 
+import autograd_core as ag
+from autograd_core import nn, optim
 from autograd_core.backends.cuda import programmatic as module
 from autograd_core.backends.cuda.launching import Launcher
 from autograd_core.backends.cuda.native import Launch, Source
@@ -168,6 +170,36 @@ def test_what_is_missing_is_said_once(
     module._found.cache_clear()
     monkeypatch.setattr(cp.cuda.runtime, "getDeviceProperties", lambda index: {"major": 8})
     assert programmatic(cp, 0) is None
+
+
+def test_compiled_steps_try_both_and_have_the_same_bits() -> None:
+    """Every rendered kernel of a training step, launched early wherever it comes after a kernel."""
+    found = {}
+    for driver in (None, Driver()):
+        with fake_devices(driver) as machine, ag.random.fork(0):
+            model = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.GELU(), nn.Linear(16, 4)).to("cuda")
+            optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+            @ag.compile
+            def step(x: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+                optimizer.zero_grad()
+                loss = (model(x) ** 2).mean()
+                loss.backward()
+                optimizer.step()
+                return loss
+
+            rng = np.random.default_rng(0)
+            batches = [ag.asarray(rng.standard_normal((5, 8)).astype("float32"), device="cuda") for _ in range(16)]
+            losses = [step(x).item() for x in batches]
+            assert machine.launches["graph"] > 0
+            found[driver] = (losses, [p.numpy().tobytes() for p in model.parameters()], str(step.report()))
+    (usual, *before), (early, *after) = ((d, *f) for d, f in found.items())
+    assert usual is None
+    assert before[:2] == after[:2]
+    assert early.refusals == []
+    assert len(set(early.early)) >= 2
+    assert "launched early" in after[2]
+    assert "launched early" not in before[2]
 
 
 def test_no_kernel_of_another_module_asks_for_it() -> None:

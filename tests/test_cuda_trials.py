@@ -146,7 +146,7 @@ def test_the_environment_chooses(told: str, expected: Variant | None, monkeypatc
 @pytest.mark.parametrize("told", ["2", "branches", "branches=0", "branches=-1", "streams=2", "branches=2,"])
 def test_a_choice_that_is_none_is_an_error(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(trials.VARIABLE, told)
-    with pytest.raises(ag.errors.ArgumentError, match="names no way to capture a step; write 'branches=2'"):
+    with pytest.raises(ag.errors.ArgumentError, match="names no way to capture a step; write 'branches=2,p"):
         pinned()
 
 

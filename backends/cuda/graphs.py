@@ -70,18 +70,23 @@ class Graphs:
         return pieces
 
     def variants(self, arrays: Sequence[Any], math: str) -> list[Variant]:
-        """Those that are worth a trial."""
-        return [CHAIN, *(Variant(branches=n) for n in self._independence(arrays, math).worthwhile())]
+        """Those that are worth a trial: branches, and each with kernels that are launched early, where there are some
+        that can be.
+        """
+        found = [CHAIN, *(Variant(branches=n) for n in self._independence(arrays, math).worthwhile())]
+        if len(self._steps) > 1 and self._steps.programmatic is not None:
+            found += [v._replace(programmatic=1) for v in found]
+        return found
 
-    def branched(self, branches: int, arrays: Sequence[Any], tables: Mapping[int, Any], math: str) -> list[Piece]:
-        """The same pieces as chained before, on so many branches. NotCaptured if one of them cannot be."""
+    def captured_as(self, variant: Variant, arrays: Sequence[Any], tables: Mapping[int, Any], math: str) -> list[Piece]:
+        """The same pieces as chained before. NotCaptured if one of them cannot be."""
         found = self._independence(arrays, math)
-        schedule = found.on(branches)
+        schedule, after = found.on(variant.branches), found.after
+        if variant.branches == 1:
+            schedule, after = chain(len(self._steps)), [()] * len(self._steps)
+        early = bool(variant.programmatic)
         return [
-            Piece(
-                steps,
-                self._captured(*issued(schedule, found.after, steps), arrays, tables) if is_graph else None,
-            )
+            Piece(steps, self._captured(*issued(schedule, after, steps), arrays, tables, early) if is_graph else None)
             for steps, is_graph in self.spans
         ]
 
@@ -90,7 +95,12 @@ class Graphs:
         return independence(accesses(plan, arrays), plan.steps, plan.notes, math)
 
     def _captured(
-        self, issues: Sequence[Issue], ends: Collection[int], arrays: Sequence[Any], tables: Mapping[int, Any]
+        self,
+        issues: Sequence[Issue],
+        ends: Collection[int],
+        arrays: Sequence[Any],
+        tables: Mapping[int, Any],
+        early: bool = False,
     ) -> Any:
         event = self._cupy.cuda.Event
         awaited = {n for issue in issues for n in issue.waits} | set(ends)
@@ -106,7 +116,7 @@ class Graphs:
                     for e in [begin] if issue.begins else [done[n] for n in issue.waits]:
                         stream.wait_event(e)
                     with self._queue.along(stream):
-                        self._steps.enqueue(arrays, tables, [issue.step], operands)
+                        self._steps.enqueue(arrays, tables, [issue.step], operands, programmatic=early)
                     if issue.step in awaited:
                         done[issue.step] = stream.record(event(disable_timing=True))
                 for n in ends:

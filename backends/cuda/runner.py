@@ -187,7 +187,7 @@ class CapturedRunner:
                 binding.pieces[CHAIN] = chained
                 return
         try:
-            pieces = self._graphs.branched(variant.branches, arrays, binding.tables, binding.math)
+            pieces = self._graphs.captured_as(variant, arrays, binding.tables, binding.math)
             binding.pieces[variant] = pieces
         except NotCaptured as error:
             trial.drop(variant, str(error))

@@ -24,12 +24,16 @@ VARIABLE = "AUTOGRAD_CORE_CUDA_GRAPHS"
 
 
 class Variant(NamedTuple):
-    """How a step is captured. branches: how many kernels may run at the same time, at most."""
+    """How a step is captured. branches: how many kernels may run at the same time, at most. programmatic: whether
+    kernels may begin before those before them have ended (``programmatic.py``).
+    """
 
     branches: int = 1
+    programmatic: int = 0
 
     def __str__(self) -> str:
-        return f"{self.branches} branches" if self.branches > 1 else "one chain"
+        cut = f"{self.branches} branches" if self.branches > 1 else "one chain"
+        return f"{cut}, launched early" if self.programmatic else cut
 
 
 CHAIN = Variant()
@@ -39,16 +43,22 @@ UNMEASURED = nullcontext()
 def pinned() -> Variant | None:
     """The variant that the environment asks for, for measurements that are to be repeated; None to try them.
 
-    ArgumentError for a value that is none: write a number to each name, ``branches=2``.
+    ArgumentError for a value that is none: write a number to each name, ``branches=2,programmatic=1``.
     """
     told = os.environ.get(VARIABLE, "")
     if not told:
         return None
     pairs = [part.partition("=")[::2] for part in told.split(",")]
-    if any(name not in Variant._fields or not number.isdecimal() or not int(number) for name, number in pairs):
+    if any(number not in _numbers(name) for name, number in pairs):
         known = ",".join(f"{name}={value}" for name, value in Variant(branches=2)._asdict().items())
         raise ArgumentError(f"{VARIABLE}: {told!r} names no way to capture a step; write {known!r}, or nothing")
     return Variant(**{name: int(number) for name, number in pairs})
+
+
+def _numbers(name: str) -> Sequence[str]:
+    """That a field of a variant may have."""
+    most = {"branches": (1, 64), "programmatic": (0, 1)}.get(name)
+    return [] if most is None else [str(n) for n in range(most[0], most[1] + 1)]
 
 
 class Trial:
