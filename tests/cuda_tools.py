@@ -55,11 +55,13 @@ def _loaded(driver: Driver | None) -> Iterator[None]:
 
 
 def _sort_runs(grid: tuple, block: tuple, arguments: list[Any]) -> None:
-    indices, keys, n, length, bytes_, from_back = arguments
+    indices, keys, n, length, bytes_, from_back, plane, step = arguments
     assert n <= grid[0] * 4 * block[0]
     assert abs(bytes_) == indices.itemsize
     if from_back:
         indices = np.where(indices < 0, indices.astype(np.int64) + length, indices)
+    if plane:
+        indices = indices + np.arange(n) // plane * step
     places = np.where((indices >= 0) & (indices < length), indices, 0xFFFFFFFF).astype(np.uint64)
     keys[:] = places << np.uint64(32) | np.arange(n, dtype=np.uint64)
     for run in range(0, n, 1024):

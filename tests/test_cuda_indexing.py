@@ -9,7 +9,7 @@ import fake_cupy
 import numpy as np
 import pytest
 from cuda_offline import ARCHITECTURES, compiled, needs_nvrtc
-from cuda_tools import fake_devices
+from cuda_tools import SUMS_BY_INDEX, fake_devices
 
 import autograd_core as ag
 from autograd_core import nn, optim
@@ -174,3 +174,22 @@ def test_compiled_functions_look_at_indices_once(machine: fake_cupy.Machine) -> 
     with pytest.raises(ag.errors.IndexingError, match=r"index 5 is out of range for an axis of length 5; use -5 to 4"):
         called([0, 4, 5])
     assert not machine.launches["sum_by_index_float"]
+
+
+@pytest.mark.parametrize("on_host", [False, True], ids=["stand-in", "CUDA C"])
+def test_gradients_of_maxima_that_overlap_are_sums_by_index(machine: fake_cupy.Machine, on_host: bool) -> None:
+    if on_host:
+        cuda_host.needs_compiler()
+        for name in SUMS_BY_INDEX:
+            del machine.bodies[name]
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 6)).astype(np.float32)
+
+    def gradient(v: ag.Tensor) -> ag.Tensor:
+        y, pull = ag.vjp(lambda v: nn.functional.max_pool2d(v, 3, stride=2, padding=1), v)
+        return pull(y)[0]
+
+    compiled, on_device = ag.compile(gradient), ag.asarray(x, device="cuda")
+    expected = gradient(ag.asarray(x, device="numpy")).numpy()
+    for _ in range(3):
+        np.testing.assert_allclose(compiled(on_device).numpy(), expected, rtol=1e-6, atol=1e-6)
+    assert "pool_scatter" in [row.name for row in compiled.report().rows if row.native]

@@ -15,11 +15,13 @@ from autograd_core.compiler.fuse import View
 from autograd_core.compiler.ir import Equation, Var
 from autograd_core.compiler.storage import Located, Storage
 from autograd_core.ops._elements import add_at_p, take_p
+from autograd_core.ops.pooling import pool_scatter_p
 
 from .native.source import functions
 from .sums_by_index import NAMES, PACKS, SumsByIndex
 
-PRIMITIVES = (take_p, add_at_p)
+PRIMITIVES = (take_p, add_at_p, pool_scatter_p)
+MOST = (1 << 32) - 1  # places that keys hold
 SUMMED = (*NAMES, "complex64", "complex128")  # whole numbers are added by CuPy
 
 
@@ -67,10 +69,14 @@ class IndexingStep(NamedTuple):
         outer, length, inner = self.problem
         if self.checks:
             self.known.look(indices, length)
-        if self.equation.primitive is take_p:
+        primitive = self.equation.primitive
+        if primitive is take_p:
             self.by_index.pick(values, indices, arrays[2], outer, length, inner, self.pack)
-        else:
+        elif primitive is add_at_p:
             self.by_index.into(arrays[2], values, indices, length, inner, arrays[3], from_back=True)
+        else:  # each plane has places, and indices, of its own
+            planes = values.size // outer, length
+            self.by_index.into(arrays[2], values, indices, outer * length, 1, arrays[3], planes=planes)
 
 
 def takes_view(e: Equation, operand: int, view: View) -> bool:
@@ -85,6 +91,8 @@ def step_of(
     """The equation as a step, if its operands lie without gaps. looked: what steps before it know of indices: the
     shortest axis that they fit.
     """
+    if e.primitive is pool_scatter_p:
+        return _scattered(e, by_index, known, storage)
     if e.primitive not in PRIMITIVES or not all(v.aval.size for v in (*e.inputs, *e.outputs)):
         return None
     values, indices = places = [storage.located(v) for v in e.inputs]
@@ -108,4 +116,19 @@ def step_of(
         workspace,
         pack,
         checks,
+    )
+
+
+def _scattered(e: Equation, by_index: SumsByIndex, known: Any, storage: Storage) -> IndexingStep | None:
+    """The gradient of maxima over windows that overlap; where these are is known to be within their planes."""
+    values, indices = places = [storage.located(v) for v in e.inputs]
+    whole = e.outputs[0].aval
+    fits = whole.size and e.inputs[0].aval.size and values.dtype.name in SUMMED and whole.size < MOST
+    if not fits or not all(place.contiguous for place in places):
+        return None
+    rows = Rows(prod(whole.shape[:2]), prod(whole.shape[2:]), 1)
+    workspace = by_index.workspace(e.inputs[1].aval.size, whole.size)
+    operands = (*e.inputs, e.outputs[0])
+    return IndexingStep(
+        e, by_index, known, operands, (values.offset, indices.offset), rows, workspace, pack=1, checks=False
     )

@@ -52,11 +52,21 @@ class SumsByIndex:
         return WORD * ((2 * n if n > RUN else n) + length + 1)
 
     def into(
-        self, sums: Any, values: Any, indices: Any, length: int, inner: int, workspace: Any, *, from_back: bool = False
+        self,
+        sums: Any,
+        values: Any,
+        indices: Any,
+        length: int,
+        inner: int,
+        workspace: Any,
+        *,
+        from_back: bool = False,
+        planes: tuple[int, int] = (0, 0),
     ) -> None:
         """The same into an array that is there. All are flat, without gaps.
 
-        indices: of any whole dtype; from_back: those below 0 count from the back.
+        indices: of any whole dtype; from_back: those below 0 count from the back. planes: after so many indices they
+        count from so many places further on.
         """
         if sums.dtype.kind == "c":
             real = sums.real.dtype
@@ -64,7 +74,7 @@ class SumsByIndex:
         n, words = indices.size, workspace.view("uint64")
         keys, other, starts = words[:n], words[n : 2 * n], words[-length - 1 :].view("int64")
         bytes_ = signed_bytes(indices.dtype)
-        self._launch("sort_runs", -(-n // RUN) * THREADS, indices, keys, n, length, bytes_, int(from_back))
+        self._launch("sort_runs", -(-n // RUN) * THREADS, indices, keys, n, length, bytes_, int(from_back), *planes)
         run = RUN
         while run < n:
             self._launch("merge_runs", n, keys, other, n, run)

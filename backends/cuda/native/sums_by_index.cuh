@@ -6,9 +6,11 @@ typedef unsigned long long Key;  // a place, and below it the addend's number: n
 const int RUN = 1024, THREADS = 256;
 
 // Sorts as many at a time as a block holds: Batcher, Sorting Networks and Their Applications, 1968. Places out of range
-// come last. bytes: of an index, as for ``index_at``. from_back: whether indices below 0 count from the back.
+// come last. bytes: of an index, as for ``index_at``. from_back: whether indices below 0 count from the back. plane: after
+// so many indices they count from ``step`` places further on; 0 if all count from the first.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    sort_runs(const void *indices, Key *keys, long long n, long long length, long long bytes, long long from_back)
+    sort_runs(const void *indices, Key *keys, long long n, long long length, long long bytes, long long from_back,
+              long long plane, long long step)
 {
     __shared__ Key run[RUN];
     const long long first = (long long)blockIdx.x * RUN;
@@ -17,6 +19,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         if (first + i < n) {
             long long index = index_at(indices, int(bytes), first + i);
             if (from_back && index < 0) index += length;
+            if (plane) index += (first + i) / plane * step;
             run[i] = (index >= 0 && index < length ? (Key)index : 0xffffffffull) << 32 | (Key)(first + i);
         }
     }
