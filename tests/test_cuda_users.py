@@ -229,3 +229,10 @@ def test_compiled_functions_run_where_what_they_use_is(machine: fake_cupy.Machin
     other = ag.ones((3, 3), device="cuda")
     with pytest.raises(ag.DeviceError, match="a compiled function runs on one device"):
         ag.compile(lambda: weight.sum() + other.sum())()
+
+
+def test_numpy_shares_no_memory_of_a_device(machine: fake_cupy.Machine) -> None:
+    x = ag.arange(3, device="cuda")
+    assert np.asarray(x).tolist() == np.array(x, copy=True).tolist() == [0, 1, 2]
+    with pytest.raises(ag.ArgumentError, match="copy=False, but NumPy cannot share memory of cuda"):
+        np.asarray(x, copy=False)
