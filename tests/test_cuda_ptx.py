@@ -32,6 +32,7 @@ from loop_examples import softmax
 from ptx_memory import Global
 from test_cuda_source_compile import column_sums, gelu, layer_norm_gradient, total, transposed
 
+from autograd_core.backends.cuda import recurrent_kernels
 from autograd_core.backends.cuda.native import Sizes, random_draw
 from autograd_core.backends.cuda.native import attention as attention_source
 from autograd_core.backends.cuda.native.convolution_launches import render
@@ -279,7 +280,7 @@ def _persistent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recurrent launches are run by the machine where they are run on the host elsewhere."""
 
     def run(_: Any, rendered: Any, arrays: list[np.ndarray | None], order: int) -> None:
-        compiled = ptx_runs.module(rendered.unit, ("--std=c++17", "-default-device", *cuda_offline.CUPY))
+        compiled = ptx_runs.module(rendered.unit, (*recurrent_kernels.OPTIONS, *cuda_offline.CUPY))
         ptx_runs.check_launch(compiled, rendered.entry, len(arrays), rendered.block, rendered.shared)
         sizes = {"grid": rendered.grid, "block": rendered.block, "shared": rendered.shared}
         ptx_runs.run_on(compiled, rendered.entry, arrays, together=True, **sizes)
