@@ -59,7 +59,7 @@ class Counted(dict[Any, Any]):
         for key, value in dict(*items, **named).items():
             self[key] = value
 
-    def __ior__(self, items: Any) -> Any:
+    def __ior__(self, items: Any) -> Any:  # type: ignore[misc]  # not as |, which makes a dict that counts nothing
         self.update(items)
         return self
 
