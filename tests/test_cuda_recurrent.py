@@ -272,6 +272,15 @@ def test_kernels_of_halves_compile_without_spills(kind: str, dtype: str, archite
     assert "tf32" not in kernel.ptx
 
 
+def test_arrays_batch_by_batch_cost_no_spills() -> None:
+    needs_nvrtc()
+    problem = Recurrence("lstm", "adjoint", 64, 128, 512, batch_first=True)
+    cut = recurrent.best_cut(problem, **HOPPER)
+    assert cut is not None
+    (kernel,) = compiled(recurrent.render(problem, cut).unit, "sm_90").values()
+    assert (kernel.spilled, kernel.stack) == (0, 0)
+
+
 def test_a_small_gpu_takes_fewer_blocks() -> None:
     problem = Recurrence("lstm", "forward", 64, 64, 128, mode="bf16")
     cut = recurrent.best_cut(problem, multiprocessors=16, shared=100 << 10)
