@@ -240,7 +240,9 @@ class Tensor(Methods, Exchange):
         if self.requires_grad:
             raise GradientError("NumPy would lose the gradient of this tensor: write x.detach().numpy()")
         if copy is False and not isinstance(self.data, np.ndarray):
-            raise ArgumentError(f"__array__: copy=False, but NumPy cannot share memory of {self.device}; leave out copy")
+            raise ArgumentError(
+                f"__array__: copy=False, but NumPy cannot share memory of {self.device}; leave out copy"
+            )
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:
