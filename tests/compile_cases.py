@@ -16,7 +16,7 @@ from autograd_core import tree
 from autograd_core.aval import as_dtype, is_inexact
 
 TOGETHER = 6  # cases in one program
-OF_EACH = 4  # cases of one function, unless every case is asked for
+OF_EACH = 3  # cases of one function, unless every case is asked for
 # Relative, and for elements that cancel relative to the largest of their array: compiled code adds up in another order,
 # fuses a * b + c into one rounding, and has elementary functions of its own.
 TOLERANCE = {np.dtype(t): 1e-5 if t in ("f", "F") else 1e-11 for t in "fdFD"}
