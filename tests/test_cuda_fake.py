@@ -245,6 +245,7 @@ def test_a_graph_keeps_no_memory_alive(cp: ModuleType) -> None:
         lambda cp, s, x: s.synchronize(),
         lambda cp, s, x: s.done,
         lambda cp, s, x: cp.cuda.Device().synchronize(),
+        lambda cp, s, x: cp.asarray(np.ones(3)),
     ],
 )
 def test_what_cannot_be_captured_is_refused(cp: ModuleType, call) -> None:

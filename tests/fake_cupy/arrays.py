@@ -314,6 +314,12 @@ def from_host(host: np.ndarray, order: str = "C") -> ndarray:
 
 
 def _copy_to_device(made: ndarray, host: np.ndarray) -> None:
+    """CuPy copies from pinned memory and asks an event when it may be used again, which captures do not take; numbers
+    are arguments of a kernel.
+    """
+    capture = machine.queue.capture
+    if capture is not None and host.ndim:
+        raise capture.breaks("cudaErrorCapturedEvent", "a captured copy from the host cannot be asked for")
     kept = host.copy()
     machine.launch("copy to device", lambda: np.copyto(made._host, kept), [], [made])
     machine.copies["to device"] += 1
