@@ -233,6 +233,12 @@ class GradScaler:
         """What a compiled step was compiled for: all but the scale, which it is given."""
         return [self._enabled, self._growth_factor, self._backoff_factor, self._growth_interval]
 
+    def abandon(self, is_made: Callable[[Any], bool]) -> None:
+        """Forget the iteration that a compiled function was in when it could not be captured."""
+        if any(map(is_made, self._found.values())):
+            self._found.clear()
+            self._stepped.clear()
+
     # ------------------------------------------------------------------------------ saving
 
     def state_dict(self) -> dict[str, Any]:

@@ -231,6 +231,32 @@ def test_compiled_functions_run_where_what_they_use_is(machine: fake_cupy.Machin
         ag.compile(lambda: weight.sum() + other.sum())()
 
 
+@pytest.mark.parametrize("blocks", [1, 5, 9])
+def test_mixed_precision_that_found_no_memory_begins_its_step_anew(machine: fake_cupy.Machine, blocks: int) -> None:
+    """In casts between halves and float32, in the scaler, in the state."""
+    model = network("cuda").to(dtype="bfloat16")
+    optimizer, scaler = optim.MasterWeights(optim.SGD(model.parameters(), lr=0.5)), optim.GradScaler(init_scale=8.0)
+    before = [p.tolist() for p in model.parameters()]
+
+    @ag.compile
+    def step(x: ag.Tensor) -> None:
+        optimizer.zero_grad()
+        scaler.scale(model(x).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    x = ag.ones((4, 8), dtype="bfloat16", device="cuda")
+    pool = importlib.import_module("cupy").get_default_memory_pool()
+    pool.set_limit(size=pool.used_bytes() + 512 * blocks + 1)
+    with pytest.raises(ag.errors.OutOfMemoryError):
+        step(x)
+    pool.set_limit(size=0)
+    assert [p.tolist() for p in model.parameters()] == before
+    step(x)
+    for p, was in zip(model.parameters(), before, strict=True):
+        np.testing.assert_allclose(p.numpy().astype(np.float32), np.array(was) - 2.0, atol=0.01)
+
+
 def test_numpy_shares_no_memory_of_a_device(machine: fake_cupy.Machine) -> None:
     x = ag.arange(3, device="cuda")
     assert np.asarray(x).tolist() == np.array(x, copy=True).tolist() == [0, 1, 2]

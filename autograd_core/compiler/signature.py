@@ -217,6 +217,9 @@ def _captured_by(
     except BaseException:
         capture.overlay.end()
         capture.undo()
+        for thing in capture.things:
+            if hasattr(thing, "abandon"):
+                thing.abandon(capture.made)
         with suppress(AutogradError):  # of values that were made on the way to the error
             _realise(capture)
         raise

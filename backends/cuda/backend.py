@@ -71,7 +71,10 @@ class CudaBackend:
     @cached_property
     def xp(self) -> Any:
         """The same functions for calls from elsewhere: each runs on the stream of its arrays' device."""
-        return Namespace(self._formulas, self.queue)
+        return Namespace(self._formulas, self.queue, self._out_of_memory)
+
+    def _out_of_memory(self, index: int, name: str, error: Exception) -> Exception:
+        return out_of_memory(self._cupy, get_device(f"{self.name}:{index}"), name, error)
 
     def availability(self) -> Availability:
         return self._availability

@@ -109,25 +109,34 @@ class LinearAlgebra:
 
 
 class Namespace:
-    """``Formulas``, or a part such as ``linalg``, whose functions enter the stream of their arrays' device first."""
+    """``Formulas``, or a part such as ``linalg``, whose functions enter the stream of their arrays' device first.
 
-    def __init__(self, module: Any, at: Callable[[int], Queue]):
+    told: the error for a function of that name that found no memory on the device with that index.
+    """
+
+    def __init__(self, module: Any, at: Callable[[int], Queue], told: Callable[[int, str, Exception], Exception]):
         self._module = module
         self._at = at
+        self._told = told
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._module, name)
         if isinstance(found, (ModuleType, LinearAlgebra)):
-            found = Namespace(found, self._at)
+            found = Namespace(found, self._at, self._told)
         elif callable(found) and not isinstance(found, type):
-            found = self._queued(found)
+            found = self._queued(found, name)
         setattr(self, name, found)
         return found
 
-    def _queued(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _queued(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
-            with self._at(device_index(args)):
-                return function(*args, **kwargs)
+            index = device_index(args)
+            try:
+                with self._at(index):
+                    return function(*args, **kwargs)
+            except MemoryError as error:  # CuPy's
+                refused = error
+            raise self._told(index, name, refused)
 
         return run
 
