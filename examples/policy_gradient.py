@@ -66,7 +66,7 @@ def main() -> None:
 
     def act(states: ag.Tensor) -> ag.Tensor:
         with ag.no_grad():
-            scores = policy(ag.asarray(states, device=args.device))
+            scores = policy(states)
             noise = ag.random.uniform(scores.shape, 1e-7, 1.0, device=args.device)
             return (scores - ag.log(-ag.log(noise))).argmax(axis=1)  # each as often as the softmax says
 
@@ -87,10 +87,14 @@ def main() -> None:
 
     if args.compile:
         act, update = ag.compile(act), ag.compile(update)
+
+    def chosen(states: np.ndarray) -> ag.Tensor:
+        return act(ag.asarray(states, device=args.device))
+
     carts = gymnasium.make_vec("CartPole-v1", num_envs=CARTS, vectorization_mode="vector_entry_point")
     lengths = []
     for epoch in range(args.epochs):
-        states, actions, playing = play(carts, act, seed=1000 * args.seed + epoch)
+        states, actions, playing = play(carts, chosen, seed=1000 * args.seed + epoch)
         weights = (playing / playing.sum()).astype(np.float32)
         arrays = (states.reshape(-1, 4), actions.ravel(), (returns(playing) / RETURN).ravel(), weights.ravel())
         update(*(ag.asarray(array, device=args.device) for array in arrays))
@@ -99,7 +103,7 @@ def main() -> None:
             print(f"epoch {epoch + 1}/{args.epochs}: mean return {np.mean(lengths[-10:]):.1f} of the last ten epochs")
 
     tests = gymnasium.make_vec("CartPole-v1", num_envs=100, vectorization_mode="vector_entry_point")
-    test = play(tests, act, seed=10**6 + args.seed)[2].sum(axis=0)
+    test = play(tests, chosen, seed=10**6 + args.seed)[2].sum(axis=0)
     path = args.out / "policy_gradient.png"
     played = np.array(lengths)
     series = {"mean of 16 episodes": played.mean(axis=1), "worst": played.min(axis=1), "best": played.max(axis=1)}
