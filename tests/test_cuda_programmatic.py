@@ -20,6 +20,7 @@ from fake_cupy.driver import ATTRIBUTE, CONFIG, Driver
 import autograd_core as ag
 from autograd_core import nn, optim
 from autograd_core.backends.cuda import programmatic as module
+from autograd_core.backends.cuda import trials
 from autograd_core.backends.cuda.launching import Launcher
 from autograd_core.backends.cuda.native import Launch, Source
 from autograd_core.backends.cuda.native.source import WAIT
@@ -172,8 +173,19 @@ def test_what_is_missing_is_said_once(
     assert programmatic(cp, 0) is None
 
 
-def test_compiled_steps_try_both_and_have_the_same_bits() -> None:
+def test_nothing_is_launched_early_unless_asked_for() -> None:
+    with fake_devices(driver := Driver()):
+        step = ag.compile(lambda x: ag.sum(ag.exp(x - ag.max(x)) @ x.mT))
+        x = ag.ones((32, 32), device="cuda")
+        for _ in range(9):
+            step(x)
+        assert "launched early" not in str(step.report())
+    assert driver.early == []
+
+
+def test_compiled_steps_try_both_and_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every rendered kernel of a training step, launched early wherever it comes after a kernel."""
+    monkeypatch.setattr(trials, "TRIES_EARLY", True)
     found = {}
     for driver in (None, Driver()):
         with fake_devices(driver) as machine, ag.random.fork(0):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from autograd_core.compiler.ir import Var
 
+from . import trials
 from .branches import Independence, Issue, accesses, chain, independence, issued
 from .steps import Plan, Steps
 from .trials import CHAIN, Variant
@@ -70,11 +71,11 @@ class Graphs:
         return pieces
 
     def variants(self, arrays: Sequence[Any], math: str) -> list[Variant]:
-        """Those that are worth a trial: branches, and each with kernels that are launched early, where there are some
-        that can be.
+        """Those that are worth a trial: branches, and each with kernels that are launched early, where these are tried
+        and there are some that can be.
         """
         found = [CHAIN, *(Variant(branches=n) for n in self._independence(arrays, math).worthwhile())]
-        if len(self._steps) > 1 and self._steps.programmatic is not None:
+        if trials.TRIES_EARLY and len(self._steps) > 1 and self._steps.programmatic is not None:
             found += [v._replace(programmatic=1) for v in found]
         return found
 

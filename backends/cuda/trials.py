@@ -37,6 +37,9 @@ class Variant(NamedTuple):
 
 
 CHAIN = Variant()
+# Whether kernels that begin early are tried where nobody asks for them: not before hardware has shown (``benchmarks
+# losses``) that what they read by way of the caches for constants is what the kernel before them has written.
+TRIES_EARLY = False
 UNMEASURED = nullcontext()
 
 
