@@ -7,6 +7,8 @@ instead. Each class also derives from the built-in exception that a NumPy user w
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -31,7 +33,9 @@ class DTypeError(AutogradError, TypeError):
 
 
 class DeviceError(AutogradError, ValueError):
-    """Operands lie on different devices, or a device does not exist."""
+    """Operands lie on different devices, or a device does not exist. devices: where the operands lie."""
+
+    devices: tuple[Any, ...] = ()
 
 
 class BackendUnavailableError(DeviceError, ImportError):

@@ -154,6 +154,18 @@ def test_compiled_code_is_for_the_device_and_dtype_that_parameters_have_now(mach
         assert [x.item() for x in found] == pytest.approx([expected] * 4, rel=1e-6)
 
 
+def test_numpy_arrays_go_where_the_tensors_are(machine: fake_cupy.Machine) -> None:
+    """Among the arguments of a compiled function, as in eager operations."""
+    model = nn.Linear(4, 2, bias=False)
+    run = ag.compile(lambda x, rows: (model.weight * x)[rows].sum())
+    expected = (model.weight.numpy() * np.arange(4.0, dtype=np.float32))[[0]].sum()
+    for device in ("cuda", "cpu", "cuda:1"):
+        model.to(device)
+        found = [run(np.arange(4.0, dtype=np.float32), np.array([0])) for _ in range(4)]
+        assert {str(y.device) for y in found} == {device}
+        assert [y.item() for y in found] == pytest.approx([expected] * 4, rel=1e-6)
+
+
 @pytest.mark.parametrize("target", ["cpu", "cuda", "cuda:1"])
 def test_what_was_saved_on_one_device_is_loaded_on_another(
     machine: fake_cupy.Machine, tmp_path: Path, target: str

@@ -423,9 +423,9 @@ class Before:
         self.grad = tensor.node.grad if isinstance(tensor.node, Leaf) else None
 
 
-def as_tensor(x: Any) -> Tensor:
-    """An array among the arguments of a compiled function as a tensor; tensors as they are."""
-    return x if isinstance(x, Tensor) else EAGER.constant(x, dtype=None, device=None, op="compile")
+def as_tensor(x: Any, device: Device) -> Tensor:
+    """An array among the arguments of a compiled function as a tensor there; tensors as they are."""
+    return x if isinstance(x, Tensor) else EAGER.constant(x, dtype=None, device=device, op="compile")
 
 
 # ------------------------------------------------------------------------------------- running a graph

@@ -185,24 +185,25 @@ def _fits(x: Any, described: _Static | _Described) -> bool:
 def captured(owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Variant, list[Any]]:
     """What ``owner.function`` does, as a variant, and the arrays that are its graph's inputs in this call.
 
-    It runs where its arguments are. One without any runs on the default device, or where the first tensor from outside
-    is that it uses: Python begins once more then.
+    It runs where the tensors among its arguments are. One without any runs on the default device, or where the first
+    tensor from outside is that it uses: Python begins once more then. NumPy's arrays go there.
     """
-    tensors = {i: as_tensor(x) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
-    if tensors:
-        return _captured_by(Capture(next(iter(tensors.values())).device, owner.name), owner, tensors, leaves, structure)
+    given = next((x for x in leaves if isinstance(x, Tensor)), None)
+    if given is not None:
+        return _captured_by(Capture(given.device, owner.name), owner, leaves, structure)
     first = Capture(get_device(), owner.name)
     try:
-        return _captured_by(first, owner, tensors, leaves, structure)
-    except DeviceError:
-        if first.elsewhere is None:
+        return _captured_by(first, owner, leaves, structure)
+    except DeviceError as error:
+        there = first.elsewhere or next((d for d in error.devices if d is not first.device), None)
+        if there is None:
             raise
-    return _captured_by(Capture(first.elsewhere, owner.name), owner, tensors, leaves, structure)
+    return _captured_by(Capture(there, owner.name), owner, leaves, structure)
 
 
-def _captured_by(
-    capture: Capture, owner: Compiled, tensors: dict[int, Tensor], leaves: Sequence[Any], structure: Any
-) -> tuple[Variant, list[Any]]:
+def _captured_by(capture: Capture, owner: Compiled, leaves: Sequence[Any], structure: Any) -> tuple[Variant, list[Any]]:
+    device = capture.device
+    tensors = {i: as_tensor(x, device) for i, x in enumerate(leaves) if isinstance(x, (Tensor, np.ndarray))}
     before = Watch(owner.function, [], objects_among(leaves))
     own = Own(before)
     try:

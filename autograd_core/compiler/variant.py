@@ -188,7 +188,7 @@ class Variant:
         kind = type(source)
         if kind is Argument:
             x = leaves[source.leaf]
-            return None if getattr(x, "level", 0) else as_tensor(x).data
+            return None if getattr(x, "level", 0) else as_tensor(x, self.device).data
         if kind is Outer:
             return source.tensor.data
         if kind is Key:
@@ -251,7 +251,7 @@ class Variant:
         for i, source in enumerate(self.sources):
             if type(source) is Argument:
                 x = leaves[source.leaf]
-                inputs.append(x if type(x) is Tensor else as_tensor(x))
+                inputs.append(x if type(x) is Tensor else as_tensor(x, self.device))
             elif type(source) is Outer:
                 inputs.append(source.tensor)
             else:

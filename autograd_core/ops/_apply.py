@@ -39,10 +39,12 @@ def check_devices(op: str, tensors: Sequence[Value]) -> None:
     for x in tensors[1:]:
         if x.device is not first.device:
             given = ", ".join(f"{t.dtype}{list(t.shape)} on {t.device}" for t in tensors)
-            raise DeviceError(
+            error = DeviceError(
                 f"{op}: operands lie on different devices: {given}. "
                 f"Move one explicitly: x.to({str(first.device)!r}) or x.to({str(x.device)!r})."
             )
+            error.devices = tuple(t.device for t in tensors)
+            raise error
 
 
 def examine(x: Any, ask: Callable[[np.ndarray], Any]) -> Any:
