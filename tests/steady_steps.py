@@ -166,3 +166,25 @@ STEPS = [
     reshaped_gradients,
     with_a_host_call,
 ]
+
+
+def seen_beside_eager(make: Callable[[], Step], batch: Callable[[int], Any], holding: bool) -> list[dict[str, Any]]:
+    """What parameters, gradients and results are after some steps, eager and compiled; holding: somebody holds all that
+    is written, now and then.
+    """
+    seen = []
+    held: list[Any] = []
+    for wrap in (lambda f: f, ag.compile):
+        with ag.random.fork(0):
+            model, step = make()
+            run = wrap(step)
+            results = []
+            for i in range(CALLS):
+                results.append(run(batch(i)))
+                if holding and i % 3 != 1:
+                    held[:] = [x.data for x in model.state_dict().values()]
+                    held += [p.grad for p in model.parameters()]
+        gradients = {f"gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
+        losses = {f"result {i}": (y[0] if isinstance(y, tuple) else y).detach() for i, y in enumerate(results)}
+        seen.append({n: x.numpy() for n, x in {**model.state_dict(), **gradients, **losses}.items()})
+    return seen

@@ -18,6 +18,7 @@ from steady_steps import (
     gathering,
     plain_sgd,
     recurrent,
+    seen_beside_eager,
     watched,
 )
 
@@ -37,21 +38,7 @@ def repeats(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 @pytest.mark.parametrize("holding", [False, True], ids=["nothing is held", "everything is held now and then"])
 @pytest.mark.parametrize("make", STEPS, ids=lambda make: make.__name__)
 def test_ordinary_steps_are_repeated_in_place(make: Callable[[], Step], holding: bool, repeats: list[bool]) -> None:
-    seen = []
-    held: list[Any] = []
-    for wrap in (lambda f: f, ag.compile):
-        with ag.random.fork(0):
-            model, step = make()
-            run = wrap(step)
-            results = []
-            for i in range(CALLS):
-                results.append(run(draw(4, 2, 6, 6, seed=i)))
-                if holding and i % 3 != 1:
-                    held[:] = [x.data for x in model.state_dict().values()]
-                    held += [p.grad for p in model.parameters()]
-        gradients = {f"gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
-        losses = {f"result {i}": (y[0] if isinstance(y, tuple) else y).detach() for i, y in enumerate(results)}
-        seen.append({**model.state_dict(), **gradients, **losses})
+    seen = seen_beside_eager(make, lambda i: draw(4, 2, 6, 6, seed=i), holding)
     assert seen[1].keys() == seen[0].keys()
     for name, expected in seen[0].items():
         np.testing.assert_allclose(seen[1][name], expected, rtol=2e-4, atol=2e-5, err_msg=name)

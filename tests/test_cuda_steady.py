@@ -13,7 +13,7 @@ import pytest
 from compiled_networks import draw
 from cuda_tools import fake_devices
 from fake_cublaslt import FakeCublasLt
-from steady_steps import CALLS, CAPTURED, STEPS, Step, convolutions, plain_sgd, watched
+from steady_steps import CALLS, CAPTURED, STEPS, Step, convolutions, plain_sgd, seen_beside_eager, watched
 
 import autograd_core as ag
 from autograd_core.backends.cuda import places, product_kernels
@@ -37,28 +37,10 @@ def batch(seed: int) -> Any:
     return ag.asarray(draw(4, 2, 6, 6, seed=seed).numpy(), device="cuda")
 
 
-def values(model: Any, results: list[Any]) -> dict[str, Any]:
-    gradients = {f"gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
-    losses = {f"result {i}": (y[0] if isinstance(y, tuple) else y).detach() for i, y in enumerate(results)}
-    return {n: x.numpy() for n, x in {**model.state_dict(), **gradients, **losses}.items()}
-
-
 @pytest.mark.parametrize("holding", [False, True], ids=["nothing is held", "everything is held now and then"])
 @pytest.mark.parametrize("make", STEPS, ids=lambda make: make.__name__)
 def test_ordinary_steps_are_repeated_in_place(make: Callable[[], Step], holding: bool, repeats: list[bool]) -> None:
-    seen = []
-    held: list[Any] = []
-    for wrap in (lambda f: f, ag.compile):
-        with ag.random.fork(0):
-            model, step = make()
-            run = wrap(step)
-            results = []
-            for i in range(CALLS):
-                results.append(run(batch(i)))
-                if holding and i % 3 != 1:
-                    held[:] = [x.data for x in model.state_dict().values()]
-                    held += [p.grad for p in model.parameters()]
-        seen.append(values(model, results))
+    seen = seen_beside_eager(make, batch, holding)
     assert seen[1].keys() == seen[0].keys()
     for name, expected in seen[0].items():
         np.testing.assert_allclose(seen[1][name], expected, rtol=2e-4, atol=2e-5, err_msg=name)
