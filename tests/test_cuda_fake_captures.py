@@ -1,4 +1,4 @@
-"""Captures of the fake CuPy: what CUDA says of streams that join and of events, and what pieces of a graph may touch."""
+"""Captures of the fake CuPy: what CUDA says of streams that join, of events, and of what pieces of a graph touch."""
 
 from __future__ import annotations
 
